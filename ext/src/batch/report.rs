@@ -1,0 +1,200 @@
+//! What became of the rows.
+
+use std::fmt;
+
+use bigcommerce_sdk::types;
+
+use crate::error::Error;
+use crate::value::AttributeValueUpsert;
+
+/// What became of one row. Every row that was taken from the input gets exactly one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The row's place in the input, counted from 0.
+    pub index: u64,
+    /// The row with its tag; `None` where the input yielded an error instead.
+    pub row: Option<AttributeValueUpsert>,
+    /// What became of it.
+    pub kind: OutcomeKind,
+}
+
+/// The five things that can become of a row.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum OutcomeKind {
+    /// The server confirmed it, with its record; `None` where the answer says that more was
+    /// stored than it shows.
+    Stored(Option<types::AttributeValue>),
+    /// A later row for the same customer and attribute took its place.
+    #[non_exhaustive]
+    Superseded {
+        /// The index of the later row.
+        by: u64,
+    },
+    /// It breaks a rule, or the server refused it. Sending it again would not help.
+    Rejected(Error),
+    /// It was sent, but no answer ever said what became of it. Sending it again is safe.
+    Unknown(Error),
+    /// It was not sent, because the run stopped first, or a later row for the same customer and
+    /// attribute ended as [`Unknown`](Self::Unknown) in its place.
+    NotSent(Error),
+}
+
+impl Outcome {
+    /// Returns the tag that was attached to the row, if any.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.row.as_ref()?.tag()
+    }
+
+    /// Says whether the server stored another text than was sent, such as `1` for `1.0`.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        match (&self.kind, &self.row) {
+            (OutcomeKind::Stored(Some(record)), Some(row)) => record.attribute_value != row.value(),
+            _ => false,
+        }
+    }
+
+    /// Says whether the row is worth sending again as it is.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.kind, OutcomeKind::Unknown(_) | OutcomeKind::NotSent(_))
+    }
+
+    /// Returns why the row was not stored, where there is a reason.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match &self.kind {
+            OutcomeKind::Rejected(error)
+            | OutcomeKind::Unknown(error)
+            | OutcomeKind::NotSent(error) => Some(error),
+            OutcomeKind::Stored(_) | OutcomeKind::Superseded { .. } => None,
+        }
+    }
+}
+
+/// How many rows ended how, and how many requests it took.
+///
+/// ```
+/// let summary = bigcommerce_ext::Summary::default();
+/// assert_eq!(
+///     summary.to_string(),
+///     "0 calls: 0 stored, 0 superseded, 0 rejected, 0 unknown, 0 not sent"
+/// );
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Rows that the server confirmed.
+    pub stored: u64,
+    /// Rows that a later row replaced.
+    pub superseded: u64,
+    /// Rows that break a rule or that the server refused.
+    pub rejected: u64,
+    /// Rows that were sent without an answer.
+    pub unknown: u64,
+    /// Rows that were not sent.
+    pub not_sent: u64,
+    /// Requests made, retries included.
+    pub calls: u64,
+}
+
+impl Summary {
+    /// Returns the number of rows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.stored + self.superseded + self.rejected + self.unknown + self.not_sent
+    }
+
+    /// Says whether every row was stored or superseded.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.rejected + self.unknown + self.not_sent == 0
+    }
+
+    pub(crate) fn count(&mut self, kind: &OutcomeKind) {
+        *match kind {
+            OutcomeKind::Stored(_) => &mut self.stored,
+            OutcomeKind::Superseded { .. } => &mut self.superseded,
+            OutcomeKind::Rejected(_) => &mut self.rejected,
+            OutcomeKind::Unknown(_) => &mut self.unknown,
+            OutcomeKind::NotSent(_) => &mut self.not_sent,
+        } += 1;
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} calls: {} stored, {} superseded, {} rejected, {} unknown, {} not sent",
+            self.calls, self.stored, self.superseded, self.rejected, self.unknown, self.not_sent
+        )
+    }
+}
+
+/// What a run achieved: the outcome of every row, in the order of the input.
+#[derive(Clone, Debug)]
+#[must_use = "rows may have been rejected: look at the report, or call into_result()"]
+pub struct Report {
+    outcomes: Vec<Outcome>,
+    summary: Summary,
+    stopped_by: Option<Error>,
+}
+
+impl Report {
+    pub(crate) fn new(
+        mut outcomes: Vec<Outcome>,
+        summary: Summary,
+        stopped_by: Option<Error>,
+    ) -> Self {
+        outcomes.sort_unstable_by_key(|outcome| outcome.index);
+        Self {
+            outcomes,
+            summary,
+            stopped_by,
+        }
+    }
+
+    /// Returns the outcomes, in the order of the input.
+    #[must_use]
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// Returns how many rows ended how.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// Returns the error that ended the run early, if one did.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<&Error> {
+        self.stopped_by.as_ref()
+    }
+
+    /// Yields the rows worth sending again as they are, in the order of the input.
+    pub fn retryable(&self) -> impl Iterator<Item = &AttributeValueUpsert> {
+        self.outcomes
+            .iter()
+            .filter(|outcome| outcome.is_retryable())
+            .filter_map(|outcome| outcome.row.as_ref())
+    }
+
+    /// Takes anything but stored and superseded rows for an error.
+    ///
+    /// # Errors
+    ///
+    /// The error that ended the run early, or else the reason of the first row that was not
+    /// stored.
+    pub fn into_result(self) -> Result<Self, Error> {
+        let first = || self.outcomes.iter().find_map(Outcome::error);
+        match self.stopped_by.as_ref().or_else(first) {
+            Some(error) => Err(error.clone()),
+            None => Ok(self),
+        }
+    }
+}

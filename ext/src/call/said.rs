@@ -1,0 +1,87 @@
+//! What the server said, in a line.
+
+use bigcommerce_sdk::types::ErrorBody;
+use reqwest::header::LOCATION;
+use serde_json::Value;
+
+const LONGEST: usize = 400;
+
+/// Puts title and field messages of an error answer into a line of sensible length.
+pub(crate) fn by_server(body: &ErrorBody) -> Option<String> {
+    let mut parts: Vec<String> = body.title.iter().cloned().collect();
+    if let Some(errors) = &body.errors {
+        collect(errors, "", &mut parts);
+    }
+    parts.retain(|part| !part.trim().is_empty());
+    (!parts.is_empty()).then(|| cut(parts.join("; ")))
+}
+
+/// Names the place that a redirect leads to, without its path and query.
+pub(crate) fn redirected_to(response: &reqwest::Response) -> Option<String> {
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let target = response.url().join(location).ok()?;
+    Some(cut(format!(
+        "redirect to {}",
+        target.origin().ascii_serialization()
+    )))
+}
+
+fn collect(value: &Value, field: &str, parts: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                collect(inner, name, parts);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, field, parts)),
+        Value::Null => {}
+        plain => {
+            let text = match plain {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            parts.push(match field {
+                "" => text,
+                field => format!("{field}: {text}"),
+            });
+        }
+    }
+}
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        None => text,
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn title_and_messages_become_a_line() {
+        for (body, expected) in [
+            (json!({}), None),
+            (json!({"title": "", "errors": {}}), None),
+            (json!({"title": "Bad", "errors": null}), Some("Bad")),
+            (
+                json!({"title": "Bad", "errors": {"0.value": "too long", "1.id": ["a", "b"]}}),
+                Some("Bad; 0.value: too long; 1.id: a; 1.id: b"),
+            ),
+            (
+                json!({"errors": ["one", {"field": 2}]}),
+                Some("one; field: 2"),
+            ),
+        ] {
+            let body: ErrorBody = serde_json::from_value(body).expect("an error body");
+            assert_eq!(by_server(&body).as_deref(), expected);
+        }
+        let long: ErrorBody =
+            serde_json::from_value(json!({"title": "é".repeat(5000)})).expect("an error body");
+        let line = by_server(&long).expect("a line");
+        assert_eq!(line.chars().count(), LONGEST + 1);
+    }
+}

@@ -1,0 +1,251 @@
+//! The one error type: opaque, with a kind, predicates and a source.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a run, a call or a row did not succeed.
+///
+/// Its text says what was refused, what the server said about it, how many attempts were made over
+/// how long, and what to do. It holds no access token and is cheap to clone.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    call: Option<CallRecord>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What is known of the call that failed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallRecord {
+    pub operation: &'static str,
+    pub status: Option<u16>,
+    /// Title and field messages of the answer, already cut to a sensible length.
+    pub said: Option<String>,
+    pub attempts: u32,
+    pub elapsed: Duration,
+}
+
+/// What kind of thing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting is missing or can't be used; nothing was sent.
+    Config,
+    /// A row breaks a rule that is known here; it was not sent.
+    Row,
+    /// The input yielded an error instead of a row.
+    Input,
+    /// 401: the access token is missing, wrong, or of another store.
+    Unauthorized,
+    /// 403: the access token lacks an OAuth scope.
+    Forbidden,
+    /// 413: more than the endpoint accepts in a call.
+    TooLarge,
+    /// Any other 4xx: the server refuses what was sent, and would again.
+    Refused,
+    /// 429, until attempts or time were used up.
+    RateLimited,
+    /// 5xx, until attempts or time were used up.
+    Unavailable,
+    /// No answer within the time of an attempt, until attempts or time were used up.
+    Timeout,
+    /// The connection could not be made or broke, until attempts or time were used up.
+    Connection,
+    /// A redirect that would change the request or take the token to another origin.
+    Redirect,
+    /// The answer could not be read or understood, or left the row out.
+    Answer,
+}
+
+impl Error {
+    fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            call: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn config(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    pub(crate) fn config_by(
+        message: impl Into<Cow<'static, str>>,
+        source: impl StdError + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            kind: ErrorKind::Config,
+            message: message.into(),
+            call: None,
+            source: Some(Box::new(source)),
+        }))
+    }
+
+    pub(crate) fn input(message: String) -> Self {
+        Self::new(ErrorKind::Input, message)
+    }
+
+    pub(crate) fn row(index: u64, rule: &Rule) -> Self {
+        Self::new(ErrorKind::Row, format!("row {index}: {rule}"))
+    }
+
+    pub(crate) fn left_out() -> Self {
+        Self::new(
+            ErrorKind::Answer,
+            "the server said the call succeeded, but its answer leaves the row out, however often \
+             it is sent: look the value up before relying on it",
+        )
+    }
+
+    pub(crate) fn lost_task() -> Self {
+        Self::new(
+            ErrorKind::Connection,
+            "the call's task was ended from outside, so its answer is not known: was the runtime \
+             shut down?",
+        )
+    }
+
+    pub(crate) fn call(
+        kind: ErrorKind,
+        message: impl Into<Cow<'static, str>>,
+        call: CallRecord,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            call: Some(call),
+            source,
+        }))
+    }
+
+    /// Says what kind of thing went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the HTTP status of the last answer, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.0.call.as_ref().and_then(|call| call.status)
+    }
+
+    /// Returns what the server said: the title and the field messages of its answer.
+    #[must_use]
+    pub fn server_message(&self) -> Option<&str> {
+        self.0.call.as_ref().and_then(|call| call.said.as_deref())
+    }
+
+    /// Returns how many requests were made before giving up; 0 if nothing was sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.call.as_ref().map_or(0, |call| call.attempts)
+    }
+
+    /// Returns how long was tried, waits between attempts included.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0
+            .call
+            .as_ref()
+            .map_or(Duration::ZERO, |call| call.elapsed)
+    }
+
+    /// Says whether the cause was temporary: the same may succeed later. The retries that the
+    /// policy allows are spent already, so an outer loop should not try again at once.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self.0.kind,
+            ErrorKind::RateLimited
+                | ErrorKind::Unavailable
+                | ErrorKind::Timeout
+                | ErrorKind::Connection
+                | ErrorKind::Answer
+        )
+    }
+
+    /// Says whether the access token is the trouble, by 401 or 403: no call can succeed with it.
+    #[must_use]
+    pub fn is_access(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Unauthorized | ErrorKind::Forbidden)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner {
+            message,
+            call,
+            source,
+            ..
+        } = &*self.0;
+        let Some(call) = call else {
+            f.write_str(message)?;
+            return match source {
+                Some(source) => write!(f, ": {source}"),
+                None => Ok(()),
+            };
+        };
+        write!(f, "{}", call.operation)?;
+        if let Some(status) = call.status {
+            write!(f, " was answered {status}")?;
+        }
+        if let Some(said) = &call.said {
+            write!(f, " ({said})")?;
+        }
+        write!(f, ": {message}")?;
+        let seconds = call.elapsed.as_secs_f64();
+        match call.attempts {
+            0 | 1 => Ok(()),
+            attempts => write!(f, " ({attempts} attempts over {seconds:.1} s)"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.to_string())
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// A rule that a row breaks: the field, and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    field: &'static str,
+    text: String,
+}
+
+impl Rule {
+    pub(crate) fn new(field: &'static str, text: String) -> Self {
+        Self { field, text }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.field, self.text)
+    }
+}

@@ -1,0 +1,97 @@
+//! What an observer of a run is told while it goes on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Something that happened during a run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A batch was cut and became a call, which now waits for its turn.
+    #[non_exhaustive]
+    Cut {
+        /// Customers in the call.
+        customers: usize,
+        /// Values in the call.
+        values: usize,
+    },
+    /// A request is about to be sent.
+    #[non_exhaustive]
+    Sending {
+        /// How many requests this call has made, this one included.
+        attempt: u32,
+    },
+    /// A request has ended.
+    #[non_exhaustive]
+    Answered {
+        /// The HTTP status, `None` if no answer came.
+        status: Option<u16>,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// A call waits before it is tried again. It holds no place among the requests in flight.
+    #[non_exhaustive]
+    Waiting {
+        /// Why it waits.
+        why: Wait,
+        /// How long it waits.
+        wait: Duration,
+    },
+    /// A call has ended for good.
+    #[non_exhaustive]
+    Settled {
+        /// Whether the server confirmed it.
+        stored: bool,
+    },
+}
+
+/// Why a call waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Wait {
+    /// The quota is spent; the server said when it is refreshed.
+    Quota,
+    /// The server answered 429 without saying how long.
+    Busy,
+    /// The server answered 5xx, or its answer could not be read.
+    Server,
+    /// The connection failed, or no answer came in time.
+    Connection,
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quota => "the quota is spent",
+            Self::Busy => "the server is busy",
+            Self::Server => "the server had a problem",
+            Self::Connection => "the connection failed",
+        })
+    }
+}
+
+/// Hands events to whoever asked for them.
+#[derive(Clone, Default)]
+pub(crate) struct Observer(Option<Arc<dyn Fn(&Event) + Send + Sync>>);
+
+impl Observer {
+    pub(crate) fn new(observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(observe)))
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        if let Some(observe) = &self.0 {
+            observe(&event);
+        }
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Some(_) => "Observer(set)",
+            None => "Observer(none)",
+        })
+    }
+}

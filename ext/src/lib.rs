@@ -1,0 +1,70 @@
+//! Keeps any number of customer attribute values in step with a BigCommerce store.
+//!
+//! The provider's Customer Attribute Values endpoints take ten customers per call, three requests
+//! at a time, and a quota that all apps of a store share. This crate packs, limits, retries and
+//! accounts for that: every row that goes in comes back with exactly one outcome.
+//!
+//! ```
+//! use bigcommerce_ext::Store;
+//! use bigcommerce_sandbox::Sandbox;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sandbox = Sandbox::builder().start().await?; // or a real store, by Store::from_env()
+//! let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+//!
+//! let report = store
+//!     .upsert()
+//!     .customer(2048, [(101, "Yes"), (102, "Blue"), (103, "Premium Member")])
+//!     .send()
+//!     .await?;
+//! assert_eq!(report.summary().stored, 3);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Any number of values, from anywhere, in bounded memory:
+//!
+//! ```
+//! use bigcommerce_ext::{AttributeValueUpsert, Store};
+//! use futures::{StreamExt, stream};
+//! # use bigcommerce_sandbox::Sandbox;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = Sandbox::builder().start().await?;
+//! # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+//! let rows = stream::iter((1..=1000).map(|id| AttributeValueUpsert::new(id, 101, "Gold")));
+//! let mut outcomes = store.upsert().stream(rows);
+//! while let Some(outcome) = outcomes.next().await {
+//!     if let Some(error) = outcome.error() {
+//!         eprintln!("row {}: {error}", outcome.index);
+//!     }
+//! }
+//! assert_eq!(outcomes.summary().to_string(),
+//!     "100 calls: 1000 stored, 0 superseded, 0 rejected, 0 unknown, 0 not sent");
+//! # Ok(())
+//! # }
+//! ```
+
+mod batch;
+mod call;
+mod config;
+mod credentials;
+mod error;
+mod event;
+mod store;
+mod upsert;
+mod value;
+
+pub use bigcommerce_sdk as sdk;
+
+pub use batch::{Outcome, OutcomeKind, Report, Summary};
+pub use call::RetryPolicy;
+pub use config::{ACCESS_TOKEN_VARIABLE, Limits, STORE_HASH_VARIABLE, StoreBuilder};
+pub use credentials::AccessToken;
+pub use error::{Error, ErrorKind};
+pub use event::{Event, Wait};
+pub use store::Store;
+pub use upsert::{Outcomes, Upsert};
+pub use value::{AttributeValueUpsert, IntoRow, Value};

@@ -1,0 +1,259 @@
+//! A row as the user has it, and how values of other types become text.
+
+use bigcommerce_sdk::types;
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
+
+use crate::error::{Error, Rule};
+
+/// A value to store for a customer and an attribute, as the caller has it.
+///
+/// Nothing is checked here: a row that breaks a rule gets the outcome
+/// [`Rejected`](crate::OutcomeKind::Rejected) with its index in the input, and costs no call.
+///
+/// ```
+/// use bigcommerce_ext::AttributeValueUpsert;
+///
+/// let row = AttributeValueUpsert::new(2048, 101, "Premium Member").with_tag("message 17");
+/// assert_eq!(row.value(), "Premium Member");
+/// assert_eq!(AttributeValueUpsert::new(2048, 102, 30.43).value(), "30.43");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttributeValueUpsert {
+    customer_id: i64,
+    attribute_id: i64,
+    value: Value,
+    tag: Option<Box<str>>,
+}
+
+impl AttributeValueUpsert {
+    /// Makes a row from a customer's ID, an attribute's ID and a value: text, a number or a date.
+    pub fn new(customer_id: i64, attribute_id: i64, value: impl Into<Value>) -> Self {
+        Self {
+            customer_id,
+            attribute_id,
+            value: value.into(),
+            tag: None,
+        }
+    }
+
+    /// Attaches a mark of the caller's, such as a message ID or a line number, which comes back
+    /// with the row's outcome and goes nowhere else.
+    #[must_use]
+    pub fn with_tag(mut self, tag: impl Into<Box<str>>) -> Self {
+        self.tag = Some(tag.into());
+        self
+    }
+
+    /// Returns the customer's ID.
+    #[must_use]
+    pub fn customer_id(&self) -> i64 {
+        self.customer_id
+    }
+
+    /// Returns the attribute's ID.
+    #[must_use]
+    pub fn attribute_id(&self) -> i64 {
+        self.attribute_id
+    }
+
+    /// Returns the value as the text that is sent.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value.text
+    }
+
+    /// Returns the tag, if one was attached.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// Checks the row by the document's rules and turns it into what goes over the wire.
+    pub(crate) fn to_wire(&self) -> Result<types::AttributeValueUpsert, Rule> {
+        for (field, id) in [
+            ("customer_id", self.customer_id),
+            ("attribute_id", self.attribute_id),
+        ] {
+            if id < 1 {
+                return Err(Rule::new(field, format!("is {id}: an ID is 1 or more")));
+            }
+        }
+        if !self.value.finite {
+            let rule = format!("is {}: not a number that can be stored", self.value.text);
+            return Err(Rule::new("value", rule));
+        }
+        types::AttributeValueUpsert::builder()
+            .customer_id(self.customer_id)
+            .attribute_id(self.attribute_id)
+            .value(self.value.text.as_str())
+            .try_into()
+            .map_err(|error: types::error::ConversionError| {
+                // The generated text is "error converting …: longer than 255 characters".
+                let text = error.to_string();
+                let rule = text.rsplit(": ").next().unwrap_or(&text);
+                let length = self.value.text.chars().count();
+                Rule::new("value", format!("has {length} characters: {rule}"))
+            })
+    }
+
+    pub(crate) fn into_tag(self) -> Option<Box<str>> {
+        self.tag
+    }
+
+    pub(crate) fn from_wire(wire: types::AttributeValueUpsert, tag: Option<Box<str>>) -> Self {
+        Self {
+            customer_id: wire.customer_id,
+            attribute_id: wire.attribute_id,
+            value: Value::from(String::from(wire.value)),
+            tag,
+        }
+    }
+}
+
+/// A value as text, whatever type it came from.
+///
+/// Text stays as it is. Integers and floating-point numbers are written in decimal, the shortest
+/// way that reads back the same. Dates become `2024-06-10`, times `2024-06-10T14:22:00Z` in UTC.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    text: String,
+    finite: bool,
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self { text, finite: true }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
+}
+
+macro_rules! from_integer {
+    ($($integer:ty),*) => {$(
+        impl From<$integer> for Value {
+            fn from(number: $integer) -> Self {
+                Self::from(number.to_string())
+            }
+        }
+    )*};
+}
+
+from_integer!(i8, i16, i32, i64, u8, u16, u32, u64, usize, isize);
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self {
+            text: number.to_string(),
+            finite: number.is_finite(),
+        }
+    }
+}
+
+impl From<f32> for Value {
+    fn from(number: f32) -> Self {
+        Self {
+            text: number.to_string(),
+            finite: number.is_finite(),
+        }
+    }
+}
+
+impl From<NaiveDate> for Value {
+    fn from(date: NaiveDate) -> Self {
+        Self::from(date.to_string())
+    }
+}
+
+impl<Tz: TimeZone> From<DateTime<Tz>> for Value {
+    fn from(time: DateTime<Tz>) -> Self {
+        let utc = time.with_timezone(&Utc);
+        Self::from(utc.to_rfc3339_opts(SecondsFormat::Secs, true))
+    }
+}
+
+/// What an input may yield: rows, or results of rows.
+///
+/// An `Err` gets the outcome [`Rejected`](crate::OutcomeKind::Rejected) with its index and its
+/// message; the rows around it are sent.
+pub trait IntoRow {
+    /// Turns the item into a row, or into the reason why it is none.
+    ///
+    /// # Errors
+    ///
+    /// When the item is an `Err`.
+    fn into_row(self) -> Result<AttributeValueUpsert, Error>;
+}
+
+impl IntoRow for AttributeValueUpsert {
+    fn into_row(self) -> Result<AttributeValueUpsert, Error> {
+        Ok(self)
+    }
+}
+
+impl<E: std::fmt::Display> IntoRow for Result<AttributeValueUpsert, E> {
+    fn into_row(self) -> Result<AttributeValueUpsert, Error> {
+        self.map_err(|error| Error::input(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: impl Into<Value>) -> String {
+        value.into().text
+    }
+
+    #[test]
+    fn numbers_and_dates_become_text() {
+        assert_eq!(text("  as it is "), "  as it is ");
+        assert_eq!(text(-7), "-7");
+        assert_eq!(text(u64::MAX), "18446744073709551615");
+        assert_eq!(text(30.43), "30.43");
+        assert_eq!(text(0.0), "0");
+        assert_eq!(text(0.1_f32), "0.1");
+        let date = NaiveDate::from_ymd_opt(2024, 6, 10).expect("a date");
+        assert_eq!(text(date), "2024-06-10");
+        let east = chrono::FixedOffset::east_opt(2 * 3600).expect("an offset");
+        let time = date.and_hms_opt(16, 22, 0).expect("a time");
+        let time = time.and_local_timezone(east).single().expect("one time");
+        assert_eq!(text(time), "2024-06-10T14:22:00Z");
+    }
+
+    #[test]
+    fn a_row_that_breaks_a_rule_says_which() {
+        for (row, expected) in [
+            (
+                AttributeValueUpsert::new(0, 1, "x"),
+                "customer_id is 0: an ID is 1 or more",
+            ),
+            (
+                AttributeValueUpsert::new(1, -3, "x"),
+                "attribute_id is -3: an ID is 1 or more",
+            ),
+            (
+                AttributeValueUpsert::new(1, 1, "é".repeat(256)),
+                "value has 256 characters: longer than 255 characters",
+            ),
+            (
+                AttributeValueUpsert::new(1, 1, f64::NAN),
+                "value is NaN: not a number that can be stored",
+            ),
+        ] {
+            let rule = row.to_wire().expect_err("the row is bad");
+            assert_eq!(rule.to_string(), expected);
+        }
+        for value in [String::new(), "é".repeat(255)] {
+            let row = AttributeValueUpsert::new(1, 1, value.clone()).with_tag("t");
+            let wire = row.to_wire().expect("the row is good");
+            assert_eq!(
+                AttributeValueUpsert::from_wire(wire, row.clone().into_tag()),
+                row
+            );
+        }
+    }
+}

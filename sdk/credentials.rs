@@ -1,0 +1,85 @@
+use std::fmt;
+
+use reqwest::header::HeaderValue;
+
+use crate::hooks::Recorder;
+
+/// What a [`Client`](crate::Client) needs besides a URL: the access token, and how much of an
+/// answer it reads.
+///
+/// The token is in no output of this type, and its header is marked as sensitive.
+#[derive(Clone)]
+pub struct Credentials {
+    pub(crate) token: HeaderValue,
+    pub(crate) body_limit: usize,
+    pub(crate) recorder: Option<Recorder>,
+}
+
+impl Credentials {
+    /// Takes the access token of an API account or app of the store.
+    ///
+    /// # Errors
+    ///
+    /// When the token is empty or holds a character that a header can't carry. The error does not
+    /// repeat the token.
+    pub fn new(token: &str) -> Result<Self, InvalidToken> {
+        let mut token = match HeaderValue::from_str(token) {
+            Ok(value) if !value.is_empty() => value,
+            _ => return Err(InvalidToken(())),
+        };
+        token.set_sensitive(true);
+        Ok(Self {
+            token,
+            body_limit: 8 * 1024 * 1024,
+            recorder: None,
+        })
+    }
+
+    /// Sets how many bytes of an answer's body are read, 8 MiB by default; a longer body is an
+    /// error.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("token", &format_args!("REDACTED"))
+            .field("body_limit", &self.body_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The access token is empty or holds a character that a header can't carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidToken(());
+
+impl fmt::Display for InvalidToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the access token is empty or holds a character that a header can't carry")
+    }
+}
+
+impl std::error::Error for InvalidToken {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_in_no_output() {
+        let credentials = Credentials::new("s3cr3t").expect("a plain token");
+        let client = crate::Client::new("http://127.0.0.1:1", credentials.clone());
+        for text in [format!("{credentials:?}"), format!("{client:?}")] {
+            assert!(!text.contains("s3cr3t"), "{text}");
+            assert!(text.contains("REDACTED"), "{text}");
+        }
+        for bad in ["", "s3cr3t\n", "s3cr3t\u{0}"] {
+            let error = Credentials::new(bad).expect_err("not a header value");
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"));
+        }
+    }
+}
