@@ -1,0 +1,137 @@
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One row of a PUT.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Row {
+    pub attribute_id: i64,
+    pub value: String,
+    pub customer_id: i64,
+    pub id: Option<i64>,
+}
+
+/// What is wrong with a row, and with which of its fields.
+#[derive(Debug)]
+pub(crate) struct BadRow {
+    pub field: &'static str,
+    pub message: String,
+}
+
+impl BadRow {
+    pub(crate) fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            field,
+            message: message.into(),
+        }
+    }
+}
+
+/// A body that has no rows to speak of.
+#[derive(Debug, PartialEq)]
+pub(crate) enum BadBody {
+    Malformed,
+    NotAnArray,
+}
+
+pub(crate) fn parse(body: &[u8]) -> Result<Vec<Result<Row, BadRow>>, BadBody> {
+    // Nearly every body is good, and then this is all. Only a bad one is read field by field, to
+    // find what is wrong in which row.
+    if let Ok(rows) = serde_json::from_slice::<Vec<Row>>(body) {
+        return Ok(rows.into_iter().map(Ok).collect());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Array(rows)) => Ok(rows.iter().map(row).collect()),
+        Ok(_) => Err(BadBody::NotAnArray),
+        Err(_) => Err(BadBody::Malformed),
+    }
+}
+
+fn row(row: &Value) -> Result<Row, BadRow> {
+    let integer = |field| {
+        let value = row.get(field).filter(|value| !value.is_null());
+        value
+            .map(|value| {
+                let integer = value.as_i64();
+                integer.ok_or_else(|| BadRow::new(field, "must be an integer"))
+            })
+            .transpose()
+    };
+    let required = |field| integer(field)?.ok_or_else(|| BadRow::new(field, "is required"));
+    let value = match row.get("value") {
+        Some(Value::String(value)) => value.clone(),
+        Some(_) => return Err(BadRow::new("value", "must be a string")),
+        None => return Err(BadRow::new("value", "is required")),
+    };
+    Ok(Row {
+        attribute_id: required("attribute_id")?,
+        value,
+        customer_id: required("customer_id")?,
+        id: integer("id")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_body_is_rows() {
+        let rows = parse(br#"[{"attribute_id":101,"value":"Yes","customer_id":2048,"new":1}]"#);
+        let row = rows.expect("a body").remove(0).expect("a row");
+        assert_eq!(
+            (row.attribute_id, row.customer_id, row.id),
+            (101, 2048, None)
+        );
+        assert_eq!(row.value, "Yes");
+    }
+
+    #[test]
+    fn each_bad_row_names_its_field() {
+        for (body, field) in [
+            (r#"{"value":"v","customer_id":1}"#, "attribute_id"),
+            (
+                r#"{"attribute_id":"1","value":"v","customer_id":1}"#,
+                "attribute_id",
+            ),
+            (
+                r#"{"attribute_id":1.5,"value":"v","customer_id":1}"#,
+                "attribute_id",
+            ),
+            (r#"{"attribute_id":1,"customer_id":1}"#, "value"),
+            (r#"{"attribute_id":1,"value":7,"customer_id":1}"#, "value"),
+            (
+                r#"{"attribute_id":1,"value":null,"customer_id":1}"#,
+                "value",
+            ),
+            (r#"{"attribute_id":1,"value":"v"}"#, "customer_id"),
+            (
+                r#"{"attribute_id":1,"value":"v","customer_id":1,"id":"x"}"#,
+                "id",
+            ),
+            ("7", "value"),
+        ] {
+            let good = r#"{"attribute_id":1,"value":"v","customer_id":1,"id":null}"#;
+            let rows = parse(format!("[{good},{body}]").as_bytes()).expect("a body");
+            assert!(rows[0].is_ok());
+            assert_eq!(rows[1].as_ref().expect_err(body).field, field, "{body}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_body() {
+        for body in ["", "[", "[{]", "[{\"value\":7},", "\u{0}"] {
+            assert_eq!(
+                parse(body.as_bytes()).err(),
+                Some(BadBody::Malformed),
+                "{body}"
+            );
+        }
+        for body in ["{}", "7", "null", "\"[]\""] {
+            assert_eq!(
+                parse(body.as_bytes()).err(),
+                Some(BadBody::NotAnArray),
+                "{body}"
+            );
+        }
+    }
+}

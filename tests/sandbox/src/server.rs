@@ -1,0 +1,236 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::limits::{Place, Reading};
+use crate::state::Shared;
+use crate::wire::Answer;
+use crate::{delete, list, upsert};
+
+/// Runs until its task is aborted, which closes the connections too.
+pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.spawn(serve(stream, Arc::clone(&shared)));
+            }
+            // Out of file descriptors, most likely: some may be free again soon.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    // Without it an answer can wait for the client's delayed acknowledgement; but it works.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| exchange(Arc::clone(&shared), request));
+    // An error is the client's affair: it went away, or does not speak HTTP.
+    let _ = http1::Builder::new()
+        .header_read_timeout(None)
+        // The date would be the system's, not tokio's.
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// From a request to its answer. An error closes the connection.
+async fn exchange(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> io::Result<Response<Full<Bytes>>> {
+    let (head, body) = request.into_parts();
+    let target = arrive(&shared, &head);
+    let admission = admit(&shared, &head, target);
+    // A task of its own: when the client goes away, hyper drops this future but not the task.
+    tokio::spawn(handle(shared, head, body, target, admission))
+        .await?
+        .map(Answer::into_response)
+}
+
+/// What a path stands for.
+#[derive(Clone, Copy, PartialEq)]
+enum Target {
+    Values,
+    ElsewhereInTheStore,
+    OutsideTheStore,
+}
+
+fn arrive(shared: &Shared, head: &Parts) -> Target {
+    let target = target(head.uri.path(), &shared.settings.store_hash);
+    let counts = &mut shared.lock().counts;
+    counts.requests += 1;
+    if target == Target::Values {
+        match head.method {
+            Method::PUT => counts.puts += 1,
+            Method::GET => counts.gets += 1,
+            Method::DELETE => counts.deletes += 1,
+            _ => {}
+        }
+    }
+    target
+}
+
+fn target(path: &str, store_hash: &str) -> Target {
+    let inside = path
+        .strip_prefix("/stores/")
+        .and_then(|rest| rest.strip_prefix(store_hash))
+        .and_then(|rest| rest.strip_prefix('/'));
+    match inside {
+        Some("v3/customers/attribute-values") => Target::Values,
+        Some(_) => Target::ElsewhereInTheStore,
+        None => Target::OutsideTheStore,
+    }
+}
+
+enum Admission {
+    Admitted(Place, Option<Reading>),
+    Refused(Answer),
+}
+
+/// Decides at once, when only the headers have been read.
+fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
+    if target == Target::OutsideTheStore {
+        return Admission::Refused(Answer::problem(StatusCode::NOT_FOUND, "No such store"));
+    }
+    let now = Instant::now();
+    let mut guard = shared.lock();
+    let state = &mut *guard;
+
+    if !is_authorized(head, shared.settings.token.as_deref()) {
+        state.counts.unauthorized += 1;
+        let mut answer = Answer::problem(StatusCode::UNAUTHORIZED, "X-Auth-Token is not valid");
+        if let Some(quota) = &state.quota {
+            quota.read(now).write(&mut answer.headers, now);
+        }
+        return Admission::Refused(answer);
+    }
+
+    let counts = &mut state.counts;
+    counts.peak_in_flight = counts.peak_in_flight.max(counts.in_flight + 1);
+    if counts.in_flight >= shared.settings.in_flight {
+        counts.in_flight_429s += 1;
+        return Admission::Refused(Answer::problem(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many concurrent requests",
+        ));
+    }
+
+    let reading = match state.quota.as_mut().map(|quota| quota.take(now)) {
+        None => None,
+        Some(Ok(reading)) => Some(reading),
+        Some(Err(spent)) => {
+            counts.quota_429s += 1;
+            let mut answer = Answer::problem(
+                StatusCode::TOO_MANY_REQUESTS,
+                "The quota of this window is spent",
+            );
+            spent.write(&mut answer.headers, now);
+            if shared.settings.retry_after {
+                spent.write_retry_after(&mut answer.headers, now);
+            }
+            return Admission::Refused(answer);
+        }
+    };
+
+    counts.in_flight += 1;
+    Admission::Admitted(Place(Arc::clone(shared)), reading)
+}
+
+fn is_authorized(head: &Parts, token: Option<&str>) -> bool {
+    match (head.headers.get("x-auth-token"), token) {
+        (None, _) => false,
+        (Some(sent), None) => !sent.is_empty(),
+        (Some(sent), Some(token)) => sent.as_bytes() == token.as_bytes(),
+    }
+}
+
+async fn handle(
+    shared: Arc<Shared>,
+    head: Parts,
+    body: Incoming,
+    target: Target,
+    admission: Admission,
+) -> io::Result<Answer> {
+    // Even of a refused request: an unread body would cost the client its connection.
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let (place, reading) = match admission {
+        Admission::Admitted(place, reading) => (place, reading),
+        Admission::Refused(answer) => return Ok(answer),
+    };
+
+    let latency = shared.lock().latency;
+    // A sleep of zero would still cost a turn of the timer.
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+
+    let mut answer = work(&shared, &head, &body, target);
+    if let Some(reading) = reading {
+        reading.write(&mut answer.headers, Instant::now());
+    }
+    // Before the client can see the answer, or its next request might find no place.
+    drop(place);
+    Ok(answer)
+}
+
+fn work(shared: &Shared, head: &Parts, body: &[u8], target: Target) -> Answer {
+    if target != Target::Values {
+        return Answer::problem(StatusCode::NOT_FOUND, "No such resource");
+    }
+    let answer = match head.method {
+        Method::PUT => upsert::put(shared, &head.headers, body),
+        Method::GET => list::get(shared, head.uri.query()),
+        Method::DELETE => delete::delete(shared, head.uri.query()),
+        _ => {
+            let mut answer = Answer::problem(StatusCode::METHOD_NOT_ALLOWED, "No such method here");
+            let allowed = HeaderValue::from_static("GET, PUT, DELETE");
+            answer.headers.insert(ALLOW, allowed);
+            answer
+        }
+    };
+    if matches!(
+        answer.status,
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY
+    ) {
+        shared.lock().counts.refused += 1;
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_path_of_one_store_is_served() {
+        let values = "/stores/abc/v3/customers/attribute-values";
+        assert!(target(values, "abc") == Target::Values);
+        assert!(target(values, "ab") == Target::OutsideTheStore);
+        assert!(target(values, "abcd") == Target::OutsideTheStore);
+        for path in [
+            "/stores/abc/",
+            "/stores/abc/v2/customers",
+            "/stores/abc/v3/customers/attribute-values/",
+        ] {
+            assert!(target(path, "abc") == Target::ElsewhereInTheStore);
+        }
+        for path in ["/", "/stores/abc", "/v3/customers/attribute-values"] {
+            assert!(target(path, "abc") == Target::OutsideTheStore);
+        }
+    }
+}

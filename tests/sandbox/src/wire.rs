@@ -1,0 +1,142 @@
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::{Serialize, Serializer};
+
+use crate::store::StoredValue;
+
+/// An answer that is not on its way yet.
+pub(crate) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn no_content() -> Self {
+        Self {
+            status: StatusCode::NO_CONTENT,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    pub(crate) fn page(values: &[StoredValue], pagination: Pagination) -> Self {
+        Self::json(
+            StatusCode::OK,
+            &Page {
+                data: Values(values),
+                meta: Meta { pagination },
+            },
+        )
+    }
+
+    /// A refusal that names no field.
+    pub(crate) fn problem(status: StatusCode, title: &str) -> Self {
+        Self::problem_with(status, title, serde_json::Map::new())
+    }
+
+    pub(crate) fn problem_with(
+        status: StatusCode,
+        title: &str,
+        errors: serde_json::Map<String, serde_json::Value>,
+    ) -> Self {
+        Self::json(
+            status,
+            &Problem {
+                status: status.as_u16(),
+                title,
+                r#type: "https://developer.bigcommerce.com/docs/start/about/status-codes",
+                errors,
+            },
+        )
+    }
+
+    fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        // Our own shapes have string keys and nothing that can fail; were it otherwise, a 500 is
+        // what a server says.
+        let (status, body) = match serde_json::to_vec(body) {
+            Ok(body) => (status, body),
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Self {
+            status,
+            headers,
+            body: body.into(),
+        }
+    }
+
+    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(self.body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    status: u16,
+    title: &'a str,
+    r#type: &'static str,
+    errors: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct Page<'a> {
+    data: Values<'a>,
+    meta: Meta,
+}
+
+struct Values<'a>(&'a [StoredValue]);
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|value| Value {
+            id: value.id,
+            attribute_id: value.attribute_id,
+            attribute_value: &value.value,
+            customer_id: value.customer_id,
+            date_modified: value.date_modified,
+            date_created: value.date_created,
+        }))
+    }
+}
+
+/// What a request calls `value` is `attribute_value` here.
+#[derive(Serialize)]
+struct Value<'a> {
+    attribute_id: i64,
+    attribute_value: &'a str,
+    customer_id: i64,
+    id: i64,
+    date_modified: DateTime<Utc>,
+    date_created: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+struct Meta {
+    pagination: Pagination,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Pagination {
+    pub total: usize,
+    pub count: usize,
+    pub per_page: usize,
+    pub current_page: usize,
+    pub total_pages: usize,
+    pub links: Links,
+}
+
+/// Whole URLs, empty where there is no such page.
+#[derive(Serialize)]
+pub(crate) struct Links {
+    pub previous: String,
+    pub current: String,
+    pub next: String,
+}

@@ -1,0 +1,15 @@
+//! The sandbox over real HTTP on loopback.
+//!
+//! Time is tokio's paused clock: it leaps when the runtime has nothing to do, so no test waits.
+//! The client here has no timer of its own that it could leap to.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod client;
+mod lifetime;
+mod limits;
+mod list;
+#[cfg(unix)]
+mod program;
+mod requests;
+mod upsert;

@@ -1,0 +1,89 @@
+//! The program itself.
+
+use std::process::Stdio;
+
+use hyper::Method;
+use hyper::header::HeaderValue;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::client::{PATH, request, row, send};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bigcommerce-sandbox"));
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn serves_until(signal: &str) {
+    let mut server = program()
+        .args(["--port", "0", "--store-hash", "abc", "--token", "secret"])
+        .args(["--latency=1ms", "--quota", "150/30s"])
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(server.stdout.take().unwrap());
+    let mut base_url = String::new();
+    out.read_line(&mut base_url).await.unwrap();
+    let base_url = base_url.trim_end();
+    assert!(base_url.starts_with("http://127.0.0.1:"), "{base_url}");
+    assert!(base_url.ends_with("/stores/abc/v3"), "{base_url}");
+
+    let rows = json!([row(1, 1, "v"), row(1, 2, "v"), row(2, 1, "v")]);
+    let mut request = request(Method::PUT, &format!("{base_url}{PATH}"), rows.to_string());
+    let token = HeaderValue::from_static("secret");
+    request.headers_mut().insert("X-Auth-Token", token);
+    let answer = send(request).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.rate_limit("Requests-Left"), Some(149));
+
+    let pid = server.id().unwrap().to_string();
+    let sent = Command::new("kill").args([signal, &pid]).status().await;
+    assert!(sent.unwrap().success());
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).await.unwrap();
+    let counts = "1 requests (1 PUT, 0 GET, 0 DELETE), peak in flight 1, 0 answers 429, \
+                  largest batch 2 customers / 3 rows, 3 values stored\n";
+    assert_eq!(rest, counts);
+    assert!(server.wait().await.unwrap().success());
+    let mut errors = String::new();
+    let mut stderr = server.stderr.take().unwrap();
+    stderr.read_to_string(&mut errors).await.unwrap();
+    assert_eq!(errors, "");
+}
+
+#[tokio::test]
+async fn it_serves_until_it_is_interrupted() {
+    serves_until("-INT").await;
+}
+
+#[tokio::test]
+async fn it_serves_until_it_is_terminated() {
+    serves_until("-TERM").await;
+}
+
+#[tokio::test]
+async fn unknown_arguments_are_refused_in_one_line() {
+    for args in [&["--prot", "1"][..], &["--quota", "150"], &["secret"]] {
+        let output = program().args(args).output().await.unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(output.stdout.is_empty());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        assert!(!errors.contains("secret"), "{errors}");
+    }
+}
+
+#[tokio::test]
+async fn help_is_shown() {
+    let output = program().arg("--help").output().await.unwrap();
+    assert!(output.status.success());
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("--quota N/TIME")
+    );
+}
