@@ -39,9 +39,14 @@ mod hooks;
 mod id_list;
 mod transport;
 
-// The generator leaves some public items without documentation, and brings a prelude that this
-// crate does not pass on.
-#[allow(missing_docs, unused_imports)]
+// The generator leaves some public items without documentation or its `# Errors`, unwraps in
+// `Client::new`, and brings a prelude that this crate does not pass on.
+#[allow(
+    missing_docs,
+    unused_imports,
+    clippy::missing_errors_doc,
+    clippy::unwrap_used
+)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/client.rs"));
 }

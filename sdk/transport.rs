@@ -9,7 +9,6 @@ const MOST_REDIRECTS: usize = 5;
 /// - Redirects are followed only where they keep the method (307 and 308) and stay on the same
 ///   origin; any other is handed back as the answer that it is.
 /// - No request is sent again behind the caller's back.
-#[must_use]
 pub fn harden(builder: ClientBuilder) -> ClientBuilder {
     builder
         .redirect(Policy::custom(|attempt| {

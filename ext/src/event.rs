@@ -71,9 +71,11 @@ impl fmt::Display for Wait {
     }
 }
 
+type Observe = dyn Fn(&Event) + Send + Sync;
+
 /// Hands events to whoever asked for them.
 #[derive(Clone, Default)]
-pub(crate) struct Observer(Option<Arc<dyn Fn(&Event) + Send + Sync>>);
+pub(crate) struct Observer(Option<Arc<Observe>>);
 
 impl Observer {
     pub(crate) fn new(observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {

@@ -1,1 +1,7 @@
-//! Tests of the crates together.
+//! Tests of the crates together, over real HTTP on loopback.
+
+mod contract;
+mod errors;
+mod packing;
+//mod schema;
+mod support;

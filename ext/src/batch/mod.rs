@@ -1,6 +1,8 @@
 //! The engine under an upsert: packing, order per customer, accounting.
 
 mod chunk;
+#[cfg(test)]
+mod properties;
 mod report;
 mod run;
 mod settled;

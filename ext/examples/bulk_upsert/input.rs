@@ -1,0 +1,198 @@
+//! Rows from a CSV file, read as they are needed.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use bigcommerce_ext::AttributeValueUpsert;
+use csv::{Reader, ReaderBuilder, StringRecord};
+
+const KEY: &str = "customer_id";
+
+/// A CSV file whose header was understood.
+pub struct Input {
+    path: PathBuf,
+    reader: Reader<File>,
+    bytes: u64,
+    columns: Columns,
+}
+
+/// The attribute columns, in the order of the file.
+pub struct Columns(Vec<(String, i64)>);
+
+/// A place in the file, and what is wrong there.
+pub struct Problem {
+    line: u64,
+    column: usize,
+    text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, column, text } = self;
+        write!(f, "line {line}, column {column}: {text}")
+    }
+}
+
+impl Input {
+    /// Opens a file and reads its header. Where columns are not named in `attributes`, they are
+    /// numbered from 1 if `numbered`, and an error otherwise.
+    pub fn open(path: &Path, attributes: &[(String, i64)], numbered: bool) -> Result<Self, String> {
+        let shown = path.display();
+        let file = File::open(path).map_err(|error| format!("{shown}: {error}"))?;
+        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+        let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
+        let header = reader
+            .headers()
+            .map_err(|error| format!("{shown}: {error}"))?;
+        let columns = Columns::of(header, attributes, numbered)
+            .map_err(|problem| format!("{shown}: {problem}"))?;
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+            bytes,
+            columns,
+        })
+    }
+
+    /// Yields a row per value, and a message per line that can't be understood.
+    pub fn rows(
+        mut self,
+        progress: Rc<Progress>,
+    ) -> impl Iterator<Item = Result<AttributeValueUpsert, String>> {
+        let mut record = StringRecord::new();
+        let mut customers = HashSet::new();
+        let lines = std::iter::from_fn(move || {
+            let line = self.reader.position().line();
+            let rows = match self.reader.read_record(&mut record) {
+                Ok(false) => return None,
+                Ok(true) => {
+                    let line = record.position().map_or(line, csv::Position::line);
+                    self.columns.rows(&record, line)
+                }
+                Err(error) => Err(Problem {
+                    line,
+                    column: 1,
+                    text: error.to_string(),
+                }),
+            };
+            let rows = match rows {
+                Ok(rows) => {
+                    customers.extend(rows.first().map(AttributeValueUpsert::customer_id));
+                    rows.into_iter().map(Ok).collect()
+                }
+                Err(problem) => vec![Err(format!("{}: {problem}", self.path.display()))],
+            };
+            progress.customers.set(customers.len() as u64);
+            progress.rows.set(progress.rows.get() + rows.len() as u64);
+            let read = self.reader.position().byte();
+            progress
+                .share
+                .set(read as f64 / self.bytes.max(read).max(1) as f64);
+            Some(rows)
+        });
+        lines.flatten()
+    }
+}
+
+impl Columns {
+    fn of(
+        header: &StringRecord,
+        attributes: &[(String, i64)],
+        numbered: bool,
+    ) -> Result<Self, Problem> {
+        let refuse = |column, text| {
+            Err(Problem {
+                line: 1,
+                column,
+                text,
+            })
+        };
+        let mut names = header.iter();
+        match names.next() {
+            Some(KEY) => {}
+            other => {
+                let other = other.unwrap_or_default();
+                return refuse(1, format!("the first column is {KEY}, not {other:?}"));
+            }
+        }
+        let mut columns: Vec<(String, i64)> = Vec::new();
+        for (number, name) in (1..).zip(names) {
+            let by_hand = attributes.iter().find(|(named, _)| named == name);
+            let id = match by_hand {
+                Some(&(_, id)) => id,
+                None if numbered => number,
+                None => {
+                    let text = format!("which attribute is it? Say --attribute {name:?}=ID");
+                    return refuse(number as usize + 1, text);
+                }
+            };
+            if let Some((other, _)) = columns
+                .iter()
+                .find(|(known, known_id)| known == name || *known_id == id)
+            {
+                let text = format!("{name:?} and {other:?} are the same column or attribute");
+                return refuse(number as usize + 1, text);
+            }
+            columns.push((name.to_owned(), id));
+        }
+        let unknown = attributes
+            .iter()
+            .find(|(name, _)| !columns.iter().any(|(known, _)| known == name));
+        if let Some((name, _)) = unknown {
+            return refuse(1, format!("there is no column {name:?}"));
+        }
+        if columns.is_empty() {
+            return refuse(2, "there is no attribute column".to_owned());
+        }
+        Ok(Self(columns))
+    }
+
+    fn rows(&self, record: &StringRecord, line: u64) -> Result<Vec<AttributeValueUpsert>, Problem> {
+        let expected = self.0.len() + 1;
+        if record.len() != expected {
+            return Err(Problem {
+                line,
+                column: record.len().min(expected) + 1,
+                text: format!("{} columns, the header has {expected}", record.len()),
+            });
+        }
+        let customer = record.get(0).unwrap_or_default();
+        let customer_id = match customer.trim().parse() {
+            Ok(id) if id >= 1 => id,
+            _ => {
+                return Err(Problem {
+                    line,
+                    column: 1,
+                    text: format!("{KEY} {customer:?} is not a whole number of 1 or more"),
+                });
+            }
+        };
+        let values = record.iter().skip(1).zip(&self.0).zip(2..);
+        Ok(values
+            .map(|((value, (name, attribute_id)), column)| {
+                AttributeValueUpsert::new(customer_id, *attribute_id, value)
+                    .with_tag(format!("line {line}, column {column} ({name})"))
+            })
+            .collect())
+    }
+}
+
+/// How much of the file was read.
+#[derive(Default)]
+pub struct Progress {
+    pub customers: Cell<u64>,
+    rows: Cell<u64>,
+    /// Of the file's bytes, in 0 to 1.
+    share: Cell<f64>,
+}
+
+impl Progress {
+    /// Estimates the rows of the whole file from the part that was read.
+    pub fn rows_in_all(&self) -> u64 {
+        (self.rows.get() as f64 / self.share.get().max(f64::EPSILON)).round() as u64
+    }
+}

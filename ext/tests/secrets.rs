@@ -1,0 +1,103 @@
+//! The token is in no output, whatever happens. Alone in its process, since what is logged is
+//! collected for the whole of it.
+
+use std::fmt::Write as _;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bigcommerce_ext::{RetryPolicy, Store};
+use httpmock::prelude::*;
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+
+const TOKEN: &str = "s3cr3t-t0ken";
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Log;
+
+    fn make_writer(&'a self) -> Log {
+        self.clone()
+    }
+
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Log {
+        // The server's own log shows the requests that it received.
+        match meta.target().starts_with("httpmock") {
+            true => Log::default(),
+            false => self.clone(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_can_be_printed_holds_the_token() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(log.clone())
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).expect("the only one");
+
+    let mut shown = String::new();
+    for status in [200, 302, 401, 403, 413, 422, 429, 500] {
+        let server = MockServer::start_async().await;
+        // A server that repeats what it was sent.
+        let echo = json!({
+            "title": format!("token {TOKEN}"), "errors": {TOKEN: TOKEN}, "data": []
+        });
+        let mock = server
+            .mock_async(|when, then| {
+                when.header("X-Auth-Token", TOKEN);
+                then.status(status)
+                    .header("Location", format!("http://{TOKEN}.example/{TOKEN}"))
+                    .json_body(echo);
+            })
+            .await;
+        let builder = Store::builder_at(server.base_url(), TOKEN).retry(
+            RetryPolicy::default()
+                .attempts(2)
+                .first_wait(Duration::from_micros(1)),
+        );
+        let _ = writeln!(shown, "{builder:?} {builder:#?}");
+        let store = builder.build().expect("a store");
+        let events = Arc::new(Mutex::new(String::new()));
+        let told = Arc::clone(&events);
+        let upsert = store
+            .upsert()
+            .customer(1, [(1, "x")])
+            .observe(move |event| {
+                let _ = write!(told.lock().expect("no panic"), "{event:?}");
+            });
+        let _ = writeln!(shown, "{store:?} {:?} {upsert:?}", store.sdk());
+        let report = upsert.send().await.expect("a report");
+        assert!(mock.calls_async().await >= 1);
+        let _ = writeln!(shown, "{report:?} {report:#?}");
+        for error in report.outcomes().iter().filter_map(|o| o.error()) {
+            let _ = writeln!(shown, "{error} {error:?} {error:#?}");
+        }
+        shown.push_str(&events.lock().expect("no panic"));
+    }
+    let logged = String::from_utf8_lossy(&log.0.lock().expect("no panic")).into_owned();
+    assert!(logged.contains("bigcommerce_request"), "spans are seen");
+    assert!(logged.contains("trying again"), "retries are seen");
+    assert!(shown.contains("Waiting"), "events are seen");
+    for text in [shown, logged] {
+        assert!(!text.contains(TOKEN), "{text}");
+    }
+}

@@ -1,0 +1,230 @@
+//! What goes over the wire and what comes back, byte for byte.
+
+use bigcommerce_ext::sdk::{IdList, types};
+use bigcommerce_ext::{OutcomeKind, Store};
+use bigcommerce_sdk::httpmock::MockServerExt;
+use httpmock::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::TOKEN;
+
+const PATH: &str = "/stores/abc123/v3/customers/attribute-values";
+
+fn store(server: &MockServer) -> Store {
+    Store::builder_at(server.url("/stores/abc123/v3"), TOKEN)
+        .user_agent("contract-test/1.0")
+        .build()
+        .expect("a store")
+}
+
+fn example_body() -> Value {
+    json!([
+        {"attribute_id": 101, "value": "Yes", "customer_id": 2048},
+        {"attribute_id": 102, "value": "Blue", "customer_id": 2048},
+        {"attribute_id": 103, "value": "Premium Member", "customer_id": 2048}
+    ])
+}
+
+fn example_answer() -> Value {
+    let record = |id: i64, attribute: i64, value: &str| {
+        json!({
+            "attribute_id": attribute,
+            "attribute_value": value,
+            "customer_id": 2048,
+            "id": id,
+            "date_modified": "2024-06-10T14:22:00Z",
+            "date_created": "2024-06-10T14:22:00Z"
+        })
+    };
+    json!({
+        "data": [
+            record(5001, 101, "Yes"),
+            record(5002, 102, "Blue"),
+            record(5003, 103, "Premium Member")
+        ],
+        "meta": {"pagination": {
+            "total": 3, "count": 3, "per_page": 10, "current_page": 1, "total_pages": 1,
+            "links": {
+                "previous": "",
+                "current":
+                    "https://api.bigcommerce.com/stores/store_hash/v3/customers/attribute-values?page=1",
+                "next": ""
+            }
+        }}
+    })
+}
+
+#[tokio::test]
+async fn upsert() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.method(PUT)
+                .path(PATH)
+                .header("X-Auth-Token", TOKEN)
+                .header("Accept", "application/json")
+                .header("Content-Type", "application/json")
+                .header("User-Agent", "contract-test/1.0")
+                .header_missing("api-version")
+                .query_param_missing("page")
+                .json_body(example_body());
+            then.status(200).json_body(example_answer());
+        })
+        .await;
+    let report = store(&server)
+        .upsert()
+        .customer(2048, [(101, "Yes"), (102, "Blue"), (103, "Premium Member")])
+        .send()
+        .await
+        .expect("a report");
+    mock.assert_async().await;
+
+    let records: Vec<_> = report
+        .outcomes()
+        .iter()
+        .filter_map(|outcome| match &outcome.kind {
+            OutcomeKind::Stored(Some(record)) => Some(record),
+            _ => None,
+        })
+        .collect();
+    let expected: types::AttributeValuePage =
+        serde_json::from_value(example_answer()).expect("a page");
+    assert_eq!(records, expected.data.iter().collect::<Vec<_>>());
+    let first = records.first().expect("a record");
+    assert_eq!(first.id, Some(5001));
+    let created = first.date_created.expect("a time");
+    assert_eq!(created.to_rfc3339(), "2024-06-10T14:22:00+00:00");
+    let links = expected.meta.and_then(|meta| meta.pagination?.links);
+    assert_eq!(links.and_then(|links| links.next).as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn delete_with_two_ids() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.method(DELETE)
+                .path(PATH)
+                .header("X-Auth-Token", TOKEN)
+                .header_missing("api-version")
+                .query_param("id:in", "5001,5002");
+            then.status(204);
+        })
+        .await;
+    let store = store(&server);
+    let client = store.sdk();
+    let deleted = client
+        .delete_attribute_values()
+        .id_in([5001, 5002])
+        .send()
+        .await
+        .expect("deleted");
+    assert_eq!(deleted.status().as_u16(), 204);
+    mock.assert_async().await;
+}
+
+#[tokio::test]
+async fn list_with_all_filters() {
+    let server = MockServer::start_async().await;
+    let filters = [
+        ("page", "2"),
+        ("limit", "250"),
+        ("customer_id:in", "2048,2049"),
+        ("attribute_id:in", "101,102"),
+        ("name", "Loyalty tier & more"),
+        ("date_created", "2024-06-10"),
+        ("date_created:min", "2024-06-10T14:22:00+02:00"),
+        ("date_created:max", "2024-06-11T00:00:00Z"),
+        ("date_modified", "2024-06-12"),
+        ("date_modified:min", "2024-06-12T00:00:00Z"),
+        ("date_modified:max", "2024-06-13T00:00:00Z"),
+    ];
+    let mock = server
+        .mock_async(|when, then| {
+            let when = when
+                .method(GET)
+                .path(PATH)
+                .header("X-Auth-Token", TOKEN)
+                .header("Accept", "application/json")
+                .header_missing("api-version");
+            filters
+                .iter()
+                .fold(when, |when, (name, value)| when.query_param(*name, *value));
+            then.status(200).json_body(example_answer());
+        })
+        .await;
+    let store = store(&server);
+    let client = store.sdk();
+    let page = client
+        .list_attribute_values()
+        .page(2)
+        .limit(250)
+        .customer_id_in([2048, 2049])
+        .attribute_id_in(IdList::from([101, 102]))
+        .name("Loyalty tier & more")
+        .date_created("2024-06-10")
+        .date_created_min("2024-06-10T14:22:00+02:00")
+        .date_created_max("2024-06-11T00:00:00Z")
+        .date_modified("2024-06-12")
+        .date_modified_min("2024-06-12T00:00:00Z")
+        .date_modified_max("2024-06-13T00:00:00Z")
+        .send()
+        .await
+        .expect("a page");
+    assert_eq!(page.data.len(), 3);
+    mock.assert_async().await;
+}
+
+#[tokio::test]
+async fn answers_with_more_or_less_than_documented_are_understood() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.method(GET).path(PATH);
+            then.status(200).json_body(json!({
+                "data": [{
+                    "attribute_id": 1, "attribute_value": "x".repeat(4000), "customer_id": 2,
+                    "id": null, "new": {"field": [1]}
+                }],
+                "meta": {"pagination": null, "cursor": {}}
+            }));
+        })
+        .await;
+    let store = store(&server);
+    let page = store.sdk().list_attribute_values().send().await;
+    let page = page.expect("a page").into_inner();
+    mock.assert_async().await;
+    let [record] = &page.data[..] else {
+        panic!("one record: {page:?}");
+    };
+    assert_eq!(record.id, None);
+    assert_eq!(record.attribute_value.len(), 4000);
+}
+
+#[test]
+fn the_generated_mocks_match_the_generated_client() {
+    // The generated mocks have no form for use within a runtime.
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let server = MockServer::start();
+    let answer: types::AttributeValuePage =
+        serde_json::from_value(example_answer()).expect("a page");
+    let listed = server.list_attribute_values(|when, then| {
+        when.customer_id_in(&IdList::from([2048, 2049]));
+        then.ok(&answer);
+    });
+    let deleted = server.delete_attribute_values(|when, then| {
+        when.id_in(&IdList::from([5001]));
+        then.no_content();
+    });
+    // They know the paths as the document has them, without a store's prefix.
+    let store = Store::builder_at(server.base_url(), TOKEN).build();
+    let store = store.expect("a store");
+    let client = store.sdk();
+    let list = client.list_attribute_values().customer_id_in([2048, 2049]);
+    let page = runtime.block_on(list.send()).expect("a page");
+    assert_eq!(page.into_inner(), answer);
+    let delete = client.delete_attribute_values().id_in([5001]);
+    runtime.block_on(delete.send()).expect("deleted");
+    listed.assert();
+    deleted.assert();
+}

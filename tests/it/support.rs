@@ -1,0 +1,30 @@
+//! What several tests need.
+
+use bigcommerce_ext::{AttributeValueUpsert, Store};
+use bigcommerce_sandbox::Sandbox;
+
+pub const TOKEN: &str = "s3cr3t-t0ken";
+
+pub fn store(base_url: &str) -> Store {
+    Store::builder_at(base_url, TOKEN).build().expect("a store")
+}
+
+pub async fn sandbox() -> (Sandbox, Store) {
+    let sandbox = Sandbox::builder().start().await.expect("a sandbox");
+    let store = store(sandbox.base_url());
+    (sandbox, store)
+}
+
+/// The bundled customers: three values each.
+pub fn cdnow() -> Vec<AttributeValueUpsert> {
+    let text = include_str!("../../ext/examples/cdnow_customers.csv");
+    let rows = text.lines().skip(1).flat_map(|line| {
+        let mut fields = line.split(',');
+        let customer = fields.next().and_then(|id| id.parse().ok());
+        let customer: i64 = customer.expect("a customer ID");
+        (1..)
+            .zip(fields)
+            .map(move |(attribute, value)| AttributeValueUpsert::new(customer, attribute, value))
+    });
+    rows.collect()
+}
