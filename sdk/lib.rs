@@ -65,3 +65,8 @@ pub use generated::{ByteStream, Client, ClientInfo, Error, ResponseValue, builde
 pub use hooks::{Answer, Recorder};
 pub use id_list::IdList;
 pub use transport::harden;
+
+// Compiles the first program that the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
