@@ -1,0 +1,79 @@
+mod json_schema;
+mod plain;
+
+use openapiv3::OpenAPI;
+use proc_macro2::TokenStream;
+use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl};
+use quote::quote;
+
+use crate::error::Problem;
+use crate::prepare::ID_LIST;
+use crate::{Error, Prepared};
+
+/// Rust source, generated from a document.
+///
+/// Both texts are for `include!` into the crate that has `Credentials` (the client's inner type)
+/// and `IdList` (comma-joined IDs) at its root, and `progenitor-client`, `reqwest`, `serde`,
+/// `serde_json`, `chrono` and `schemars` among its dependencies.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Generated {
+    /// The client, its builders and its types. Include it in a module that the crate's root
+    /// re-exports.
+    pub client: String,
+    /// Typed mock helpers, which need `httpmock` and `regex` as dependencies and find the types as
+    /// `crate::types`.
+    pub httpmock: String,
+}
+
+impl Prepared {
+    /// Generates Rust source from the document.
+    ///
+    /// # Errors
+    ///
+    /// None that is known: what the generator can't do, preparation refuses.
+    pub fn generate(&self) -> Result<Generated, Error> {
+        generate(self).map_err(|problem| problem.of(&self.name))
+    }
+}
+
+fn generate(prepared: &Prepared) -> Result<Generated, Problem> {
+    let spec: OpenAPI =
+        serde_json::from_value(plain::plain(prepared.document())).map_err(refused)?;
+    let mut client = Generator::new(&settings())
+        .generate_tokens(&spec)
+        .map_err(refused)?;
+    client.extend(json_schema::impls(prepared.document()));
+    let httpmock = Generator::new(&settings())
+        .httpmock(&spec, "crate")
+        .map_err(refused)?;
+    Ok(Generated {
+        client: format(client)?,
+        httpmock: format(httpmock)?,
+    })
+}
+
+fn settings() -> GenerationSettings {
+    let mut settings = GenerationSettings::new();
+    settings
+        .with_interface(InterfaceStyle::Builder)
+        .with_inner_type(quote!(crate::Credentials))
+        .with_hooks(HooksMode::Expected)
+        .with_derive("PartialEq")
+        .with_replacement(
+            ID_LIST,
+            format!("crate::{ID_LIST}"),
+            [TypeImpl::Display, TypeImpl::FromStr].into_iter(),
+        );
+    settings
+}
+
+fn format(tokens: TokenStream) -> Result<String, Problem> {
+    Ok(prettyplease::unparse(
+        &syn::parse2(tokens).map_err(refused)?,
+    ))
+}
+
+fn refused(error: impl std::fmt::Display) -> Problem {
+    Problem::new(format!("can't become code: {error}"))
+}

@@ -1,0 +1,199 @@
+use serde_json::{Map, Value, json};
+
+use super::endpoint::{answer, answer_mut, label};
+use super::merge::merge;
+use super::spot::Spot;
+use crate::error::Problem;
+
+/// The fields that an answer always has, by where they are; [`check_needs`](super::needs) makes
+/// sure that the document knows them.
+const REQUIRED: [(&str, &[&str]); 2] = [
+    ("", &["data"]),
+    (
+        "/properties/data/items",
+        &["attribute_id", "attribute_value", "customer_id"],
+    ),
+];
+
+/// Makes one page type of GET's and PUT's answers, and one that refuses nothing over a length, a
+/// missing optional field or an unknown value: the SDK should live longer than the document.
+pub(super) fn tolerate_answers(root: &mut Value) -> Result<(), Problem> {
+    let mut page = read_page(root, "get")?;
+    let other = read_page(root, "put")?;
+    let spot = Spot::new(&label("put"), "answer");
+    merge(&mut page, other, &spot, &|spot, get, put| {
+        Problem::new(format!(
+            "{spot} is {put}, but {get} in the answer of {}",
+            label("get")
+        ))
+    })?;
+    let mut page = Value::Object(page);
+    loosen(&mut page);
+    for (place, required) in REQUIRED {
+        if let Some(owner) = page.pointer_mut(place) {
+            owner["required"] = json!(required);
+            for name in required {
+                let field = owner.get_mut("properties").and_then(|p| p.get_mut(name));
+                if let Some(field) = field.and_then(Value::as_object_mut) {
+                    field.remove("nullable");
+                }
+            }
+        }
+    }
+    for method in ["get", "put"] {
+        if let Some(answer) = answer_mut(root, method, "200") {
+            *answer = page.clone();
+        }
+    }
+    Ok(())
+}
+
+fn read_page(root: &Value, method: &str) -> Result<Map<String, Value>, Problem> {
+    let mut page = known_page();
+    if let Some(Value::Object(answer)) = answer(root, method, "200") {
+        let spot = Spot::new(&label(method), "answer");
+        merge(&mut page, answer.clone(), &spot, &|spot, ours, theirs| {
+            Problem::new(format!("{spot} is {theirs}, but the SDK needs {ours}"))
+        })?;
+    }
+    Ok(page)
+}
+
+/// What every page can have, so that a document that leaves out an optional field gives the same
+/// Rust types. Required fields are not in it: a document has to have those itself.
+fn known_page() -> Map<String, Value> {
+    let int64 = json!({"type": "integer", "format": "int64"});
+    let text = json!({"type": "string"});
+    let date_time = json!({"type": "string", "format": "date-time"});
+    let object = |properties: Value| json!({"type": "object", "properties": properties});
+    let links = object(json!({"previous": text, "current": text, "next": text}));
+    let pagination = object(json!({
+        "total": int64,
+        "count": int64,
+        "per_page": int64,
+        "current_page": int64,
+        "total_pages": int64,
+        "links": links,
+    }));
+    let value = object(json!({
+        "id": int64,
+        "date_created": date_time,
+        "date_modified": date_time,
+    }));
+    let properties = json!({
+        "data": {"type": "array", "items": value},
+        "meta": object(json!({"pagination": pagination})),
+    });
+    Map::from_iter([
+        ("type".to_owned(), "object".into()),
+        ("properties".to_owned(), properties),
+    ])
+}
+
+/// The formats whose values have a Rust type of their own, in which servers and we agree.
+fn is_trusted(format: &Value) -> bool {
+    format == "int64" || format == "date-time"
+}
+
+fn loosen(schema: &mut Value) {
+    let Some(schema) = schema.as_object_mut() else {
+        return;
+    };
+    schema.retain(|key, value| match key.as_str() {
+        "format" => is_trusted(value),
+        "type" | "properties" | "items" | "nullable" | "description" | "example" => true,
+        _ => false,
+    });
+    // Optional lists and maps are generated without an `Option`, unless they can be null.
+    let kind = schema.get("type").and_then(Value::as_str);
+    if kind == Some("array") || (kind == Some("object") && !schema.contains_key("properties")) {
+        schema.insert("nullable".to_owned(), true.into());
+    }
+    if let Some(items) = schema.get_mut("items") {
+        loosen(items);
+    }
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (_, property) in properties.into_iter().flatten() {
+        loosen(property);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prepare::endpoint::PATH;
+
+    fn document(get: Value, put: Value) -> Value {
+        let operation = |item: Value| {
+            let data = json!({"type": "array", "items": {"type": "object", "properties": item}});
+            let page = json!({"type": "object", "properties": {"data": data}});
+            json!({"responses": {"200": {"content": {"application/json": {"schema": page}}}}})
+        };
+        json!({"paths": {PATH: {"get": operation(get), "put": operation(put)}}})
+    }
+
+    #[test]
+    fn both_answers_become_one_that_refuses_nothing() {
+        let get = json!({
+            "customer_id": {"type": "integer", "format": "int64", "nullable": true},
+            "attribute_value": {"type": "string", "maxLength": 255, "pattern": "."},
+            "date_created": {"type": "string", "format": "date", "description": "When."},
+        });
+        let put = json!({
+            "kind": {"type": "string", "enum": ["a"], "nullable": true},
+            "tags": {"type": "array", "maxItems": 2, "items": {"type": "string"}},
+            "owner": {
+                "type": "object",
+                "required": ["email"],
+                "additionalProperties": false,
+                "properties": {"email": {"type": "string", "format": "email"}},
+            },
+        });
+        let mut root = document(get, put);
+        tolerate_answers(&mut root).expect("they agree");
+        let page = answer(&root, "get", "200").expect("is there").clone();
+        assert_eq!(answer(&root, "put", "200"), Some(&page));
+        assert_eq!(page["required"], json!(["data"]));
+        assert!(page["properties"]["meta"]["properties"]["pagination"].is_object());
+        let date_time = json!({"type": "string", "format": "date-time"});
+        let int64 = json!({"type": "integer", "format": "int64"});
+        assert_eq!(
+            page["properties"]["data"]["items"],
+            json!({
+                "type": "object",
+                "required": ["attribute_id", "attribute_value", "customer_id"],
+                "properties": {
+                    "id": int64,
+                    "customer_id": int64,
+                    "attribute_value": {"type": "string"},
+                    "date_created": {
+                        "type": "string", "format": "date-time", "description": "When.",
+                    },
+                    "date_modified": date_time,
+                    "kind": {"type": "string", "nullable": true},
+                    "tags": {"type": "array", "nullable": true, "items": {"type": "string"}},
+                    "owner": {"type": "object", "properties": {"email": {"type": "string"}}},
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn answers_that_contradict_each_other_are_refused_by_name() {
+        let of = |kind: &str| json!({"tier": {"type": kind}});
+        let mut root = document(of("string"), of("integer"));
+        let problem = tolerate_answers(&mut root).expect_err("they disagree");
+        assert_eq!(
+            problem.to_string(),
+            "PUT /customers/attribute-values: answer field \"data[].tier\" is integer, \
+             but string in the answer of GET /customers/attribute-values"
+        );
+        let mut root = document(json!({"id": {"type": "string"}}), json!({}));
+        let problem = tolerate_answers(&mut root).expect_err("IDs are integers");
+        assert_eq!(
+            problem.to_string(),
+            "GET /customers/attribute-values: answer field \"data[].id\" is string, \
+             but the SDK needs integer"
+        );
+    }
+}

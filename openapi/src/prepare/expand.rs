@@ -1,0 +1,361 @@
+use heck::ToPascalCase;
+use serde_json::{Map, Value, json};
+
+use super::merge::merge;
+use super::source::{Source, circular, reference};
+use super::spot::Spot;
+use crate::error::Problem;
+
+/// How deep schemas may nest, and how many may come out of all `$ref`s together: a document that
+/// was made to overflow a stack or a memory gets a message.
+const MAX_DEPTH: usize = 60;
+const MAX_SCHEMAS: usize = 20_000;
+
+/// Writes schemas out: `$ref`s and `allOf` resolved, and only the keywords left that later passes
+/// and the generator know, each with a value of the right kind. What a schema says in other ways
+/// (`oneOf`, `anyOf`, `not`) is free-form JSON from here on.
+pub(super) struct Expander<'a> {
+    source: Source<'a>,
+    trail: Vec<&'a str>,
+    depth: usize,
+    schemas: usize,
+}
+
+impl<'a> Expander<'a> {
+    pub(super) fn new(source: Source<'a>) -> Self {
+        Self {
+            source,
+            trail: Vec::new(),
+            depth: 0,
+            schemas: 0,
+        }
+    }
+
+    pub(super) fn expand(
+        &mut self,
+        schema: &'a Value,
+        spot: &Spot,
+    ) -> Result<Map<String, Value>, Problem> {
+        self.schemas += 1;
+        if self.depth == MAX_DEPTH || self.schemas > MAX_SCHEMAS {
+            return Err(Problem::new(format!(
+                "{spot} has schemas nested too deep, or too many of them"
+            )));
+        }
+        self.depth += 1;
+        let expanded = match (reference(schema), schema) {
+            (Some(reference), _) => self.expand_reference(reference, spot),
+            (None, Value::Object(schema)) => self.expand_schema(schema, spot),
+            (None, _) => Err(Problem::new(format!(
+                "{spot} has a schema that is no object"
+            ))),
+        };
+        self.depth -= 1;
+        expanded
+    }
+
+    fn expand_reference(
+        &mut self,
+        reference: &'a str,
+        spot: &Spot,
+    ) -> Result<Map<String, Value>, Problem> {
+        if self.trail.contains(&reference) {
+            return Err(circular(reference));
+        }
+        let schema = self.source.at(reference)?;
+        self.trail.push(reference);
+        let expanded = self.expand(schema, spot);
+        self.trail.pop();
+        expanded
+    }
+
+    fn expand_schema(
+        &mut self,
+        schema: &'a Map<String, Value>,
+        spot: &Spot,
+    ) -> Result<Map<String, Value>, Problem> {
+        let mut out = Map::new();
+        copy(&mut out, schema, "description", Value::is_string);
+        copy(&mut out, schema, "example", |_| true);
+        copy(&mut out, schema, "nullable", is_true);
+        copy(&mut out, schema, "readOnly", is_true);
+        match kind(schema, spot)? {
+            Some("object") => self.expand_object(&mut out, schema, spot)?,
+            Some("array") => self.expand_array(&mut out, schema, spot)?,
+            Some("string") => expand_string(&mut out, schema),
+            Some(kind @ ("integer" | "number")) => expand_number(&mut out, schema, kind),
+            Some(kind) => {
+                out.insert("type".to_owned(), kind.into());
+            }
+            None => (),
+        }
+        // The fields that one part of an `allOf` requires can stand in another.
+        copy(&mut out, schema, "required", Value::is_array);
+        for part in self.parts(schema) {
+            let part = self.expand(part, spot)?;
+            merge(&mut out, part, spot, &|spot, one, other| {
+                Problem::new(format!(
+                    "{spot} is {one} in one part of its allOf and {other} in another"
+                ))
+            })?;
+        }
+        drop_read_only(&mut out);
+        Ok(out)
+    }
+
+    /// Schemas that hold besides this one. A choice of one is no choice.
+    fn parts(&self, schema: &'a Map<String, Value>) -> Vec<&'a Value> {
+        let list = |key| schema.get(key).and_then(Value::as_array);
+        let sole = |key| list(key).filter(|list| list.len() == 1);
+        [list("allOf"), sole("oneOf"), sole("anyOf")]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect()
+    }
+
+    fn expand_object(
+        &mut self,
+        out: &mut Map<String, Value>,
+        schema: &'a Map<String, Value>,
+        spot: &Spot,
+    ) -> Result<(), Problem> {
+        out.insert("type".to_owned(), "object".into());
+        copy(out, schema, "additionalProperties", |v| v == &json!(false));
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let mut expanded = Map::new();
+        for (name, property) in properties.into_iter().flatten() {
+            let property = self.expand(property, &spot.field(name))?;
+            expanded.insert(name.clone(), property.into());
+        }
+        if !expanded.is_empty() {
+            out.insert("properties".to_owned(), expanded.into());
+        }
+        Ok(())
+    }
+
+    fn expand_array(
+        &mut self,
+        out: &mut Map<String, Value>,
+        schema: &'a Map<String, Value>,
+        spot: &Spot,
+    ) -> Result<(), Problem> {
+        out.insert("type".to_owned(), "array".into());
+        copy_length(out, schema, "minItems");
+        copy_length(out, schema, "maxItems");
+        copy(out, schema, "uniqueItems", is_true);
+        let items = match schema.get("items") {
+            Some(items) => self.expand(items, &spot.item())?,
+            None => Map::new(),
+        };
+        out.insert("items".to_owned(), items.into());
+        Ok(())
+    }
+}
+
+fn kind<'a>(schema: &'a Map<String, Value>, spot: &Spot) -> Result<Option<&'a str>, Problem> {
+    match schema.get("type") {
+        Some(Value::String(kind)) => match kind.as_str() {
+            "object" | "array" | "string" | "integer" | "number" | "boolean" => Ok(Some(kind)),
+            _ => Err(unknown_type(spot, kind)),
+        },
+        Some(other) => Err(unknown_type(spot, &other.to_string())),
+        None if schema.contains_key("properties") => Ok(Some("object")),
+        None if schema.contains_key("items") => Ok(Some("array")),
+        None => Ok(None),
+    }
+}
+
+fn unknown_type(spot: &Spot, kind: &str) -> Problem {
+    Problem::new(format!(
+        "{spot} has type {kind}, which OpenAPI 3.0 does not know"
+    ))
+}
+
+fn expand_string(out: &mut Map<String, Value>, schema: &Map<String, Value>) {
+    out.insert("type".to_owned(), "string".into());
+    copy(out, schema, "format", Value::is_string);
+    copy(out, schema, "enum", has_distinct_variants);
+    if !out.contains_key("enum") {
+        copy(out, schema, "pattern", Value::is_string);
+        copy_length(out, schema, "minLength");
+        copy_length(out, schema, "maxLength");
+    }
+}
+
+fn expand_number(out: &mut Map<String, Value>, schema: &Map<String, Value>, kind: &str) {
+    out.insert("type".to_owned(), kind.into());
+    copy(out, schema, "format", Value::is_string);
+    for key in ["minimum", "maximum", "multipleOf"] {
+        copy(out, schema, key, Value::is_number);
+    }
+    for (key, bound) in [
+        ("exclusiveMinimum", "minimum"),
+        ("exclusiveMaximum", "maximum"),
+    ] {
+        copy(out, schema, key, |v| {
+            is_true(v) && schema.contains_key(bound)
+        });
+    }
+}
+
+/// What only answers carry can't be required of a request.
+fn drop_read_only(schema: &mut Map<String, Value>) {
+    let mut dropped = Vec::new();
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, property) in properties.into_iter().flatten() {
+        let read_only = property.as_object_mut().and_then(|p| p.remove("readOnly"));
+        dropped.extend(read_only.map(|_| name.clone()));
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| !dropped.iter().any(|dropped| name == dropped));
+    }
+}
+
+/// Rust's enum needs a name for each value.
+fn has_distinct_variants(values: &Value) -> bool {
+    let Some(values) = values.as_array() else {
+        return false;
+    };
+    let mut names: Vec<_> = values
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|value| {
+            value
+                .replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+                .to_pascal_case()
+        })
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    !names.is_empty() && names.len() == values.len()
+}
+
+fn is_true(value: &Value) -> bool {
+    value == &Value::Bool(true)
+}
+
+fn copy(
+    out: &mut Map<String, Value>,
+    schema: &Map<String, Value>,
+    key: &str,
+    accept: impl Fn(&Value) -> bool,
+) {
+    if let Some(value) = schema.get(key).filter(|value| accept(value)) {
+        out.insert(key.to_owned(), value.clone());
+    }
+}
+
+/// A minimum of zero says nothing, yet generates a comparison that the compiler warns about;
+/// lengths that don't fit 32 bits are cut by the generator.
+fn copy_length(out: &mut Map<String, Value>, schema: &Map<String, Value>, key: &str) {
+    let length = schema.get(key).and_then(|value| {
+        let text = value.to_string();
+        text.strip_suffix(".0").unwrap_or(&text).parse::<u32>().ok()
+    });
+    if let Some(length) = length.filter(|length| *length > 0 || key.starts_with("max")) {
+        out.insert(key.to_owned(), length.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(root: &Value) -> Result<Value, String> {
+        Expander::new(Source::new(root))
+            .expand(&root["schema"], &Spot::new("PUT /x", "request"))
+            .map(Value::Object)
+            .map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn references_and_all_of_are_written_out() {
+        let root = json!({
+            "schema": {"allOf": [{"$ref": "#/base"}, {"required": ["a"], "x-note": 1}], "title": "T"},
+            "base": {"properties": {"a": {"$ref": "#/text"}}, "discriminator": {}},
+            "text": {"type": "string", "minLength": 0, "maxLength": 255.0, "xml": {}},
+        });
+        let flat = json!({
+            "type": "object",
+            "properties": {"a": {"type": "string", "maxLength": 255}},
+            "required": ["a"],
+        });
+        assert_eq!(expanded(&root), Ok(flat));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_free_form() {
+        let root = json!({"schema": {"oneOf": [{"type": "string"}, {"type": "integer"}]}});
+        assert_eq!(expanded(&root), Ok(json!({})));
+        let root = json!({"schema": {"anyOf": [{"type": "string"}]}});
+        assert_eq!(expanded(&root), Ok(json!({"type": "string"})));
+    }
+
+    #[test]
+    fn an_enum_stays_where_rust_can_name_its_values() {
+        let of = |values: Value| json!({"schema": {"type": "string", "enum": values}});
+        assert_eq!(
+            expanded(&of(json!(["a", "b c"]))),
+            Ok(json!({"type": "string", "enum": ["a", "b c"]}))
+        );
+        for values in [
+            json!(["a", "A"]),
+            json!(["+", "-"]),
+            json!([1]),
+            json!([]),
+            json!("a"),
+        ] {
+            assert_eq!(expanded(&of(values)), Ok(json!({"type": "string"})));
+        }
+    }
+
+    #[test]
+    fn a_read_only_field_is_not_required() {
+        let root = json!({"schema": {
+            "type": "object",
+            "required": ["id", "a"],
+            "properties": {"id": {"type": "integer", "readOnly": true}, "a": {}},
+        }});
+        let flat = json!({
+            "type": "object",
+            "required": ["a"],
+            "properties": {"id": {"type": "integer"}, "a": {}},
+        });
+        assert_eq!(expanded(&root), Ok(flat));
+    }
+
+    #[test]
+    fn contradictions_and_circles_are_refused_by_name() {
+        let refused = |root: Value| expanded(&root).expect_err("is refused");
+        let root = json!({"schema": {"allOf": [
+            {"properties": {"a": {"type": "string"}}},
+            {"properties": {"a": {"type": "integer"}}},
+        ]}});
+        assert_eq!(
+            refused(root),
+            "PUT /x: request field \"a\" is string in one part of its allOf and integer in another"
+        );
+        let root = json!({"schema": {"properties": {"a": {"$ref": "#/schema"}}}});
+        assert!(refused(root).starts_with("#/schema: refers back to itself"));
+        let root = json!({"schema": {"type": ["string", "null"]}});
+        assert!(refused(root).contains("which OpenAPI 3.0 does not know"));
+        let root = json!({"schema": {"properties": {"a": true}}});
+        assert!(refused(root).contains("is no object"));
+    }
+
+    #[test]
+    fn a_schema_that_doubles_with_each_reference_is_refused() {
+        let mut root = json!({"schema": {"$ref": "#/0"}, "40": {"type": "string"}});
+        for level in 0..40 {
+            let next = json!({"$ref": format!("#/{}", level + 1)});
+            root[level.to_string()] = json!({"properties": {"a": next, "b": next}});
+        }
+        assert!(
+            expanded(&root)
+                .expect_err("is refused")
+                .contains("too many")
+        );
+    }
+}

@@ -1,0 +1,49 @@
+use serde_json::Value;
+
+use super::endpoint::{OPERATIONS, parameters_mut, text};
+use crate::error::Problem;
+
+/// What the client sends by itself.
+const OURS: [&str; 4] = ["accept", "authorization", "content-type", "x-auth-token"];
+
+/// Drops header parameters for what the client sends anyway: the provider declares `Accept` and
+/// `Content-Type` on every operation, and each would become an argument that users have to give.
+pub(super) fn drop_client_headers(root: &mut Value) -> Result<(), Problem> {
+    for (method, _) in OPERATIONS {
+        if let Some(parameters) = parameters_mut(root, method) {
+            parameters.retain(|parameter| {
+                let name = text(parameter, "name").to_lowercase();
+                text(parameter, "in") != "header" || !OURS.contains(&name.as_str())
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::prepare::endpoint::PATH;
+
+    #[test]
+    fn only_what_the_client_sends_is_dropped() {
+        let parameter = |place: &str, name: &str| json!({"in": place, "name": name});
+        let mut root = json!({"paths": {PATH: {"get": {"parameters": [
+            parameter("header", "Accept"),
+            parameter("header", "content-type"),
+            parameter("header", "X-Auth-Token"),
+            parameter("header", "X-Correlation-Id"),
+            parameter("query", "accept"),
+        ]}}}});
+        drop_client_headers(&mut root).expect("never fails");
+        assert_eq!(
+            root["paths"][PATH]["get"]["parameters"],
+            json!([
+                parameter("header", "X-Correlation-Id"),
+                parameter("query", "accept")
+            ])
+        );
+    }
+}

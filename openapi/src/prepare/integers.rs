@@ -1,0 +1,101 @@
+use serde_json::{Value, json};
+
+use super::endpoint::{OPERATIONS, answer_mut, parameters_mut, request_mut, text};
+use crate::error::Problem;
+
+/// What bounds an integer, and thereby changes its Rust type: a minimum of 1 makes a `NonZeroU64`.
+const BOUNDS: [&str; 6] = [
+    "enum",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "maximum",
+    "minimum",
+    "multipleOf",
+];
+
+/// Makes every integer an `int64`, and integers of IDs and counts also where the document says
+/// `number`: `limit=50.0` is wrong on the wire, and documents disagree about `format`.
+///
+/// Of IDs and counts the bounds go too, so that a document that adds one does not change their
+/// Rust type; other integers keep theirs, for the JSON Schema.
+pub(super) fn widen_integers(root: &mut Value) -> Result<(), Problem> {
+    for (method, _) in OPERATIONS {
+        for parameter in parameters_mut(root, method).into_iter().flatten() {
+            let name = text(parameter, "name").to_owned();
+            widen(&mut parameter["schema"], &name);
+        }
+        if let Some(schema) = answer_mut(root, method, "200") {
+            widen(schema, "");
+        }
+    }
+    if let Some(schema) = request_mut(root) {
+        widen(schema, "");
+    }
+    Ok(())
+}
+
+fn widen(schema: &mut Value, name: &str) {
+    if let Some(items) = schema.get_mut("items") {
+        widen(items, name);
+    }
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, property) in properties.into_iter().flatten() {
+        widen(property, name);
+    }
+    let Some(schema) = schema.as_object_mut() else {
+        return;
+    };
+    let kind = schema
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let counts = is_id(name) || is_count(name);
+    if kind == "integer" || (kind == "number" && counts) {
+        schema.insert("type".to_owned(), json!("integer"));
+        schema.insert("format".to_owned(), json!("int64"));
+        if counts {
+            schema.retain(|key, _| !BOUNDS.contains(&key.as_str()));
+        }
+    }
+}
+
+fn is_id(name: &str) -> bool {
+    name == "id" || name.ends_with("_id")
+}
+
+fn is_count(name: &str) -> bool {
+    matches!(
+        name,
+        "page" | "limit" | "total" | "count" | "per_page" | "current_page" | "total_pages"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_counts_become_int64_without_bounds() {
+        let mut schema = json!({"items": {"properties": {
+            "id": {"type": "integer"},
+            "customer_id": {"type": "integer", "format": "int32", "minimum": 1},
+            "total": {"type": "number", "format": "double", "description": "All."},
+            "rank": {"type": "integer", "maximum": 9},
+            "score": {"type": "number", "format": "float"},
+            "external_id": {"type": "string"},
+        }}});
+        widen(&mut schema, "");
+        let int64 = json!({"type": "integer", "format": "int64"});
+        assert_eq!(
+            schema["items"]["properties"],
+            json!({
+                "id": int64,
+                "customer_id": int64,
+                "total": {"type": "integer", "format": "int64", "description": "All."},
+                "rank": {"type": "integer", "format": "int64", "maximum": 9},
+                "score": {"type": "number", "format": "float"},
+                "external_id": {"type": "string"},
+            })
+        );
+    }
+}

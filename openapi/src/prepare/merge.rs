@@ -1,0 +1,133 @@
+use serde_json::{Map, Value, map::Entry};
+
+use super::spot::Spot;
+use crate::error::Problem;
+
+/// Says that a field is of two types, of which the first is `merge`'s `into`.
+pub(super) type Conflict<'a> = &'a dyn Fn(&Spot, &str, &str) -> Problem;
+
+/// Adds to an expanded schema what another one says of the same thing: properties and required
+/// fields are united, of two other values the first stays.
+pub(super) fn merge(
+    into: &mut Map<String, Value>,
+    from: Map<String, Value>,
+    spot: &Spot,
+    conflict: Conflict,
+) -> Result<(), Problem> {
+    // Ours are checked first: properties of an object make no sense in a string.
+    merge_type(into, from.get("type"), spot, conflict)?;
+    for (key, value) in from {
+        match (into.entry(key), value) {
+            (Entry::Vacant(entry), value) => {
+                entry.insert(value);
+            }
+            (Entry::Occupied(mut entry), value) => match (entry.key().as_str(), value) {
+                ("properties", Value::Object(properties)) => {
+                    if let Some(own) = entry.get_mut().as_object_mut() {
+                        merge_properties(own, properties, spot, conflict)?;
+                    }
+                }
+                ("items", Value::Object(items)) => {
+                    if let Some(own) = entry.get_mut().as_object_mut() {
+                        merge(own, items, &spot.item(), conflict)?;
+                    }
+                }
+                ("required", Value::Array(names)) => {
+                    if let Some(own) = entry.get_mut().as_array_mut() {
+                        let new: Vec<_> = names.into_iter().filter(|n| !own.contains(n)).collect();
+                        own.extend(new);
+                    }
+                }
+                _ => (),
+            },
+        }
+    }
+    Ok(())
+}
+
+fn merge_properties(
+    own: &mut Map<String, Value>,
+    properties: Map<String, Value>,
+    spot: &Spot,
+    conflict: Conflict,
+) -> Result<(), Problem> {
+    for (name, property) in properties {
+        let field = spot.field(&name);
+        match (own.entry(name), property) {
+            (Entry::Occupied(mut entry), Value::Object(property)) => {
+                if let Some(own) = entry.get_mut().as_object_mut() {
+                    merge(own, property, &field, conflict)?;
+                }
+            }
+            (entry, property) => {
+                entry.or_insert(property);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn merge_type(
+    into: &mut Map<String, Value>,
+    other: Option<&Value>,
+    spot: &Spot,
+    conflict: Conflict,
+) -> Result<(), Problem> {
+    let (Some(Value::String(own)), Some(Value::String(other))) = (into.get("type"), other) else {
+        return Ok(());
+    };
+    match (own.as_str(), other.as_str()) {
+        (own, other) if own == other => Ok(()),
+        // Documents write `number` where they mean an integer.
+        ("integer", "number") => Ok(()),
+        ("number", "integer") => {
+            into.insert("type".to_owned(), "integer".into());
+            Ok(())
+        }
+        (own, other) => Err(conflict(spot, own, other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn merged(a: Value, b: Value) -> Result<Value, String> {
+        let (Value::Object(mut a), Value::Object(b)) = (a, b) else {
+            panic!("both are objects");
+        };
+        merge(&mut a, b, &Spot::new("GET /x", "answer"), &|spot, a, b| {
+            Problem::new(format!("{spot} is {a} and {b}"))
+        })
+        .map(|()| Value::Object(a))
+        .map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn properties_and_required_fields_are_united() {
+        let a = json!({"properties": {"x": {"type": "number"}}, "required": ["x"]});
+        let b = json!({
+            "type": "object",
+            "properties": {"x": {"type": "integer", "description": "X."}, "y": {}},
+            "required": ["y", "x"],
+        });
+        let both = json!({
+            "type": "object",
+            "properties": {"x": {"type": "integer", "description": "X."}, "y": {}},
+            "required": ["x", "y"],
+        });
+        assert_eq!(merged(a, b), Ok(both));
+    }
+
+    #[test]
+    fn two_types_are_a_conflict_that_names_the_field() {
+        let of = |kind: &str| json!({"properties": {"l": {"items": {"properties": {"x": {"type": kind}}}}}});
+        let conflict = merged(of("string"), of("integer"));
+        assert_eq!(
+            conflict,
+            Err("GET /x: answer field \"l[].x\" is string and integer".to_owned())
+        );
+    }
+}

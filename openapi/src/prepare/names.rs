@@ -1,0 +1,306 @@
+use heck::{ToPascalCase, ToSnakeCase};
+use serde_json::{Map, Value, json};
+
+use super::endpoint::{
+    OPERATIONS, answer_mut, label, operation_mut, parameters, request_mut, text,
+};
+use crate::error::Problem;
+
+/// The component for lists in the query, which the SDK has a type of its own for.
+pub(crate) const ID_LIST: &str = "IdList";
+
+/// What a role is called: the schema that a property of another one holds, or a list of which.
+const ROLES: [(&str, &str, &str); 4] = [
+    ("AttributeValuePage", "data", "AttributeValue"),
+    ("AttributeValuePage", "meta", "PageMeta"),
+    ("PageMeta", "pagination", "Pagination"),
+    ("Pagination", "links", "PageLinks"),
+];
+
+/// The names of the schemas that have a role.
+const TAKEN: [&str; 8] = [
+    ID_LIST,
+    "AttributeValueUpsert",
+    "AttributeValuePage",
+    "AttributeValue",
+    "PageMeta",
+    "Pagination",
+    "PageLinks",
+    "ErrorBody",
+];
+
+/// What the generated code calls things in an operation's builder, where parameters are called
+/// something too.
+const RESERVED: [&str; 7] = [
+    "body",
+    "client",
+    "header_map",
+    "info",
+    "into_inner",
+    "new",
+    "send",
+];
+
+/// Names operations by their method and schemas by their role or place, and moves each schema that
+/// becomes a Rust type to the components: the provider renames both, and a user's code names them.
+pub(super) fn name_canonically(root: &mut Value) -> Result<(), Problem> {
+    let mut components = Components(Map::new());
+    for (method, name) in OPERATIONS {
+        for (status, role) in [
+            ("200", "AttributeValuePage"),
+            ("4XX", "ErrorBody"),
+            ("5XX", "ErrorBody"),
+        ] {
+            if let Some(schema) = answer_mut(root, method, status) {
+                components.add_role(schema, role)?;
+            }
+        }
+        if let Some(operation) = operation_mut(root, method) {
+            operation["operationId"] = name.into();
+        }
+        check_parameter_names(root, method)?;
+    }
+    if let Some(items) = request_mut(root).and_then(|request| request.get_mut("items")) {
+        components.add_role(items, "AttributeValueUpsert")?;
+    }
+    if let Some(schemas) = root["components"]["schemas"].as_object_mut() {
+        schemas.extend(components.0);
+    }
+    Ok(())
+}
+
+struct Components(Map<String, Value>);
+
+impl Components {
+    /// Moves a schema to the components and leaves a reference to it. Schemas of the same role are
+    /// the same by now.
+    fn add_role(&mut self, schema: &mut Value, role: &str) -> Result<(), Problem> {
+        if !self.0.contains_key(role) {
+            self.add(schema.take(), role)?;
+        }
+        *schema = refer(role);
+        Ok(())
+    }
+
+    /// Moves a schema to the components, and those of its properties that need it.
+    fn add(&mut self, mut schema: Value, name: &str) -> Result<(), Problem> {
+        if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            check_field_names(properties, name)?;
+            for (property, schema) in properties.iter_mut() {
+                let role = ROLES
+                    .iter()
+                    .find(|(owner, of, _)| *owner == name && of == property);
+                let nested = match role {
+                    Some((.., role)) => Name::Role(role),
+                    None => Name::Place(format!("{name}_{property}")),
+                };
+                self.nest(schema, nested)?;
+            }
+        }
+        self.0.insert(name.to_owned(), schema);
+        Ok(())
+    }
+
+    fn nest(&mut self, schema: &mut Value, name: Name) -> Result<(), Problem> {
+        if text(schema, "type") == "array" {
+            let items = &mut schema["items"];
+            self.nest(items, name.item())?;
+            // A list item has no description apart from its type's.
+            if let Some(reference) = items.pointer_mut("/allOf/0") {
+                *items = reference.take();
+            }
+            return Ok(());
+        }
+        let is_type = ["properties", "enum", "minLength", "maxLength"]
+            .into_iter()
+            .any(|key| schema.get(key).is_some());
+        if !is_type {
+            return Ok(());
+        }
+        let name = match name {
+            Name::Role(role) => role.to_owned(),
+            Name::Place(place) => self.free_name(&place),
+        };
+        let mut component = schema.take();
+        *schema = refer_from(&mut component, &name);
+        self.add(component, &name)
+    }
+
+    /// A name that is still free, and that the generator takes as it is.
+    fn free_name(&self, wanted: &str) -> String {
+        let ascii = wanted.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        // The first turn can bring capitals together, of which the second makes a word.
+        let mut name = ascii.to_pascal_case().to_pascal_case();
+        while TAKEN.contains(&name.as_str()) || self.0.contains_key(&name) {
+            name.push_str("Field");
+        }
+        name
+    }
+}
+
+enum Name {
+    Role(&'static str),
+    Place(String),
+}
+
+impl Name {
+    fn item(self) -> Self {
+        match self {
+            Self::Place(place) => Self::Place(place + "_item"),
+            role => role,
+        }
+    }
+}
+
+fn refer(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// A reference, with what is said of the place and not of the type: a `$ref` has no neighbours.
+fn refer_from(component: &mut Value, name: &str) -> Value {
+    let description = component.get("description").cloned();
+    let nullable = component.as_object_mut().and_then(|c| c.remove("nullable"));
+    let beside = [("description", description), ("nullable", nullable)];
+    let mut place: Map<_, _> = beside
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+        .collect();
+    if place.is_empty() {
+        return refer(name);
+    }
+    place.insert("allOf".to_owned(), json!([refer(name)]));
+    place.into()
+}
+
+fn check_field_names(properties: &Map<String, Value>, owner: &str) -> Result<(), Problem> {
+    match clash(properties.keys().map(String::as_str), &[]) {
+        Some(name) => Err(Problem::new(format!(
+            "{owner}: field \"{name}\" can't have a name of its own in Rust"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_parameter_names(root: &Value, method: &str) -> Result<(), Problem> {
+    let names = parameters(root, method).iter().map(|p| text(p, "name"));
+    match clash(names, &RESERVED) {
+        Some(name) => Err(Problem::new(format!(
+            "{}: parameter \"{name}\" can't have a name of its own in Rust",
+            label(method)
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The first name that in Rust is the same as one before it, or as a reserved one.
+fn clash<'a>(names: impl Iterator<Item = &'a str>, reserved: &[&str]) -> Option<&'a str> {
+    let mut seen: Vec<String> = reserved.iter().map(ToString::to_string).collect();
+    for name in names {
+        let rust = name
+            .replace(|c: char| !c.is_alphanumeric(), "-")
+            .to_snake_case();
+        if rust.is_empty() || seen.contains(&rust) {
+            return Some(name);
+        }
+        seen.push(rust);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn components(upsert: Value) -> Result<Map<String, Value>, String> {
+        let mut components = Components(Map::new());
+        let mut schema = upsert;
+        components
+            .add_role(&mut schema, "AttributeValueUpsert")
+            .map_err(|problem| problem.to_string())?;
+        assert_eq!(schema, refer("AttributeValueUpsert"));
+        Ok(components.0)
+    }
+
+    #[test]
+    fn nested_schemas_are_named_by_their_place() {
+        let text = json!({"type": "string", "maxLength": 255, "description": "Text."});
+        let components = components(json!({"type": "object", "properties": {
+            "value": text,
+            "note": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string", "enum": ["a"]}},
+            "owner": {"nullable": true, "properties": {"kind": {"type": "string", "enum": ["b"]}}},
+        }}))
+        .expect("all can be named");
+        assert_eq!(
+            components["AttributeValueUpsert"]["properties"],
+            json!({
+                "value": {
+                    "description": "Text.",
+                    "allOf": [refer("AttributeValueUpsertValue")],
+                },
+                "note": {"type": "string"},
+                "tags": {"type": "array", "items": refer("AttributeValueUpsertTagsItem")},
+                "owner": {"nullable": true, "allOf": [refer("AttributeValueUpsertOwner")]},
+            })
+        );
+        assert_eq!(components["AttributeValueUpsertValue"], text);
+        assert_eq!(
+            components["AttributeValueUpsertOwner"],
+            json!({"properties": {"kind": refer("AttributeValueUpsertOwnerKind")}})
+        );
+        assert_eq!(components.len(), 5);
+    }
+
+    #[test]
+    fn roles_are_named_wherever_they_are() {
+        let links = json!({"properties": {"next": {}}});
+        let pagination = json!({"properties": {"links": links}});
+        let meta = json!({"properties": {"pagination": pagination}});
+        let data = json!({"items": {"properties": {"id": {}}}, "type": "array"});
+        let mut page = json!({"properties": {"data": data, "meta": meta}});
+        let mut components = Components(Map::new());
+        components
+            .add_role(&mut page, "AttributeValuePage")
+            .expect("all have names");
+        let names: Vec<_> = components.0.keys().map(String::as_str).collect();
+        for role in [
+            "AttributeValue",
+            "AttributeValuePage",
+            "PageLinks",
+            "PageMeta",
+            "Pagination",
+        ] {
+            assert!(names.contains(&role), "{role}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_used_once_and_is_one_for_the_generator_too() {
+        let object = json!({"properties": {"x": {}}});
+        let mut components = Components(Map::from_iter([("AttributeValue".to_owned(), object)]));
+        assert_eq!(
+            components.free_name("AttributeValue_page"),
+            "AttributeValuePageField"
+        );
+        assert_eq!(components.free_name("A_b_cD\u{e9}"), "Abcd");
+        components
+            .0
+            .insert("AttributeValueA".to_owned(), Value::Null);
+        assert_eq!(
+            components.free_name("AttributeValue_a"),
+            "AttributeValueAField"
+        );
+    }
+
+    #[test]
+    fn names_that_are_one_in_rust_are_refused() {
+        let fields = json!({"properties": {"a_b": {}, "aB": {}}});
+        let problem = components(fields).expect_err("is refused");
+        assert!(
+            problem.starts_with("AttributeValueUpsert: field \"a"),
+            "{problem}"
+        );
+        assert_eq!(clash(["id:in", "id-in"].into_iter(), &[]), Some("id-in"));
+        assert_eq!(clash(["page", "send"].into_iter(), &RESERVED), Some("send"));
+    }
+}

@@ -1,0 +1,68 @@
+use serde_json::{Map, Value};
+
+use super::endpoint::{OPERATIONS, parameters_mut, text};
+use crate::error::Problem;
+
+/// Leaves of a parameter's schema its type alone: a default, a format or a list of values changes
+/// the Rust type, while the server checks them anyway (a date filter takes dates and date-times).
+///
+/// A schema that is no single type is text. Optional objects go: nothing says how to write them.
+pub(super) fn simplify_parameters(root: &mut Value) -> Result<(), Problem> {
+    for (method, _) in OPERATIONS {
+        let Some(parameters) = parameters_mut(root, method) else {
+            continue;
+        };
+        parameters.retain(|parameter| {
+            let is_object = text(&parameter["schema"], "type") == "object";
+            !is_object || parameter.get("required").is_some()
+        });
+        for schema in parameters.iter_mut().filter_map(|p| p.get_mut("schema")) {
+            simplify(schema);
+        }
+    }
+    Ok(())
+}
+
+fn simplify(schema: &mut Value) {
+    if schema.get("$ref").is_some() {
+        return;
+    }
+    let kind = match text(schema, "type") {
+        kind @ ("integer" | "number" | "boolean") => kind,
+        _ => "string",
+    };
+    let mut simple = Map::from_iter([("type".to_owned(), kind.into())]);
+    if kind == "integer" {
+        simple.insert("format".to_owned(), "int64".into());
+    }
+    *schema = simple.into();
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::prepare::endpoint::PATH;
+
+    #[test]
+    fn only_the_type_stays() {
+        let mut root = json!({"paths": {PATH: {"get": {"parameters": [
+            {"name": "name", "schema": {"type": "string", "maxLength": 50}},
+            {"name": "date_created", "schema": {"description": "oneOf two formats"}},
+            {"name": "page", "schema": {"type": "integer", "format": "int64", "minimum": 1}},
+            {"name": "ids", "schema": {"$ref": "#/components/schemas/IdList"}},
+            {"name": "filter", "schema": {"type": "object"}},
+        ]}}}});
+        simplify_parameters(&mut root).expect("never fails");
+        assert_eq!(
+            root["paths"][PATH]["get"]["parameters"],
+            json!([
+                {"name": "name", "schema": {"type": "string"}},
+                {"name": "date_created", "schema": {"type": "string"}},
+                {"name": "page", "schema": {"type": "integer", "format": "int64"}},
+                {"name": "ids", "schema": {"$ref": "#/components/schemas/IdList"}},
+            ])
+        );
+    }
+}

@@ -1,0 +1,109 @@
+use serde_json::Value;
+
+use crate::error::Problem;
+
+/// A document as it came, in which `$ref`s are followed.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) root: &'a Value,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(root: &'a Value) -> Self {
+        Self { root }
+    }
+
+    /// The thing itself, where `value` may be a reference to it, or to a reference to it.
+    pub(super) fn follow(self, value: &'a Value) -> Result<&'a Value, Problem> {
+        let mut trail = Vec::new();
+        let mut value = value;
+        while let Some(reference) = reference(value) {
+            if trail.contains(&reference) {
+                return Err(circular(reference));
+            }
+            trail.push(reference);
+            value = self.at(reference)?;
+        }
+        Ok(value)
+    }
+
+    pub(super) fn at(self, reference: &str) -> Result<&'a Value, Problem> {
+        let Some(pointer) = reference.strip_prefix('#') else {
+            return Err(Problem::new(format!(
+                "{reference}: points outside the document; put what it points at into the document"
+            )));
+        };
+        self.root.pointer(&percent_decode(pointer)).ok_or_else(|| {
+            Problem::new(format!(
+                "{reference}: is referred to, but the document has no such place"
+            ))
+        })
+    }
+}
+
+pub(super) fn reference(value: &Value) -> Option<&str> {
+    value.get("$ref")?.as_str()
+}
+
+pub(super) fn circular(reference: &str) -> Problem {
+    Problem::new(format!(
+        "{reference}: refers back to itself; circular references are not supported"
+    ))
+}
+
+/// `$ref`s are URI fragments, in which braces and the like may be escaped.
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let mut ahead = rest.clone();
+        let escaped = (byte == b'%')
+            .then(|| Some(hex(ahead.next()?)? << 4 | hex(ahead.next()?)?))
+            .flatten();
+        match escaped {
+            Some(escaped) => {
+                bytes.push(escaped);
+                rest = ahead;
+            }
+            None => bytes.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    let value = char::from(digit).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_reference_is_followed_through_escapes_and_further_references() {
+        let root = json!({"a": {"$ref": "#/b~1c/%7Bd%7D"}, "b/c": {"{d}": {"here": true}}});
+        let found = Source::new(&root)
+            .follow(&root["a"])
+            .expect("both are there");
+        assert_eq!(found, &json!({"here": true}));
+    }
+
+    #[test]
+    fn a_reference_that_leads_nowhere_is_named() {
+        let root = json!({
+            "circular": {"$ref": "#/circular"},
+            "dangling": {"$ref": "#/nowhere"},
+            "outside": {"$ref": "other.yaml#/x"},
+        });
+        let message = |key: &str| {
+            let result = Source::new(&root).follow(&root[key]);
+            result.expect_err("leads nowhere").to_string()
+        };
+        assert!(message("circular").starts_with("#/circular: refers back to itself"));
+        assert!(message("dangling").starts_with("#/nowhere: is referred to"));
+        assert!(message("outside").starts_with("other.yaml#/x: points outside"));
+    }
+}

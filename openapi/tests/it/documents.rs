@@ -1,0 +1,52 @@
+//! Whole documents, written as the provider writes them.
+
+use bigcommerce_openapi::{Document, Prepared};
+use serde_json::{Value, json};
+
+use crate::support::{assert_same, code, file, vendored};
+
+fn source(name: &str) -> Value {
+    let text = std::fs::read_to_string(file(name)).expect("is there");
+    serde_norway::from_str(&text).expect("is YAML or JSON")
+}
+
+fn prepare(name: &str) -> Result<Prepared, String> {
+    Document::load(&file(name))
+        .and_then(Document::prepare)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_providers_document_becomes_the_same_code() {
+    assert_same(&source("provider.yaml"), &vendored());
+}
+
+#[test]
+fn a_new_optional_request_field_is_all_that_a_newer_document_changes() {
+    let mut newer = vendored();
+    newer["components"]["schemas"]["AttributeValueUpsert"]["properties"]["source"] =
+        json!({"type": "string", "maxLength": 64});
+    assert_same(&source("provider-prefixed.json"), &newer);
+
+    let (client, _) = code(&prepare("provider-prefixed.json").expect("has all"));
+    let field = "pub source: ::std::option::Option<AttributeValueUpsertSource>";
+    assert!(client.contains(field));
+}
+
+#[test]
+fn documents_that_can_not_be_used_are_refused_by_name() {
+    for (name, message) in [
+        (
+            "requires-new-field.yaml",
+            "request field \"customer_group_id\" is required there",
+        ),
+        ("lacks-delete.yaml", "DELETE is missing"),
+        (
+            "lacks-customer-id.yaml",
+            "answer field \"data[].customer_id\" is missing",
+        ),
+    ] {
+        let error = prepare(name).expect_err("is refused");
+        assert!(error.contains(name) && error.contains(message), "{error}");
+    }
+}

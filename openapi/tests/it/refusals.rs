@@ -1,0 +1,190 @@
+//! Documents that can't be used are refused with one line that says why.
+
+use std::path::Path;
+
+use bigcommerce_openapi::{Document, VENDORED};
+use serde_json::{Value, json};
+
+use crate::support::{PATH, operation, prepare, remove, vendored};
+
+#[track_caller]
+fn refused(change: impl Fn(&mut Value)) -> String {
+    let mut root = vendored();
+    change(&mut root);
+    let message = prepare(&root).expect_err("is refused");
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+fn unreadable(text: &str) -> String {
+    let error = Document::parse("some.yaml", text).expect_err("is refused");
+    assert_eq!(format!("{error:?}"), error.to_string());
+    assert!(!error.to_string().contains('\n'), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn what_is_no_openapi_3_0_document() {
+    for (text, message) in [
+        ("", "some.yaml: is empty"),
+        (" \n", "some.yaml: is empty"),
+        ("a: [", "some.yaml: is neither YAML nor JSON: "),
+        ("{\"a\": ", "some.yaml: is not valid JSON: "),
+        ("just text", "some.yaml: is not an OpenAPI document: "),
+        ("[1, 2]", "some.yaml: is not an OpenAPI document: "),
+        ("paths: {}", "some.yaml: is not an OpenAPI document: "),
+        ("swagger: '2.0'", "some.yaml: is Swagger 2.0; "),
+        ("swagger: 2.0", "some.yaml: is Swagger 2.0; "),
+        (
+            "openapi: 3.1.0",
+            "some.yaml: is OpenAPI 3.1.0; only OpenAPI 3.0.x",
+        ),
+        ("openapi: 4", "some.yaml: is OpenAPI 4; only OpenAPI 3.0.x"),
+    ] {
+        let actual = unreadable(text);
+        assert!(actual.starts_with(message), "{text:?}: {actual}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let error = Document::load(Path::new("/nowhere/customers.yaml")).expect_err("is not there");
+    let message = error.to_string();
+    assert!(
+        message.starts_with("/nowhere/customers.yaml: can't be read: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_new_required_request_field() {
+    let message = refused(|root| {
+        let row = &mut root["components"]["schemas"]["AttributeValueUpsert"];
+        row["properties"]["customer_group_id"] = json!({"type": "integer"});
+        row["required"] = json!(["attribute_id", "value", "customer_id", "customer_group_id"]);
+    });
+    assert_eq!(
+        message,
+        "test.json: PUT /customers/attribute-values: request field \"customer_group_id\" is \
+         required there, but bigcommerce-ext does not send it: this SDK is older than the document"
+    );
+}
+
+#[test]
+fn an_operation_or_path_that_is_missing() {
+    let message = refused(|root| {
+        remove(&mut root["paths"][PATH], "delete");
+    });
+    assert_eq!(
+        message,
+        "test.json: /customers/attribute-values: DELETE is missing, which the SDK needs"
+    );
+    let message = refused(|root| root["paths"] = json!({}));
+    assert!(message.contains("/customers/attribute-values is missing"));
+}
+
+#[test]
+fn a_field_or_parameter_that_is_missing() {
+    let message = refused(|root| {
+        remove(
+            &mut root["components"]["schemas"]["AttributeValue"]["properties"],
+            "customer_id",
+        );
+    });
+    assert_eq!(
+        message,
+        "test.json: GET /customers/attribute-values: answer field \"data[].customer_id\" is \
+         missing, which the SDK needs"
+    );
+    let message = refused(|root| {
+        operation(root, "delete")["parameters"] = json!([]);
+    });
+    assert!(message.contains("DELETE /customers/attribute-values: query parameter \"id:in\""));
+}
+
+#[test]
+fn references_that_lead_nowhere() {
+    let message = refused(|root| {
+        remove(&mut root["components"]["schemas"], "PageMeta");
+    });
+    assert!(message.starts_with("test.json: #/components/schemas/PageMeta: is referred to"));
+    let message = refused(|root| {
+        root["components"]["schemas"]["PageLinks"]["properties"]["up"] =
+            json!({"$ref": "#/components/schemas/PageMeta"});
+    });
+    assert!(message.starts_with("test.json: #/components/schemas/PageMeta: refers back to itself"));
+    let message = refused(|root| {
+        root["components"]["parameters"]["Page"] = json!({"$ref": "#/components/parameters/Page"});
+    });
+    assert!(message.starts_with("test.json: #/components/parameters/Page: refers back"));
+}
+
+#[test]
+fn objects_that_could_be_one_of_several() {
+    let message = refused(|root| {
+        let row = &mut root["components"]["schemas"]["AttributeValueUpsert"];
+        *row = json!({"oneOf": [{"type": "object"}, {"type": "string"}]});
+    });
+    assert!(message.contains("request is not an array of objects (oneOf and anyOf"));
+    let message = refused(|root| {
+        let value = &mut root["components"]["schemas"]["AttributeValue"];
+        *value = json!({"anyOf": [value.take(), {"type": "string"}]});
+    });
+    assert!(message.contains("answer field \"data[].attribute_id\" is missing"));
+}
+
+/// Replaces every value of the document in turn by others: what comes out is a message or code,
+/// never a panic.
+#[test]
+fn nothing_panics() {
+    let root = vendored();
+    let mut places = Vec::new();
+    collect(&root, String::new(), &mut places);
+    for place in places {
+        for value in [
+            json!(null),
+            json!(-1),
+            json!(""),
+            json!([{}]),
+            json!({"$ref": "#/paths"}),
+        ] {
+            let mut changed = root.clone();
+            if let Some(target) = changed.pointer_mut(&place) {
+                *target = value;
+            }
+            let _ = prepare(&changed);
+        }
+    }
+}
+
+fn collect(value: &Value, place: String, places: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            let key = key.replace('~', "~0").replace('/', "~1");
+            collect(value, format!("{place}/{key}"), places);
+        }),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, item)| collect(item, format!("{place}/{index}"), places)),
+        _ => (),
+    }
+    places.push(place);
+}
+
+#[test]
+fn depth_is_bounded() {
+    let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+    unreadable(&deep);
+    unreadable(&format!("{{\"a\": {deep}}}"));
+    let message = refused(|root| {
+        for level in 0..500 {
+            let next = json!({"$ref": format!("#/components/schemas/L{}", level + 1)});
+            root["components"]["schemas"][format!("L{level}")] =
+                json!({"type": "object", "properties": {"a": next}});
+        }
+        root["components"]["schemas"]["PageLinks"] = json!({"$ref": "#/components/schemas/L0"});
+    });
+    assert!(message.contains("nested too deep"), "{message}");
+    assert!(Document::parse("vendored", VENDORED).is_ok());
+}

@@ -1,0 +1,107 @@
+use std::path::{Path, PathBuf};
+
+use bigcommerce_openapi::{Document, Generated, Prepared, VENDORED};
+use serde_json::{Map, Value};
+
+pub const PATH: &str = "/customers/attribute-values";
+
+pub fn vendored() -> Value {
+    serde_norway::from_str(VENDORED).expect("the vendored document is YAML")
+}
+
+/// A document of those beside the tests.
+pub fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/documents")
+        .join(name)
+}
+
+pub fn prepare(root: &Value) -> Result<Prepared, String> {
+    Document::parse("test.json", &root.to_string())
+        .and_then(Document::prepare)
+        .map_err(|error| error.to_string())
+}
+
+/// Both become the same Rust, whatever each says in prose.
+#[track_caller]
+pub fn assert_same(one: &Value, other: &Value) {
+    let [one, other] = [one, other].map(|root| {
+        let mut root = root.clone();
+        strip_prose(&mut root);
+        prepare(&root).expect("has all that is needed")
+    });
+    assert_same_lines(&pretty(one.document()), &pretty(other.document()));
+    assert_same_lines(&code(&one).0, &code(&other).0);
+    assert_same_lines(&code(&one).1, &code(&other).1);
+}
+
+#[track_caller]
+fn assert_same_lines(one: &str, other: &str) {
+    for (number, (one, other)) in one.lines().zip(other.lines()).enumerate() {
+        assert_eq!(one, other, "line {number}");
+    }
+    assert_eq!(one.len(), other.len());
+}
+
+pub fn code(prepared: &Prepared) -> (String, String) {
+    let Generated {
+        client, httpmock, ..
+    } = prepared
+        .generate()
+        .expect("what is prepared can be generated");
+    (client, httpmock)
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}")
+}
+
+/// Removes what only tells, and not what properties are called.
+fn strip_prose(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for key in ["title", "summary", "description", "example"] {
+                if !map.get(key).is_some_and(is_schema) {
+                    map.remove(key);
+                }
+            }
+            map.values_mut().for_each(strip_prose);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip_prose),
+        _ => (),
+    }
+}
+
+fn is_schema(value: &Value) -> bool {
+    value.get("type").is_some() || value.get("$ref").is_some()
+}
+
+/// Calls `change` for every object in the document, parents first.
+pub fn each_object(value: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
+    match value {
+        Value::Object(map) => {
+            change(map);
+            map.values_mut().for_each(|v| each_object(v, change));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|v| each_object(v, change)),
+        _ => (),
+    }
+}
+
+/// Calls `change` for every parameter, wherever it stands.
+pub fn each_parameter(root: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
+    each_object(root, &mut |map| {
+        if map.contains_key("in") && map.contains_key("schema") {
+            change(map);
+        }
+    });
+}
+
+pub fn operation<'a>(root: &'a mut Value, method: &str) -> &'a mut Value {
+    &mut root["paths"][PATH][method]
+}
+
+pub fn remove(value: &mut Value, key: &str) -> Value {
+    let removed = value.as_object_mut().and_then(|map| map.remove(key));
+    removed.expect("was there")
+}

@@ -1,0 +1,340 @@
+//! Each trait that the provider's documents had over the years, put on the vendored document: the
+//! generated code stays the same.
+
+use serde_json::{Value, json};
+
+use crate::support::{PATH, assert_same, each_object, each_parameter, operation, remove, vendored};
+
+const METHODS: [&str; 3] = ["get", "put", "delete"];
+
+#[track_caller]
+fn changes_nothing(change: impl Fn(&mut Value)) {
+    let mut changed = vendored();
+    change(&mut changed);
+    assert_ne!(changed, vendored(), "the trait is not there");
+    assert_same(&changed, &vendored());
+}
+
+#[test]
+fn other_operation_ids() {
+    changes_nothing(|root| {
+        operation(root, "get")["operationId"] = "CustomerAttributeValues.Read".into();
+        operation(root, "put")["operationId"] = "CustomerAttributeValues.Read".into();
+        remove(operation(root, "delete"), "operationId");
+    });
+}
+
+#[test]
+fn other_schema_names() {
+    changes_nothing(|root| {
+        for (name, other) in [
+            ("AttributeValueUpsert", "customerAttributValue_PUT"),
+            ("AttributeValue", "customer.attribute-value"),
+            ("AttributeValuePage", "AttributeValue"),
+            ("PageMeta", "_metaCollection"),
+            ("Pagination", "PageMeta"),
+            ("ErrorBody", "error.Full"),
+        ] {
+            rename(root, name, &format!("new {other}"));
+        }
+        for name in ["customerAttributValue_PUT", "AttributeValue", "PageMeta"] {
+            rename(root, &format!("new {name}"), name);
+        }
+    });
+}
+
+fn rename(root: &mut Value, name: &str, other: &str) {
+    let schemas = &mut root["components"]["schemas"];
+    schemas[other] = remove(schemas, name);
+    let from = format!("#/components/schemas/{name}");
+    each_object(root, &mut |map| {
+        if map.get("$ref").is_some_and(|reference| *reference == from) {
+            map["$ref"] = format!("#/components/schemas/{other}").into();
+        }
+    });
+}
+
+#[test]
+fn schemas_inline_under_responses() {
+    changes_nothing(|root| {
+        inline(root, "#/components/schemas/");
+        remove(&mut root["components"], "schemas");
+    });
+}
+
+#[test]
+fn everything_inline() {
+    changes_nothing(|root| {
+        inline(root, "#/components/");
+        remove(root, "components");
+    });
+}
+
+/// Puts what references point at in their place.
+fn inline(root: &mut Value, prefix: &str) {
+    // Four turns: a response refers to a page, which refers to a value.
+    for _ in 0..8 {
+        let document = root.clone();
+        each_object(root, &mut |map| {
+            let target = map.get("$ref").and_then(Value::as_str);
+            let target = target.filter(|target| target.starts_with(prefix));
+            let target = target.and_then(|target| document.pointer(&target[1..]));
+            if let Some(Value::Object(target)) = target {
+                *map = target.clone();
+            }
+        });
+    }
+}
+
+#[test]
+fn everything_by_reference() {
+    changes_nothing(|root| {
+        let components = &mut root["components"];
+        components["requestBodies"] = json!({});
+        let body = remove(operation(root, "put"), "requestBody");
+        root["components"]["requestBodies"]["Body"] = body;
+        operation(root, "put")["requestBody"] = json!({"$ref": "#/components/requestBodies/Body"});
+
+        let value =
+            &mut root["components"]["schemas"]["AttributeValueUpsert"]["properties"]["value"];
+        let text = std::mem::replace(value, json!({"$ref": "#/components/schemas/Text"}));
+        root["components"]["schemas"]["Text"] = text;
+
+        let item = remove(&mut root["paths"], PATH);
+        root["components"]["pathItem"] = item;
+        root["paths"][PATH] = json!({"$ref": "#/components/pathItem"});
+    });
+}
+
+#[test]
+fn schemas_composed_of_parts() {
+    changes_nothing(|root| {
+        let value = &mut root["components"]["schemas"]["AttributeValue"];
+        let ids = json!({
+            "type": "object",
+            "properties": {
+                "id": remove(&mut value["properties"], "id"),
+                "customer_id": remove(&mut value["properties"], "customer_id"),
+            },
+        });
+        let whole = json!({"allOf": [{"$ref": "#/components/schemas/Ids"}, value.take()]});
+        *value = whole;
+        root["components"]["schemas"]["Ids"] = ids;
+    });
+}
+
+#[test]
+fn headers_as_parameters() {
+    changes_nothing(|root| {
+        let header = |name: &str| {
+            let schema = json!({"type": "string", "default": "application/json"});
+            json!({"name": name, "in": "header", "required": true, "schema": schema})
+        };
+        root["components"]["parameters"]["Accept"] = header("Accept");
+        root["paths"][PATH]["parameters"] = json!([{"$ref": "#/components/parameters/Accept"}]);
+        operation(root, "put")["parameters"] = json!([header("Content-Type")]);
+        let delete = operation(root, "delete")["parameters"].as_array_mut();
+        delete
+            .expect("has parameters")
+            .extend([header("accept"), header("X-Auth-Token")]);
+    });
+}
+
+#[test]
+fn numbers_and_bounds_of_parameters() {
+    changes_nothing(|root| {
+        let parameters = &mut root["components"]["parameters"];
+        parameters["Limit"]["schema"] = json!({"type": "number", "default": 50, "maximum": 250});
+        parameters["Page"]["schema"] = json!({"type": "integer", "minimum": 1});
+        parameters["Name"]["schema"] = json!({"type": "string", "maxLength": 50, "pattern": "^a"});
+        parameters["DateCreated"]["schema"] = json!({"type": "string", "format": "date"});
+        parameters["DateModifiedMin"]["schema"] =
+            json!({"oneOf": [{"type": "string", "format": "date"}, {"type": "string"}]});
+    });
+}
+
+#[test]
+fn lists_exploded_or_not() {
+    for explode in [Some(true), Some(false), None] {
+        let list = move |root: &mut Value| {
+            root["x-explode"] = explode.into();
+            each_parameter(root, &mut |parameter| {
+                parameter.remove("explode");
+                parameter.remove("style");
+                if let Some(explode) = explode {
+                    parameter.insert("explode".to_owned(), explode.into());
+                }
+            });
+        };
+        changes_nothing(list);
+    }
+}
+
+#[test]
+fn paths_with_their_prefix() {
+    changes_nothing(|root| {
+        root["servers"] = json!([{"url": "https://api.bigcommerce.com"}]);
+        let mut item = remove(&mut root["paths"], PATH);
+        let store = json!({"name": "store", "in": "path", "required": true, "schema": {}});
+        item["parameters"] = json!([store]);
+        operation_list(&mut item["get"]).push(store.clone());
+        root["paths"][format!("/stores/{{store}}/v3{PATH}/")] = item;
+    });
+}
+
+fn operation_list(operation: &mut Value) -> &mut Vec<Value> {
+    operation["parameters"].as_array_mut().expect("is a list")
+}
+
+#[test]
+fn unrelated_paths() {
+    changes_nothing(|root| {
+        for index in 0..12 {
+            let path = format!("/customers/other-{index}");
+            let schema = format!("Other{index}");
+            let content = json!({"application/json": {"schema": {
+                "$ref": format!("#/components/schemas/{schema}"),
+            }}});
+            root["paths"][path] = json!({
+                "get": {
+                    "operationId": "list_attribute_values",
+                    "parameters": [{"name": "page", "in": "query", "required": true}],
+                    "responses": {"200": {"content": content}, "404": {"$ref": "#/dangling"}},
+                },
+            });
+            root["components"]["schemas"][schema] = json!({
+                "type": "object",
+                "properties": {"self": {"$ref": "#/components/schemas/Other0"}},
+            });
+        }
+    });
+}
+
+#[test]
+fn an_empty_version_and_extensions() {
+    changes_nothing(|root| {
+        root["info"]["version"] = "".into();
+        root["info"]["description"] = "Another.".into();
+        each_object(root, &mut |map| {
+            // Not into maps from names to schemas and the like, where it would be a name.
+            if ["type", "in", "$ref", "responses", "content", "paths"]
+                .iter()
+                .any(|key| {
+                    map.get(*key)
+                        .is_some_and(|v| !v.is_object() || *key == "paths")
+                })
+            {
+                map.insert("x-internal".to_owned(), true.into());
+                map.insert("x-examples".to_owned(), json!({"one": {"value": []}}));
+            }
+        });
+        for method in METHODS {
+            operation(root, method)["x-rate"] = 3.into();
+        }
+    });
+}
+
+#[test]
+fn integers_of_any_width_and_minimum_lengths() {
+    for format in [Some("int32"), None] {
+        changes_nothing(|root| {
+            each_object(root, &mut |map| {
+                if map.get("type").is_some_and(|kind| kind == "integer") {
+                    map.remove("format");
+                    map.extend(format.map(|format| ("format".to_owned(), format.into())));
+                    map.insert("minimum".to_owned(), 1.into());
+                }
+                if map.get("type").is_some_and(|kind| kind == "string") {
+                    map.insert("minLength".to_owned(), 0.into());
+                    map.remove("title");
+                }
+            });
+        });
+    }
+}
+
+#[test]
+fn strict_answers() {
+    changes_nothing(|root| {
+        let schemas = &mut root["components"]["schemas"];
+        let value = &mut schemas["AttributeValue"];
+        value["required"] = json!(["id", "date_created"]);
+        value["additionalProperties"] = false.into();
+        value["properties"]["attribute_value"]["maxLength"] = 100.into();
+        value["properties"]["attribute_value"]["pattern"] = "^[a-z]+$".into();
+        value["properties"]["customer_id"]["nullable"] = true.into();
+        value["properties"]["date_created"]["format"] = "date".into();
+        schemas["AttributeValuePage"]["required"] = json!(["data", "meta"]);
+        let links = &mut schemas["PageLinks"]["properties"];
+        links["next"]["format"] = "uri".into();
+        links["current"]["enum"] = json!(["a", "A"]);
+        links["previous"]["default"] = "".into();
+    });
+}
+
+#[test]
+fn answers_without_what_is_optional() {
+    changes_nothing(|root| {
+        let schemas = &mut root["components"]["schemas"];
+        for name in ["id", "date_modified"] {
+            remove(&mut schemas["AttributeValue"]["properties"], name);
+        }
+        remove(&mut schemas["AttributeValuePage"]["properties"], "meta");
+    });
+}
+
+#[test]
+fn other_statuses() {
+    changes_nothing(|root| {
+        let responses = &mut operation(root, "get")["responses"];
+        responses["2XX"] = remove(responses, "200");
+        let responses = &mut operation(root, "put")["responses"];
+        responses["201"] = remove(responses, "200");
+        responses["404"] = json!({"description": "", "content": {"text/html": {}}});
+        let text = json!({"application/json": {"schema": {"type": "string"}}});
+        responses["default"] = json!({"description": "", "content": text});
+        operation(root, "delete")["responses"] = json!({"200": {"description": ""}});
+    });
+}
+
+#[test]
+fn another_order() {
+    let mut root = vendored();
+    for parameter in ["get", "delete"] {
+        operation_list(operation(&mut root, parameter)).reverse();
+    }
+    each_object(&mut root, &mut |map| {
+        if let Some(Value::Array(names)) = map.get_mut("required") {
+            names.reverse();
+        }
+    });
+    let reversed = backwards(&root);
+    let root: Value = serde_json::from_str(&reversed).expect("is JSON");
+    assert_same(&root, &vendored());
+
+    let prepare = |text: &str| {
+        let document = bigcommerce_openapi::Document::parse("backwards.json", text);
+        let prepared = document.and_then(bigcommerce_openapi::Document::prepare);
+        prepared.expect("has all").document().to_string()
+    };
+    assert_eq!(prepare(&reversed), prepare(&vendored().to_string()));
+}
+
+/// The same JSON, with the keys of each object from last to first.
+fn backwards(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let entries: Vec<_> = map
+                .iter()
+                .rev()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), backwards(value)))
+                .collect();
+            format!("{{{}}}", entries.join(","))
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(backwards).collect();
+            format!("[{}]", items.join(","))
+        }
+        other => other.to_string(),
+    }
+}
