@@ -3,5 +3,5 @@
 mod contract;
 mod errors;
 mod packing;
-//mod schema;
+mod schema;
 mod support;
