@@ -32,6 +32,8 @@ pub const ACCESS_TOKEN_VARIABLE: &str = "BIGCOMMERCE_ACCESS_TOKEN";
 pub struct Limits {
     pub(crate) customers_per_call: usize,
     pub(crate) in_flight: usize,
+    pub(crate) grace: Duration,
+    pub(crate) others: f64,
 }
 
 impl Default for Limits {
@@ -39,6 +41,8 @@ impl Default for Limits {
         Self {
             customers_per_call: 10,
             in_flight: 3,
+            grace: Duration::from_secs(5),
+            others: 0.0,
         }
     }
 }
@@ -58,7 +62,29 @@ impl Limits {
         self
     }
 
+    /// Sets how long a request that was given up without an answer counts as being in flight, since
+    /// it may still be running on the server; 5 s by default. Until then its customers wait, too.
+    #[must_use]
+    pub fn grace(mut self, time: Duration) -> Self {
+        self.grace = time;
+        self
+    }
+
+    /// Sets the share of the quota that is left to the store's other apps, from 0 (the default) to
+    /// 0.95: in each window, no more than the rest of the quota is spent here.
+    #[must_use]
+    pub fn leave_quota(mut self, share: f64) -> Self {
+        self.others = share;
+        self
+    }
+
     fn check(&self) -> Result<(), Error> {
+        if !(0.0..=0.95).contains(&self.others) {
+            return Err(Error::config(format!(
+                "limits: leave_quota is from 0 to 0.95, not {}",
+                self.others
+            )));
+        }
         if self.customers_per_call == 0 || self.in_flight == 0 {
             return Err(Error::config(
                 "limits: customers_per_call and in_flight are at least 1",

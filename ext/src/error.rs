@@ -45,6 +45,8 @@ pub enum ErrorKind {
     Unauthorized,
     /// 403: the access token lacks an OAuth scope.
     Forbidden,
+    /// 404, 405 or 410: the endpoint is not there, so the store hash or the URL is wrong.
+    NotFound,
     /// 413: more than the endpoint accepts in a call.
     TooLarge,
     /// Any other 4xx: the server refuses what was sent, and would again.
@@ -61,6 +63,8 @@ pub enum ErrorKind {
     Redirect,
     /// The answer could not be read or understood, or left the row out.
     Answer,
+    /// The run was asked to stop.
+    Stopped,
 }
 
 impl Error {
@@ -102,6 +106,20 @@ impl Error {
             ErrorKind::Answer,
             "the server said the call succeeded, but its answer leaves the row out, however often \
              it is sent: look the value up before relying on it",
+        )
+    }
+
+    pub(crate) fn stopped() -> Self {
+        Self::new(ErrorKind::Stopped, "the run was asked to stop")
+    }
+
+    pub(crate) fn all_refused(rows: u64, last: &Self) -> Self {
+        Self::new(
+            ErrorKind::Refused,
+            format!(
+                "the first {rows} rows that were sent were all refused, so the run was stopped: \
+                 correct how the rows are made; the last one: {last}"
+            ),
         )
     }
 
@@ -171,7 +189,13 @@ impl Error {
                 | ErrorKind::Timeout
                 | ErrorKind::Connection
                 | ErrorKind::Answer
+                | ErrorKind::Stopped
         )
+    }
+
+    /// Says whether every other call would end the same way.
+    pub(crate) fn ends_run(&self) -> bool {
+        self.is_access() || matches!(self.0.kind, ErrorKind::NotFound | ErrorKind::Redirect)
     }
 
     /// Says whether the access token is the trouble, by 401 or 403: no call can succeed with it.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::batch::Summary;
+
 /// Something that happened during a run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -38,11 +40,27 @@ pub enum Event {
         /// How long it waits.
         wait: Duration,
     },
+    /// A call was refused and goes out again in parts, to find the rows that are to blame.
+    #[non_exhaustive]
+    Split {
+        /// Customers in the call.
+        customers: usize,
+        /// Values in the call.
+        values: usize,
+    },
+    /// The server refused calls as too large, and now it is known what it accepts.
+    #[non_exhaustive]
+    Learned {
+        /// The most customers in a call from now on, `None` if they are not limited by this.
+        customers: Option<usize>,
+        /// The most values in a call from now on, `None` if they are not limited by this.
+        values: Option<usize>,
+    },
     /// A call has ended for good.
     #[non_exhaustive]
     Settled {
-        /// Whether the server confirmed it.
-        stored: bool,
+        /// How many rows are known to have ended how by now.
+        summary: Summary,
     },
 }
 

@@ -1,11 +1,11 @@
 //! A handle to one store.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bigcommerce_sdk as sdk;
 
-use crate::call::{Permits, RetryPolicy};
+use crate::call::{Pacer, Permits, RetryPolicy};
 use crate::config::{Limits, StoreBuilder};
 use crate::credentials::AccessToken;
 use crate::error::Error;
@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) retry: RetryPolicy,
     pub(crate) permits: Permits,
+    pub(crate) pacer: Mutex<Pacer>,
 }
 
 impl Store {
@@ -45,12 +46,14 @@ impl Store {
         retry: RetryPolicy,
     ) -> Self {
         let permits = Permits::new(limits.in_flight);
+        let pacer = Mutex::new(Pacer::new(limits.others));
         Self(Arc::new(Shared {
             client,
             token,
             limits,
             retry,
             permits,
+            pacer,
         }))
     }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,9 +14,10 @@ use futures::stream::{self, FusedStream, Stream, StreamExt};
 use tokio::runtime::Handle;
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::Instrument;
 
-use crate::batch::{Batch, Engine, Outcome, Report, Summary};
-use crate::call::{Ended, Failed, call};
+use crate::batch::{Batch, Engine, Note, Outcome, Report, Rules, Size, Summary};
+use crate::call::{Ended, Run, call};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
 use crate::store::Store;
@@ -23,6 +26,9 @@ use crate::value::{AttributeValueUpsert, IntoRow, Value};
 const OPERATION: &str = "PUT /customers/attribute-values";
 const WINDOW: usize = 10_000;
 const LINGER: Duration = Duration::from_millis(100);
+const STOP_AFTER_REFUSED: u64 = 100;
+
+type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// An upsert of any number of attribute values; see [`Store::upsert`].
 ///
@@ -39,6 +45,8 @@ pub struct Upsert {
     rows: Vec<AttributeValueUpsert>,
     window: usize,
     linger: Duration,
+    stop_after_refused: u64,
+    stop: Option<Stop>,
     observer: Observer,
 }
 
@@ -49,6 +57,8 @@ impl Upsert {
             rows: Vec::new(),
             window: WINDOW,
             linger: LINGER,
+            stop_after_refused: STOP_AFTER_REFUSED,
+            stop: None,
             observer: Observer::default(),
         }
     }
@@ -87,6 +97,31 @@ impl Upsert {
         self
     }
 
+    /// Sets after how many rows the run stops by itself if the server has refused all that were
+    /// sent so far: 100 by default, 0 for never. A mistake in how rows are made shows itself so
+    /// before it has cost many calls.
+    pub fn stop_after_refused(mut self, rows: u64) -> Self {
+        self.stop_after_refused = rows;
+        self
+    }
+
+    /// Stops the run when a future is ready, such as one of Ctrl-C or a deadline: requests in
+    /// flight finish, calls that wait end, rows that were taken and not sent get the outcome
+    /// [`NotSent`](crate::OutcomeKind::NotSent), and the rest of the input is not read.
+    ///
+    /// ```no_run
+    /// # use bigcommerce_ext::{AttributeValueUpsert, Store};
+    /// # async fn program(store: Store, rows: Vec<AttributeValueUpsert>, signal: impl Future<Output = ()> + Send + 'static) -> Result<(), bigcommerce_ext::Error> {
+    /// let report = store.upsert().rows(rows).stop_when(signal).send().await?;
+    /// for row in report.retryable() { /* keep it for the next run */ }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stop_when(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.stop = Some(Box::pin(stop));
+        self
+    }
+
     /// Sets a function that is told of events while the run goes on. It is called from the tasks
     /// that make the calls, so it should be quick and must not block.
     pub fn observe(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
@@ -122,17 +157,27 @@ impl Upsert {
         S: Stream,
         S::Item: IntoRow,
     {
-        let customers_per_call = self.store.shared().limits.customers_per_call;
+        let shared = self.store.shared();
         Outcomes {
-            engine: Engine::new(self.window, customers_per_call),
+            engine: Engine::new(Rules {
+                window: self.window,
+                customers_per_call: shared.limits.customers_per_call,
+                attempts: shared.retry.most_attempts(),
+                stop_after_refused: self.stop_after_refused,
+            }),
+            run: Arc::new(Run {
+                observer: self.observer,
+                ..Run::default()
+            }),
             store: self.store,
-            observer: self.observer,
             linger: self.linger,
+            stop: self.stop,
             added: self.rows.into_iter(),
             input: Some(Box::pin(rows)),
             idle: None,
+            release: None,
             calls: JoinSet::new(),
-            batches: HashMap::new(),
+            jobs: HashMap::new(),
         }
     }
 }
@@ -144,8 +189,9 @@ impl fmt::Debug for Upsert {
             .field("rows", &self.rows.len())
             .field("window", &self.window)
             .field("linger", &self.linger)
+            .field("stop_after_refused", &self.stop_after_refused)
             .field("observer", &self.observer)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -161,19 +207,22 @@ type CallEnded = Ended<types::AttributeValuePage>;
 #[must_use = "streams do nothing unless polled"]
 pub struct Outcomes<S> {
     store: Store,
-    observer: Observer,
+    run: Arc<Run>,
     linger: Duration,
+    stop: Option<Stop>,
     added: std::vec::IntoIter<AttributeValueUpsert>,
     /// `None` once it has ended or is not to be read any more.
     input: Option<Pin<Box<S>>>,
     idle: Option<Pin<Box<Sleep>>>,
+    /// When customers are free again that were held.
+    release: Option<Pin<Box<Sleep>>>,
     engine: Engine,
     calls: JoinSet<CallEnded>,
-    batches: HashMap<task::Id, Batch>,
+    jobs: HashMap<task::Id, u64>,
 }
 
 impl<S> Outcomes<S> {
-    /// Returns how many of the rows read so far ended how, and how many requests were made.
+    /// Returns how many rows are known to have ended how by now, and how many requests were made.
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.engine.summary()
@@ -192,53 +241,109 @@ impl<S> Outcomes<S> {
         self.engine.settled_up_to()
     }
 
+    /// Hears whether the run is to stop.
+    fn poll_stop(&mut self, cx: &mut Context<'_>) {
+        if let Some(stop) = &mut self.stop
+            && stop.as_mut().poll(cx).is_ready()
+        {
+            self.stop = None;
+            self.engine.stop(Error::stopped());
+        }
+        if self.engine.stopped_by().is_some() {
+            self.input = None;
+            self.run.stopping.send_replace(true);
+        }
+    }
+
     /// Hears of the calls that have ended.
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(joined)) = self.calls.poll_join_next_with_id(cx) {
             let (id, ended) = match joined {
                 Ok(joined) => joined,
                 // A task ends without an answer only when the runtime shuts down.
-                Err(error) => (
-                    error.id(),
-                    Ended {
-                        attempts: 0,
-                        result: Err(Failed {
-                            error: Error::lost_task(),
-                            ambiguous: true,
-                        }),
-                    },
-                ),
+                Err(error) => (error.id(), Ended::lost()),
             };
-            if let Some(batch) = self.batches.remove(&id) {
-                self.engine.count_calls(ended.attempts);
-                self.observer.tell(Event::Settled {
-                    stored: ended.result.is_ok(),
-                });
-                self.engine.finish(batch, ended.result);
+            let Some(job) = self.jobs.remove(&id) else {
+                continue;
+            };
+            self.engine.count_calls(ended.attempts);
+            let note = self.engine.finish(job, ended.result, ended.hold);
+            self.run.observer.tell(Event::Settled {
+                summary: self.engine.summary(),
+            });
+            if let Some(note) = note {
+                tracing::debug!(?note, "batch");
+                self.run.observer.tell(event(note));
             }
         }
     }
 
-    /// Makes a task of a batch.
-    fn start(&mut self, batch: Batch, runtime: &Handle) {
+    /// Frees customers that were held, and has itself polled again when more are due.
+    fn poll_release(&mut self, cx: &mut Context<'_>) {
+        self.engine.release(Instant::now());
+        let Some(until) = self.engine.next_release() else {
+            self.release = None;
+            return;
+        };
+        let release = self
+            .release
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if release.deadline() != until {
+            release.as_mut().reset(until);
+        }
+        if release.as_mut().poll(cx).is_ready() {
+            self.release = None;
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Makes tasks of the batches that are due, as many as may be in flight; says whether any was.
+    fn start_calls(&mut self, runtime: &Handle) -> bool {
+        let most = self.store.shared().limits.in_flight;
+        let mut started = false;
+        while self.calls.len() < most {
+            // In an outage nothing new is begun.
+            let may_begin = self.run.in_trouble.load(Ordering::Relaxed) == 0;
+            let Some((job, batch)) = self.engine.next_batch(may_begin) else {
+                break;
+            };
+            self.start(job, batch, runtime);
+            started = true;
+        }
+        started
+    }
+
+    fn start(&mut self, job: u64, batch: Batch, runtime: &Handle) {
         let mut customers: Vec<_> = batch.iter().map(|slot| slot.key().0).collect();
         customers.dedup();
-        self.observer.tell(Event::Cut {
-            customers: customers.len(),
-            values: batch.len(),
-        });
+        let (customers, values) = (customers.len(), batch.len());
+        self.run.observer.tell(Event::Cut { customers, values });
         let store = self.store.clone();
-        let observer = self.observer.clone();
-        let shared = Batch::clone(&batch);
+        let run = Arc::clone(&self.run);
         let task = async move {
-            call(store.shared(), &observer, OPERATION, |client| {
-                let body: Vec<_> = shared.iter().map(|slot| slot.row.wire.clone()).collect();
+            call(&store, &run, OPERATION, |client| {
+                let body: Vec<_> = batch.iter().map(|slot| slot.row.wire.clone()).collect();
                 async move { client.upsert_attribute_values().body(body).send().await }
             })
             .await
         };
-        let id = self.calls.spawn_on(task, runtime).id();
-        self.batches.insert(id, batch);
+        let span = tracing::debug_span!("upsert_call", job, customers, values);
+        let id = self.calls.spawn_on(task.instrument(span), runtime).id();
+        self.jobs.insert(id, job);
+    }
+}
+
+fn event(note: Note) -> Event {
+    let limit = |number| (number < usize::MAX).then_some(number);
+    match note {
+        Note::Split(Size { customers, rows }) => Event::Split {
+            customers,
+            values: rows,
+        },
+        Note::Learned(Size { customers, rows }) => Event::Learned {
+            customers: limit(customers),
+            values: limit(rows),
+        },
     }
 }
 
@@ -317,14 +422,10 @@ where
                 return Poll::Ready(Some(outcome));
             }
             this.poll_calls(cx);
+            this.poll_stop(cx);
             this.poll_input(cx);
-            let mut started = false;
-            while this.calls.len() < this.store.shared().limits.in_flight
-                && let Some(batch) = this.engine.next_batch()
-            {
-                this.start(batch, &runtime);
-                started = true;
-            }
+            this.poll_release(cx);
+            let started = this.start_calls(&runtime);
             if this.engine.is_done() {
                 return Poll::Ready(None);
             }

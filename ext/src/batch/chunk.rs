@@ -11,6 +11,9 @@ pub(crate) struct Taken {
     pub index: u64,
     pub tag: Option<Box<str>>,
     pub wire: types::AttributeValueUpsert,
+    /// Whether an answer leaves it open: it came with a refused call whose good rows may have been
+    /// stored, or the answer left it out.
+    pub may_be_stored: bool,
 }
 
 /// What is to be sent for one customer and one attribute: the latest row, and those that it
@@ -115,9 +118,27 @@ impl Window {
         self.free(busy).next().map(|(place, _)| place)
     }
 
-    /// Cuts a batch: all rows of the oldest customers that are not in flight.
-    pub(crate) fn cut(&mut self, most_customers: usize, busy: &HashSet<i64>) -> Vec<Slot> {
-        let chosen: Vec<_> = self.free(busy).take(most_customers).collect();
+    /// Cuts a batch: all rows of the oldest customers that are not in flight, as many as fit; the
+    /// first one goes even if it does not fit.
+    pub(crate) fn cut(
+        &mut self,
+        most_customers: usize,
+        most_rows: usize,
+        busy: &HashSet<i64>,
+    ) -> Vec<Slot> {
+        let mut slots = 0_usize;
+        let chosen: Vec<_> = self
+            .free(busy)
+            .take(most_customers)
+            .take_while(|(_, customer)| {
+                let is_first = slots == 0;
+                slots += self
+                    .customers
+                    .get(customer)
+                    .map_or(0, |waiting| waiting.slots.len());
+                is_first || slots <= most_rows
+            })
+            .collect();
         let mut batch = Vec::new();
         for (place, customer) in chosen {
             self.order.remove(&place);
@@ -131,7 +152,7 @@ impl Window {
 
     /// Takes out everything, oldest customers first.
     pub(crate) fn drain(&mut self) -> Vec<Slot> {
-        self.cut(usize::MAX, &HashSet::new())
+        self.cut(usize::MAX, usize::MAX, &HashSet::new())
     }
 
     fn free<'a>(&'a self, busy: &'a HashSet<i64>) -> impl Iterator<Item = (u64, i64)> + 'a {
@@ -162,6 +183,7 @@ mod tests {
         Taken {
             index,
             tag: None,
+            may_be_stored: false,
             wire: row.to_wire().expect("a good row"),
         }
     }
@@ -187,11 +209,20 @@ mod tests {
         let mut window = window(&[(5, 1), (3, 1), (9, 1), (5, 2), (3, 2)]);
         let nobody = HashSet::new();
         assert_eq!(window.oldest_free(&nobody), Some(0));
-        assert_eq!(indexes(&window.cut(2, &nobody)), [0, 3, 1, 4]);
+        assert_eq!(indexes(&window.cut(2, usize::MAX, &nobody)), [0, 3, 1, 4]);
         assert_eq!(window.rows(), 1);
-        assert_eq!(indexes(&window.cut(2, &nobody)), [2]);
+        assert_eq!(indexes(&window.cut(2, usize::MAX, &nobody)), [2]);
         assert!(window.is_empty());
-        assert!(window.cut(2, &nobody).is_empty());
+        assert!(window.cut(2, usize::MAX, &nobody).is_empty());
+    }
+
+    #[test]
+    fn rows_are_limited_too() {
+        let mut window = window(&[(1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (3, 2), (4, 1)]);
+        let nobody = HashSet::new();
+        assert_eq!(indexes(&window.cut(10, 2, &nobody)), [0, 1, 2]);
+        assert_eq!(indexes(&window.cut(10, 2, &nobody)), [3]);
+        assert_eq!(indexes(&window.cut(10, 3, &nobody)), [4, 5, 6]);
     }
 
     #[test]
@@ -199,16 +230,19 @@ mod tests {
         let mut window = window(&[(1, 1), (2, 1), (1, 2), (3, 1)]);
         let busy = HashSet::from([1]);
         assert_eq!(window.oldest_free(&busy), Some(1));
-        assert_eq!(indexes(&window.cut(10, &busy)), [1, 3]);
+        assert_eq!(indexes(&window.cut(10, usize::MAX, &busy)), [1, 3]);
         assert_eq!(window.oldest_free(&busy), None);
-        assert_eq!(indexes(&window.cut(10, &HashSet::new())), [0, 2]);
+        assert_eq!(
+            indexes(&window.cut(10, usize::MAX, &HashSet::new())),
+            [0, 2]
+        );
     }
 
     #[test]
     fn the_latest_row_counts_and_keeps_those_it_replaced() {
         let mut window = window(&[(1, 1), (1, 1), (1, 2), (1, 1)]);
         assert_eq!(window.rows(), 4);
-        let batch = window.cut(10, &HashSet::new());
+        let batch = window.cut(10, usize::MAX, &HashSet::new());
         assert_eq!(indexes(&batch), [3, 2]);
         assert_eq!(older(&batch[0]), [0, 1]);
         assert_eq!(window.rows(), 0);
@@ -217,11 +251,11 @@ mod tests {
     #[test]
     fn what_is_put_back_goes_below_newer_rows_and_in_its_old_place() {
         let mut window = window(&[(1, 1), (2, 1)]);
-        let mut cut = window.cut(1, &HashSet::new());
+        let mut cut = window.cut(1, usize::MAX, &HashSet::new());
         window.push(taken(2, 1, 1));
         assert_eq!(window.oldest_free(&HashSet::new()), Some(1));
         window.put_back(cut.remove(0));
-        let batch = window.cut(1, &HashSet::new());
+        let batch = window.cut(1, usize::MAX, &HashSet::new());
         assert_eq!(indexes(&batch), [2]);
         assert_eq!(older(&batch[0]), [0]);
         assert_eq!(window.rows(), 1);

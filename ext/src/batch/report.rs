@@ -36,8 +36,9 @@ pub enum OutcomeKind {
     Rejected(Error),
     /// It was sent, but no answer ever said what became of it. Sending it again is safe.
     Unknown(Error),
-    /// It was not sent, because the run stopped first, or a later row for the same customer and
-    /// attribute ended as [`Unknown`](Self::Unknown) in its place.
+    /// It was not sent or not taken, so it is not stored: the run stopped first, the server had no
+    /// quota or no connection for it, or a later row for the same customer and attribute ended as
+    /// [`Unknown`](Self::Unknown) in its place.
     NotSent(Error),
 }
 

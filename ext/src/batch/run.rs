@@ -2,36 +2,61 @@
 //!
 //! It decides and keeps accounts; it never waits, sends or reads a clock.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use bigcommerce_sdk::types;
+use tokio::time::Instant;
 
 use super::chunk::{Slot, Taken, Window};
+use super::job::{Batch, Job, Refused};
 use super::report::{Outcome, OutcomeKind, Summary};
 use super::settled::Settled;
+use super::sizes::{Size, Sizes};
 use crate::call::Failed;
 use crate::error::{Error, ErrorKind};
 use crate::value::AttributeValueUpsert;
 
-/// How often a row is sent that answers leave out.
-const MOST_LEFT_OUT: u32 = 3;
+/// What a run may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Values that wait at most.
+    pub window: usize,
+    pub customers_per_call: usize,
+    /// How often a row is sent that answers leave out.
+    pub attempts: u32,
+    /// Ends the run when this many rows were refused before any was stored; 0 for never.
+    pub stop_after_refused: u64,
+}
 
-/// Slots that go out in one call. Shared between the engine and the call's task, so that nothing
-/// is lost with the task.
-pub(crate) type Batch = Arc<Vec<Slot>>;
+/// What a call's end has led to, for those who watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// A call was refused and goes out again in parts.
+    Split(Size),
+    /// The most that a call may hold was learned.
+    Learned(Size),
+}
 
 /// The engine; see the module.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    window_rows: usize,
-    customers_per_call: usize,
+    rules: Rules,
     window: Window,
     /// Customers in flight. No two calls in flight touch the same one.
     busy: HashSet<i64>,
+    jobs: HashMap<u64, Job>,
+    jobs_begun: u64,
+    /// Jobs with a part that is to be sent next.
+    due: VecDeque<u64>,
+    /// Customers that stay in flight although their calls are over, and until when.
+    held: BTreeMap<Instant, Vec<i64>>,
+    sizes: Sizes,
+    learned: Option<Size>,
     ready: VecDeque<Outcome>,
     settled: Settled,
     summary: Summary,
+    /// Rows that the server refused, until it stores one.
+    refused_at_first: u64,
     taken: u64,
     /// Rows with a lower index are due, whether or not the window is full.
     due_below: u64,
@@ -40,15 +65,21 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(window_rows: usize, customers_per_call: usize) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         Self {
-            window_rows,
-            customers_per_call,
+            rules,
             window: Window::default(),
             busy: HashSet::new(),
+            jobs: HashMap::new(),
+            jobs_begun: 0,
+            due: VecDeque::new(),
+            held: BTreeMap::new(),
+            sizes: Sizes::default(),
+            learned: None,
             ready: VecDeque::new(),
             settled: Settled::default(),
             summary: Summary::default(),
+            refused_at_first: 0,
             taken: 0,
             due_below: 0,
             input_ended: false,
@@ -72,8 +103,8 @@ impl Engine {
     pub(crate) fn wants_input(&self) -> bool {
         !self.input_ended
             && self.stopped_by.is_none()
-            && self.window.rows() < self.window_rows
-            && self.ready.len() < self.window_rows
+            && self.window.rows() < self.rules.window
+            && self.ready.len() < self.rules.window
     }
 
     /// Says whether rows wait that no pause of the input has made due yet.
@@ -85,7 +116,7 @@ impl Engine {
     pub(crate) fn is_done(&self) -> bool {
         (self.input_ended || self.stopped_by.is_some())
             && self.window.is_empty()
-            && self.busy.is_empty()
+            && self.jobs.is_empty()
             && self.ready.is_empty()
     }
 
@@ -97,8 +128,12 @@ impl Engine {
             Err(error) => (None, error),
             Ok(row) => match row.to_wire() {
                 Ok(wire) => {
-                    let tag = row.into_tag();
-                    self.window.push(Taken { index, tag, wire });
+                    self.window.push(Taken {
+                        index,
+                        tag: row.into_tag(),
+                        wire,
+                        may_be_stored: false,
+                    });
                     return;
                 }
                 Err(rule) => (Some(row), Error::row(index, &rule)),
@@ -120,22 +155,39 @@ impl Engine {
 
     /// Ends the run: what waits is not sent, what is in flight may finish.
     pub(crate) fn stop(&mut self, error: Error) {
-        for slot in self.window.drain() {
-            self.not_sent(slot, &error);
-        }
         self.stopped_by.get_or_insert(error);
+        for id in std::mem::take(&mut self.due) {
+            self.end_job(id);
+        }
+        for slot in self.window.drain() {
+            self.send_again(slot);
+        }
     }
 
-    /// Cuts the next batch, if one is due. Its customers are in flight until
-    /// [`finish`](Self::finish).
-    pub(crate) fn next_batch(&mut self) -> Option<Batch> {
-        let oldest = self.window.oldest_free(&self.busy)?;
-        if self.window.rows() < self.window_rows && oldest >= self.due_below {
+    /// Gives the next batch to send and the number of its job, which takes the answer: a part of
+    /// a job that has begun, or else a new one if one is due and may begin.
+    pub(crate) fn next_batch(&mut self, may_begin: bool) -> Option<(u64, Batch)> {
+        while let Some(id) = self.due.pop_front() {
+            match self.jobs.get_mut(&id).and_then(|job| job.next(&self.sizes)) {
+                Some(batch) => return Some((id, batch)),
+                None => self.end_job(id),
+            }
+        }
+        if !may_begin {
             return None;
         }
-        let batch = self.window.cut(self.customers_per_call, &self.busy);
-        self.busy.extend(customers(&batch));
-        Some(Arc::new(batch))
+        let oldest = self.window.oldest_free(&self.busy)?;
+        if self.window.rows() < self.rules.window && oldest >= self.due_below {
+            return None;
+        }
+        let Size { customers, rows } = self.sizes.limit();
+        let customers = customers.min(self.rules.customers_per_call);
+        let mut job = Job::new(self.window.cut(customers, rows, &self.busy));
+        let batch = job.next(&self.sizes)?;
+        self.busy.extend(job.customers());
+        self.jobs_begun += 1;
+        self.jobs.insert(self.jobs_begun, job);
+        Some((self.jobs_begun, batch))
     }
 
     /// Counts requests that were made.
@@ -143,38 +195,94 @@ impl Engine {
         self.summary.calls += u64::from(calls);
     }
 
-    /// Hears how the call for a batch ended.
+    /// Hears how the call for a job's batch ended. Its customers stay in flight until `hold`, if
+    /// that is given, since a request that was given up may still be running.
     pub(crate) fn finish(
         &mut self,
-        batch: Batch,
+        id: u64,
         result: Result<types::AttributeValuePage, Failed>,
-    ) {
-        let batch = Arc::unwrap_or_clone(batch);
-        for customer in customers(&batch) {
-            self.busy.remove(&customer);
+        hold: Option<Instant>,
+    ) -> Option<Note> {
+        let mut job = self.jobs.remove(&id)?;
+        job.hold_until(hold);
+        let note = match result {
+            Ok(page) => {
+                let slots = job.accept(&mut self.sizes);
+                self.confirm(slots, page);
+                None
+            }
+            Err(failed) => self.fail(&mut job, &failed),
+        };
+        let goes_on = job.has_parts() && self.stopped_by.is_none();
+        self.jobs.insert(id, job);
+        if goes_on {
+            self.due.push_back(id);
+        } else {
+            self.end_job(id);
         }
-        match result {
-            Ok(page) => self.confirm(batch, page),
-            Err(failed) => self.fail(batch, &failed),
+        note.or_else(|| {
+            let learned = self.sizes.learned();
+            let is_news = learned != self.learned;
+            self.learned = learned;
+            learned.filter(|_| is_news).map(Note::Learned)
+        })
+    }
+
+    /// Frees the customers whose time of being held is over.
+    pub(crate) fn release(&mut self, now: Instant) {
+        while let Some(entry) = self.held.first_entry()
+            && *entry.key() <= now
+        {
+            for customer in entry.remove() {
+                self.busy.remove(&customer);
+            }
         }
     }
 
-    fn confirm(&mut self, batch: Vec<Slot>, page: types::AttributeValuePage) {
+    /// Says when customers are freed for whom rows may wait.
+    pub(crate) fn next_release(&self) -> Option<Instant> {
+        let (&until, _) = self.held.first_key_value()?;
+        (!self.window.is_empty()).then_some(until)
+    }
+
+    fn end_job(&mut self, id: u64) {
+        let Some(mut job) = self.jobs.remove(&id) else {
+            return;
+        };
+        for slot in job.abandon() {
+            self.send_again(slot);
+        }
+        job.teach(&mut self.sizes);
+        match job.held_until() {
+            Some(until) => {
+                let held = self.held.entry(until).or_default();
+                held.extend_from_slice(job.customers());
+            }
+            None => {
+                for customer in job.customers() {
+                    self.busy.remove(customer);
+                }
+            }
+        }
+    }
+
+    fn confirm(&mut self, slots: Vec<Slot>, page: types::AttributeValuePage) {
         let stored = page.meta.and_then(|meta| meta.pagination?.total);
         let shows_a_part = stored.is_some_and(|total| {
             usize::try_from(total)
-                .is_ok_and(|total| total >= batch.len() && total > page.data.len())
+                .is_ok_and(|total| total >= slots.len() && total > page.data.len())
         });
         let mut records: HashMap<_, _> = page
             .data
             .into_iter()
             .map(|record| ((record.customer_id, record.attribute_id), record))
             .collect();
-        for mut slot in batch {
+        for mut slot in slots {
             match records.remove(&slot.key()) {
                 None if !shows_a_part => {
                     slot.left_out += 1;
-                    if slot.left_out < MOST_LEFT_OUT {
+                    slot.row.may_be_stored = true;
+                    if slot.left_out < self.rules.attempts {
                         self.send_again(slot);
                     } else {
                         self.unknown(slot, &Error::left_out());
@@ -185,28 +293,29 @@ impl Engine {
         }
     }
 
-    fn fail(&mut self, batch: Vec<Slot>, failed: &Failed) {
+    fn fail(&mut self, job: &mut Job, failed: &Failed) -> Option<Note> {
         let error = &failed.error;
-        match error.kind() {
-            ErrorKind::Refused | ErrorKind::TooLarge => {
-                for slot in batch {
-                    self.rejected(slot, error);
+        let is_too_large = error.kind() == ErrorKind::TooLarge;
+        if is_too_large || failed.blames_rows {
+            return match job.refuse(is_too_large, &failed.named, &mut self.sizes)? {
+                Refused::Split(size) => Some(Note::Split(size)),
+                Refused::Culprit(slot) => {
+                    self.rejected(*slot, error);
+                    None
                 }
-            }
-            _ if failed.ambiguous => {
-                for slot in batch {
-                    self.unknown(slot, error);
-                }
-            }
-            _ => {
-                for slot in batch {
-                    self.not_sent(slot, error);
-                }
+            };
+        }
+        for slot in job.give_up() {
+            match error.kind() {
+                _ if failed.is_ambiguous => self.unknown(slot, error),
+                ErrorKind::Refused => self.rejected(slot, error),
+                _ => self.not_sent(slot, error),
             }
         }
-        if error.is_access() || error.kind() == ErrorKind::Redirect {
+        if error.ends_run() {
             self.stop(error.clone());
         }
+        None
     }
 
     /// Puts a slot back among those that wait, as due as it was.
@@ -229,6 +338,11 @@ impl Engine {
     fn rejected(&mut self, mut slot: Slot, error: &Error) {
         let older = slot.older.pop();
         self.settle_taken(slot.row, OutcomeKind::Rejected(error.clone()));
+        self.refused_at_first += 1;
+        let most = self.rules.stop_after_refused;
+        if most > 0 && self.summary.stored == 0 && self.refused_at_first >= most {
+            self.stop(Error::all_refused(self.refused_at_first, error));
+        }
         if let Some(row) = older {
             self.send_again(Slot {
                 row,
@@ -241,24 +355,35 @@ impl Engine {
     fn unknown(&mut self, slot: Slot, error: &Error) {
         // If the caller sends the latest row again and it is rejected then, the older ones count.
         for older in slot.older {
-            self.settle_taken(older, OutcomeKind::NotSent(error.clone()));
+            self.row_not_sent(older, error);
         }
         self.settle_taken(slot.row, OutcomeKind::Unknown(error.clone()));
     }
 
     fn not_sent(&mut self, slot: Slot, error: &Error) {
         for row in slot.older.into_iter().chain([slot.row]) {
-            self.settle_taken(row, OutcomeKind::NotSent(error.clone()));
+            self.row_not_sent(row, error);
         }
     }
 
+    fn row_not_sent(&mut self, row: Taken, error: &Error) {
+        let kind = match row.may_be_stored {
+            true => OutcomeKind::Unknown(error.clone()),
+            false => OutcomeKind::NotSent(error.clone()),
+        };
+        self.settle_taken(row, kind);
+    }
+
     fn settle_taken(&mut self, row: Taken, kind: OutcomeKind) {
-        let Taken { index, tag, wire } = row;
+        let Taken {
+            index, tag, wire, ..
+        } = row;
         let row = AttributeValueUpsert::from_wire(wire, tag);
         self.settle(index, Some(row), kind);
     }
 
     fn settle(&mut self, index: u64, row: Option<AttributeValueUpsert>, kind: OutcomeKind) {
+        self.summary.count(&kind);
         self.ready.push_back(Outcome { index, row, kind });
     }
 
@@ -266,15 +391,10 @@ impl Engine {
         !self.ready.is_empty()
     }
 
-    /// Hands out the next outcome, which counts from then on.
+    /// Hands out the next outcome.
     pub(crate) fn next_outcome(&mut self) -> Option<Outcome> {
         let outcome = self.ready.pop_front()?;
-        self.summary.count(&outcome.kind);
         self.settled.settle(outcome.index);
         Some(outcome)
     }
-}
-
-fn customers(batch: &[Slot]) -> impl Iterator<Item = i64> {
-    batch.iter().map(|slot| slot.row.wire.customer_id)
 }

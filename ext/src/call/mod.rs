@@ -1,20 +1,29 @@
-//! One API call, done well: permit → send → classify → wait, until it succeeds or there is no
-//! point in going on.
+//! One API call, done well: permit → pace → send → classify → wait, until it succeeds or there is
+//! no point in going on.
 
+mod flight;
+mod pace;
 mod permits;
 mod retry;
 mod said;
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bigcommerce_sdk::{self as sdk, Answer, ResponseValue, types};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
 
 use crate::error::{CallRecord, Error, ErrorKind};
-use crate::event::{Event, Observer};
-use crate::store::Shared;
+use crate::event::{Event, Observer, Wait};
+use crate::store::Store;
 
+use flight::Flight;
+pub(crate) use pace::Pacer;
+use pace::Quota;
 pub(crate) use permits::Permits;
 pub use retry::RetryPolicy;
 use retry::{Moment, Next, Seen, decide, told_to_wait};
@@ -22,23 +31,92 @@ use retry::{Moment, Next, Seen, decide, told_to_wait};
 type Sent<T> = Result<ResponseValue<T>, sdk::Error<types::ErrorBody>>;
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
+/// What the calls of a run have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub observer: Observer,
+    /// Turns true when calls that wait are to end.
+    pub stopping: watch::Sender<bool>,
+    /// Calls on their second or later retry of a server error or a failed connection.
+    pub in_trouble: AtomicUsize,
+}
+
+impl Run {
+    /// Waits unless the run is stopped; says whether the time has passed.
+    async fn wait(&self, time: Duration) -> bool {
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            () = sleep(time) => true,
+            // The sender is in this very struct, so it is never closed.
+            _ = stopping.wait_for(|stopping| *stopping) => false,
+        }
+    }
+}
+
+/// Counts a call as being in trouble, as long as it is.
+struct Trouble<'a>(&'a AtomicUsize);
+
+impl<'a> Trouble<'a> {
+    fn new(calls: &'a AtomicUsize) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(calls)
+    }
+}
+
+impl Drop for Trouble<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// How a call ended, and how many requests it took.
 pub(crate) struct Ended<T> {
     pub result: Result<T, Failed>,
     pub attempts: u32,
+    /// Until when a request that was given up may be running.
+    pub hold: Option<Instant>,
+}
+
+impl<T> Ended<T> {
+    /// A call whose task has ended without saying how.
+    pub(crate) fn lost() -> Self {
+        Self {
+            result: Err(Failed {
+                is_ambiguous: true,
+                ..Failed::from(Error::lost_task())
+            }),
+            attempts: 0,
+            hold: None,
+        }
+    }
 }
 
 /// Why a call failed.
 pub(crate) struct Failed {
     pub error: Error,
     /// Whether the server may have done what it was asked.
-    pub ambiguous: bool,
+    pub is_ambiguous: bool,
+    /// Whether the server refuses rows, rather than the call.
+    pub blames_rows: bool,
+    /// The places of rows that the answer names.
+    pub named: BTreeSet<usize>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            is_ambiguous: false,
+            blames_rows: false,
+            named: BTreeSet::new(),
+        }
+    }
 }
 
 /// Makes a call: `send` is run once per attempt and must be idempotent.
 pub(crate) async fn call<T, F, Fut>(
-    store: &Shared,
-    observer: &Observer,
+    store: &Store,
+    run: &Run,
     operation: &'static str,
     send: F,
 ) -> Ended<T>
@@ -46,141 +124,251 @@ where
     F: Fn(sdk::Client) -> Fut,
     Fut: Future<Output = Sent<T>>,
 {
+    let policy = &store.shared().retry;
     let began = Instant::now();
     let mut attempts = 0;
     let mut tried = 0;
-    let mut ambiguous = false;
-    loop {
+    let mut troubles = 0;
+    let mut trouble = None;
+    let mut is_ambiguous = false;
+    let mut hold = None;
+    let mut last: Option<Missed> = None;
+    let (kind, reason) = loop {
+        let flight = match take_off(store, run, began).await {
+            Ok(flight) => flight,
+            Err(ended) => break ended,
+        };
         attempts += 1;
-        let trouble = match attempt(store, observer, attempts, &send).await {
+        let missed = match attempt(store, run, attempts, flight, &send).await {
             Ok(value) => {
                 return Ended {
                     result: Ok(value),
                     attempts,
+                    hold,
                 };
             }
-            Err(trouble) => trouble,
+            Err(missed) => missed,
         };
-        ambiguous |= trouble.seen.is_ambiguous();
-        if trouble.told.is_none() || trouble.seen != Seen::Status(429) {
+        is_ambiguous |= missed.seen.is_ambiguous();
+        hold = hold.max(missed.hold);
+        if missed.told.is_none() || missed.seen != Seen::Status(429) {
             tried += 1;
         }
         let moment = Moment {
             tried,
             elapsed: began.elapsed(),
-            told: trouble.told,
+            told: missed.told,
             jitter: fastrand::f64(),
         };
-        match decide(&store.retry, trouble.seen, moment) {
+        let next = decide(policy, missed.seen, moment);
+        last = Some(missed);
+        match next {
             Next::Retry { after, why } => {
+                if matches!(why, Wait::Server | Wait::Connection) {
+                    troubles += 1;
+                    if troubles > 1 && trouble.is_none() {
+                        trouble = Some(Trouble::new(&run.in_trouble));
+                    }
+                }
                 tracing::debug!(operation, attempts, ?after, %why, "trying again");
-                observer.tell(Event::Waiting { why, wait: after });
-                sleep(after).await;
+                run.observer.tell(Event::Waiting { why, wait: after });
+                if !run.wait(after).await {
+                    break (ErrorKind::Stopped, Reason::Advice);
+                }
             }
             Next::GiveUp { kind, no_time_for } => {
-                let message = advice(kind, no_time_for);
-                let record = CallRecord {
-                    operation,
-                    status: trouble.status,
-                    said: trouble.said,
-                    attempts,
-                    elapsed: began.elapsed(),
-                };
-                let error = Error::call(kind, message, record, trouble.source);
-                tracing::debug!(operation, attempts, %error, "giving up");
-                return Ended {
-                    result: Err(Failed { error, ambiguous }),
-                    attempts,
-                };
+                break (kind, no_time_for.map_or(Reason::Advice, Reason::NoTimeFor));
             }
+        }
+    };
+    let last = last.unwrap_or_else(|| Missed::new(Seen::Unsendable, None));
+    let record = CallRecord {
+        operation,
+        status: last.status,
+        said: last.said,
+        attempts,
+        elapsed: began.elapsed(),
+    };
+    let error = Error::call(kind, advice(kind, reason), record, last.source);
+    tracing::debug!(operation, attempts, %error, "giving up");
+    Ended {
+        result: Err(Failed {
+            is_ambiguous,
+            blames_rows: kind == ErrorKind::Refused && last.blames_rows,
+            named: last.named,
+            error,
+        }),
+        attempts,
+        hold,
+    }
+}
+
+/// Why a call is not tried again.
+enum Reason {
+    Advice,
+    NoTimeFor(Duration),
+}
+
+/// Waits for a permit and for quota, which nobody holds while waiting for the other.
+async fn take_off(store: &Store, run: &Run, began: Instant) -> Result<Flight, (ErrorKind, Reason)> {
+    let shared = store.shared();
+    let mut told_of = None;
+    loop {
+        let mut stopping = run.stopping.subscribe();
+        let permit = tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stopping| *stopping) => {
+                return Err((ErrorKind::Stopped, Reason::Advice));
+            }
+            permit = shared.permits.acquire() => permit,
+        };
+        let wait = match Flight::begin(store, permit) {
+            Ok(flight) => return Ok(flight),
+            Err(wait) => wait,
+        };
+        if began.elapsed().saturating_add(wait) > shared.retry.time() {
+            return Err((ErrorKind::RateLimited, Reason::NoTimeFor(wait)));
+        }
+        let until = Instant::now() + wait;
+        if wait >= Pacer::WORTH_TELLING && told_of != Some(until) {
+            told_of = Some(until);
+            let why = Wait::Quota;
+            run.observer.tell(Event::Waiting { why, wait });
+        }
+        if !run.wait(wait).await {
+            return Err((ErrorKind::Stopped, Reason::Advice));
         }
     }
 }
 
 /// What an attempt that did not succeed left behind.
-struct Trouble {
+struct Missed {
     seen: Seen,
     status: Option<u16>,
     told: Option<Duration>,
     said: Option<String>,
+    blames_rows: bool,
+    named: BTreeSet<usize>,
     source: Option<Source>,
+    hold: Option<Instant>,
 }
 
-/// Sends one request, holding a permit from before it leaves until its answer was read.
+/// Sends one request and reads its answer.
 async fn attempt<T, F, Fut>(
-    store: &Shared,
-    observer: &Observer,
+    store: &Store,
+    run: &Run,
     number: u32,
+    flight: Flight,
     send: &F,
-) -> Result<T, Trouble>
+) -> Result<T, Missed>
 where
     F: Fn(sdk::Client) -> Fut,
     Fut: Future<Output = Sent<T>>,
 {
-    let permit = store.permits.acquire().await;
-    observer.tell(Event::Sending { attempt: number });
+    let shared = store.shared();
+    run.observer.tell(Event::Sending { attempt: number });
     let sent_at = Instant::now();
-    let (client, recorder) = store.client.recorded();
-    let sent = timeout(store.retry.timeout(), send(client)).await;
-    drop(permit);
+    let (client, recorder) = shared.client.recorded();
+    let sent = timeout(shared.retry.timeout(), send(client))
+        .instrument(tracing::debug_span!("attempt", number))
+        .await;
     let answer = recorder.take();
-    observer.tell(Event::Answered {
-        status: answer.as_ref().map(|answer| answer.status.as_u16()),
+    let status = answer.as_ref().map(|answer| answer.status.as_u16());
+    let told = answer
+        .as_ref()
+        .filter(|answer| answer.status.as_u16() == 429)
+        .and_then(|answer| told_to_wait(&answer.headers));
+    run.observer.tell(Event::Answered {
+        status,
         elapsed: sent_at.elapsed(),
     });
-    let (seen, said, source) = match sent {
-        Ok(Ok(value)) => return Ok(value.into_inner()),
+    let mut missed = match sent {
+        Ok(Ok(value)) => {
+            flight.answered(
+                answer
+                    .as_ref()
+                    .and_then(|answer| Quota::read(&answer.headers)),
+                None,
+            );
+            return Ok(value.into_inner());
+        }
         Ok(Err(error)) => classify(error, answer.as_ref()),
-        Err(elapsed) => (Seen::TimedOut, None, Some(elapsed.into())),
+        Err(elapsed) => Missed::new(Seen::TimedOut, Some(elapsed.into())),
     };
-    Err(Trouble {
-        seen,
-        status: answer.as_ref().map(|answer| answer.status.as_u16()),
-        told: answer.and_then(|answer| told_to_wait(&answer.headers)),
-        said: said.map(|said| said.replace(store.token.secret(), "REDACTED")),
-        source,
-    })
+    match &answer {
+        Some(answer) => flight.answered(Quota::read(&answer.headers), told),
+        None if !missed.seen.is_ambiguous() => flight.not_sent(),
+        None => missed.hold = Some(flight.given_up()),
+    }
+    missed.status = status;
+    missed.told = told;
+    missed.said = missed
+        .said
+        .map(|said| said.replace(shared.token.secret(), "REDACTED"));
+    Err(missed)
+}
+
+impl Missed {
+    fn new(seen: Seen, source: Option<Source>) -> Self {
+        Self {
+            seen,
+            status: None,
+            told: None,
+            said: None,
+            blames_rows: false,
+            named: BTreeSet::new(),
+            source,
+            hold: None,
+        }
+    }
 }
 
 /// Tells from the recorded status what happened: the generated error loses it for every answer
 /// whose body breaks or does not parse.
-fn classify(
-    error: sdk::Error<types::ErrorBody>,
-    answer: Option<&Answer>,
-) -> (Seen, Option<String>, Option<Source>) {
-    let (said, source): (_, Option<Source>) = match error {
-        sdk::Error::ErrorResponse(body) => (said::by_server(&body), None),
-        sdk::Error::CommunicationError(error)
-        | sdk::Error::ResponseBodyError(error)
-        | sdk::Error::InvalidUpgrade(error) => {
-            let seen = if error.is_timeout() {
-                Seen::TimedOut
-            } else if error.is_connect() {
-                Seen::NotConnected
-            } else {
-                Seen::Broken
-            };
-            let source: Source = error.without_url().into();
-            if answer.is_none() {
-                return (seen, None, Some(source));
-            }
-            (None, Some(source))
-        }
-        sdk::Error::InvalidResponsePayload(_, error) => (None, Some(error.into())),
-        sdk::Error::UnexpectedResponse(response) => (said::redirected_to(&response), None),
-        sdk::Error::InvalidRequest(text) | sdk::Error::Custom(text) => {
-            return (Seen::Unsendable, None, Some(text.into()));
-        }
-    };
+fn classify(error: sdk::Error<types::ErrorBody>, answer: Option<&Answer>) -> Missed {
     let seen = match answer.map(|answer| answer.status) {
         Some(status) if status.is_success() => Seen::Unreadable,
         Some(status) => Seen::Status(status.as_u16()),
         None => Seen::Broken,
     };
-    (seen, said, source)
+    match error {
+        sdk::Error::ErrorResponse(body) => Missed {
+            said: said::by_server(&body),
+            blames_rows: match seen {
+                Seen::Status(422) => true,
+                Seen::Status(400) => said::speaks_of_fields(&body),
+                _ => false,
+            },
+            named: said::named_rows(&body),
+            ..Missed::new(seen, None)
+        },
+        sdk::Error::CommunicationError(error)
+        | sdk::Error::ResponseBodyError(error)
+        | sdk::Error::InvalidUpgrade(error) => {
+            let seen = match answer {
+                Some(_) => seen,
+                None if error.is_connect() => Seen::NotConnected,
+                None if error.is_timeout() => Seen::TimedOut,
+                None => Seen::Broken,
+            };
+            Missed::new(seen, Some(error.without_url().into()))
+        }
+        sdk::Error::InvalidResponsePayload(_, error) => Missed {
+            // A 422 whose body is no JSON can only be about what was sent.
+            blames_rows: seen == Seen::Status(422),
+            ..Missed::new(seen, Some(error.into()))
+        },
+        sdk::Error::UnexpectedResponse(response) => Missed {
+            said: said::redirected_to(&response),
+            ..Missed::new(seen, None)
+        },
+        sdk::Error::InvalidRequest(text) | sdk::Error::Custom(text) => {
+            Missed::new(Seen::Unsendable, Some(text.into()))
+        }
+    }
 }
 
-fn advice(kind: ErrorKind, no_time_for: Option<Duration>) -> String {
+fn advice(kind: ErrorKind, reason: Reason) -> String {
     let text = match kind {
         ErrorKind::Unauthorized => {
             "the access token was not accepted: check that it is whole, not revoked, and belongs \
@@ -190,9 +378,8 @@ fn advice(kind: ErrorKind, no_time_for: Option<Duration>) -> String {
             "the access token lacks the OAuth scope store_v2_customers (Customers: modify): give \
              it to the API account and make a new token"
         }
-        ErrorKind::TooLarge => {
-            "the call holds more than the endpoint accepts: lower Limits::customers_per_call"
-        }
+        ErrorKind::NotFound => "there is no such endpoint: check the store hash or the base URL",
+        ErrorKind::TooLarge => "the call holds more than the endpoint accepts",
         ErrorKind::Refused => "the server refuses what was sent, and would again: correct it",
         ErrorKind::RateLimited => {
             "the quota stayed spent: send again later, or leave this app more of it"
@@ -211,11 +398,12 @@ fn advice(kind: ErrorKind, no_time_for: Option<Duration>) -> String {
         ErrorKind::Answer => {
             "the answer can't be understood, so whether it was done is not known: send again later"
         }
+        ErrorKind::Stopped => "the run was stopped while the call waited",
         ErrorKind::Config | ErrorKind::Row | ErrorKind::Input => "it can't be sent",
     };
-    match no_time_for {
-        None => text.to_owned(),
-        Some(wait) => format!(
+    match reason {
+        Reason::Advice => text.to_owned(),
+        Reason::NoTimeFor(wait) => format!(
             "{text}; the next attempt is due in {:.1} s, which RetryPolicy::total_time does not \
              leave",
             wait.as_secs_f64()

@@ -8,6 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Clone, Debug)]
 pub(crate) struct Permits(Arc<Semaphore>);
 
+pub(crate) type Permit = OwnedSemaphorePermit;
+
 impl Permits {
     pub(crate) const MOST: usize = Semaphore::MAX_PERMITS;
 
@@ -19,7 +21,7 @@ impl Permits {
     ///
     /// To be awaited in a task of its own only: a place in the queue that nobody polls would hold
     /// up everyone behind it.
-    pub(crate) async fn acquire(&self) -> OwnedSemaphorePermit {
+    pub(crate) async fn acquire(&self) -> Permit {
         let permit = Arc::clone(&self.0).acquire_owned().await;
         permit.expect("the semaphore is private to this type, which never closes it")
     }

@@ -89,6 +89,14 @@ impl RetryPolicy {
         Ok(())
     }
 
+    pub(crate) fn most_attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(crate) fn time(&self) -> Duration {
+        self.total_time
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         self.attempt_timeout
     }
@@ -165,6 +173,7 @@ pub(crate) fn decide(policy: &RetryPolicy, seen: Seen, moment: Moment) -> Next {
     let (why, kind) = match seen {
         Seen::Status(401) => return give_up(ErrorKind::Unauthorized),
         Seen::Status(403) => return give_up(ErrorKind::Forbidden),
+        Seen::Status(404 | 405 | 410) => return give_up(ErrorKind::NotFound),
         Seen::Status(413) => return give_up(ErrorKind::TooLarge),
         Seen::Status(429) if moment.told.is_some() => (Wait::Quota, ErrorKind::RateLimited),
         Seen::Status(429) => (Wait::Busy, ErrorKind::RateLimited),
@@ -244,7 +253,8 @@ mod tests {
             (Status(403), first, give_up(E::Forbidden)),
             (Status(413), first, give_up(E::TooLarge)),
             (Status(400), first, give_up(E::Refused)),
-            (Status(404), first, give_up(E::Refused)),
+            (Status(404), first, give_up(E::NotFound)),
+            (Status(405), first, give_up(E::NotFound)),
             (Status(422), first, give_up(E::Refused)),
             (Status(423), first, give_up(E::Refused)),
             (Status(301), first, give_up(E::Redirect)),

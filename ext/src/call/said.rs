@@ -1,5 +1,7 @@
 //! What the server said, in a line.
 
+use std::collections::BTreeSet;
+
 use bigcommerce_sdk::types::ErrorBody;
 use reqwest::header::LOCATION;
 use serde_json::Value;
@@ -14,6 +16,24 @@ pub(crate) fn by_server(body: &ErrorBody) -> Option<String> {
     }
     parts.retain(|part| !part.trim().is_empty());
     (!parts.is_empty()).then(|| cut(parts.join("; ")))
+}
+
+/// Says whether an error answer has messages about fields of what was sent.
+pub(crate) fn speaks_of_fields(body: &ErrorBody) -> bool {
+    match &body.errors {
+        Some(Value::Object(fields)) => !fields.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        _ => false,
+    }
+}
+
+/// Reads which rows an error answer names by their place: keys such as `0.value` or `0`.
+pub(crate) fn named_rows(body: &ErrorBody) -> BTreeSet<usize> {
+    let Some(Value::Object(fields)) = &body.errors else {
+        return BTreeSet::new();
+    };
+    let place = |key: &String| key.split('.').next()?.parse().ok();
+    fields.keys().filter_map(place).collect()
 }
 
 /// Names the place that a redirect leads to, without its path and query.
@@ -79,6 +99,10 @@ mod tests {
             let body: ErrorBody = serde_json::from_value(body).expect("an error body");
             assert_eq!(by_server(&body).as_deref(), expected);
         }
+        let naming = json!({"errors": {"0.value": "a", "12": "b", "value": "c", "-1.id": "d"}});
+        let naming: ErrorBody = serde_json::from_value(naming).expect("an error body");
+        assert_eq!(named_rows(&naming), BTreeSet::from([0, 12]));
+        assert!(speaks_of_fields(&naming));
         let long: ErrorBody =
             serde_json::from_value(json!({"title": "é".repeat(5000)})).expect("an error body");
         let line = by_server(&long).expect("a line");

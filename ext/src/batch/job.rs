@@ -1,0 +1,257 @@
+//! A batch on its way: sent whole, and in parts where the server refuses it, until its culprits
+//! stand alone. Pure.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::chunk::Slot;
+use super::sizes::{Size, Sizes};
+
+/// Slots that go out in one call. Shared between the engine and the call's task, so that nothing
+/// is lost with the task.
+pub(crate) type Batch = Arc<Vec<Slot>>;
+
+/// A batch, one part of which is in flight at a time.
+///
+/// Where a part is known to hold a culprit and its first half turns out to hold none, the second
+/// half does: it is not sent whole to find that out.
+#[derive(Debug)]
+pub(crate) struct Job {
+    customers: Vec<i64>,
+    /// Parts yet to be sent; the last one is next.
+    parts: Vec<Part>,
+    sent: Option<Sent>,
+    /// Sizes of parts that were refused without saying that size was the reason.
+    refused: Vec<Size>,
+    accepted: Vec<Size>,
+    is_too_large: bool,
+    /// Whether every row was stored so far.
+    is_clean: bool,
+    /// Whether an answer has named a row that turned out to be good.
+    names_mislead: bool,
+    hold: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Part {
+    slots: Vec<Slot>,
+    /// Whether a row of it is known to be refused, if rows are the reason at all.
+    holds_culprit: bool,
+    /// Whether it or the part after it holds a culprit.
+    shares_culprit: bool,
+    /// Whether an answer named its only row.
+    is_named: bool,
+}
+
+impl Part {
+    fn new(slots: Vec<Slot>) -> Self {
+        Self {
+            slots,
+            holds_culprit: false,
+            shares_culprit: false,
+            is_named: false,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Sent {
+    batch: Batch,
+    shares_culprit: bool,
+    is_named: bool,
+}
+
+/// What follows a refusal.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The only row of the part is to blame.
+    Culprit(Box<Slot>),
+    /// The part is sent again in smaller ones.
+    Split(Size),
+}
+
+impl Job {
+    pub(crate) fn new(slots: Vec<Slot>) -> Self {
+        Self {
+            customers: distinct(&slots).into_iter().collect(),
+            parts: vec![Part::new(slots)],
+            sent: None,
+            refused: Vec::new(),
+            accepted: Vec::new(),
+            is_too_large: false,
+            is_clean: true,
+            names_mislead: false,
+            hold: None,
+        }
+    }
+
+    /// Keeps the customers in flight until then, even if the job is done before.
+    pub(crate) fn hold_until(&mut self, until: Option<Instant>) {
+        self.hold = self.hold.max(until);
+    }
+
+    pub(crate) fn held_until(&self) -> Option<Instant> {
+        self.hold
+    }
+
+    pub(crate) fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// The customers that are in flight until the job is done.
+    pub(crate) fn customers(&self) -> &[i64] {
+        &self.customers
+    }
+
+    /// Gives the next part to send, if there is one.
+    pub(crate) fn next(&mut self, sizes: &Sizes) -> Option<Batch> {
+        loop {
+            let part = self.parts.pop()?;
+            let is_refusable = part.holds_culprit || !sizes.allow(size(&part.slots));
+            if is_refusable && part.slots.len() > 1 {
+                self.halve(part.slots, part.holds_culprit);
+                continue;
+            }
+            let batch = Arc::new(part.slots);
+            self.sent = Some(Sent {
+                batch: Arc::clone(&batch),
+                shares_culprit: part.shares_culprit,
+                is_named: part.is_named,
+            });
+            return Some(batch);
+        }
+    }
+
+    /// Takes the part that was sent, which was accepted.
+    pub(crate) fn accept(&mut self, sizes: &mut Sizes) -> Vec<Slot> {
+        let Some(sent) = self.sent.take() else {
+            return Vec::new();
+        };
+        let slots = Arc::unwrap_or_clone(sent.batch);
+        let size = size(&slots);
+        sizes.accepted(size, self.is_too_large);
+        self.accepted.push(size);
+        self.names_mislead |= sent.is_named;
+        if sent.shares_culprit
+            && let Some(next) = self.parts.last_mut()
+        {
+            next.holds_culprit = true;
+        }
+        slots
+    }
+
+    /// Takes the part that was sent, of which nothing is known or nothing was done.
+    pub(crate) fn give_up(&mut self) -> Vec<Slot> {
+        self.is_clean = false;
+        let sent = self.sent.take();
+        sent.map_or(Vec::new(), |sent| Arc::unwrap_or_clone(sent.batch))
+    }
+
+    /// Takes all parts that were not sent yet.
+    pub(crate) fn abandon(&mut self) -> Vec<Slot> {
+        self.is_clean &= self.parts.is_empty();
+        self.parts
+            .drain(..)
+            .rev()
+            .flat_map(|part| part.slots)
+            .collect()
+    }
+
+    /// Hears that the part that was sent was refused: as too large, or because of rows, some of
+    /// which the answer may have named by their place.
+    pub(crate) fn refuse(
+        &mut self,
+        is_too_large: bool,
+        named: &BTreeSet<usize>,
+        sizes: &mut Sizes,
+    ) -> Option<Refused> {
+        let sent = self.sent.take()?;
+        let mut slots = Arc::unwrap_or_clone(sent.batch);
+        let size = size(&slots);
+        if slots.len() == 1 {
+            self.is_clean = false;
+            return slots.pop().map(|slot| Refused::Culprit(Box::new(slot)));
+        }
+        if is_too_large {
+            self.is_too_large = true;
+            sizes.refused(size);
+            self.halve(slots, false);
+            return Some(Refused::Split(size));
+        }
+        self.refused.push(size);
+        for slot in &mut slots {
+            slot.row.may_be_stored = true;
+        }
+        let places: BTreeSet<_> = named.range(..slots.len()).copied().collect();
+        if self.names_mislead || places.is_empty() || places.len() == slots.len() {
+            self.halve(slots, true);
+        } else {
+            self.take_out(slots, &places);
+        }
+        Some(Refused::Split(size))
+    }
+
+    /// Tells what a job teaches that was refused without a word about its size, although no row
+    /// of it was at fault.
+    pub(crate) fn teach(&self, sizes: &mut Sizes) {
+        if !self.is_clean || self.refused.is_empty() {
+            return;
+        }
+        for &refused in &self.refused {
+            sizes.refused(refused);
+        }
+        for &accepted in &self.accepted {
+            sizes.accepted(accepted, true);
+        }
+    }
+
+    /// Splits by customers, or by values where there is one customer only.
+    fn halve(&mut self, mut slots: Vec<Slot>, holds_culprit: bool) {
+        let customers = distinct(&slots);
+        let middle = if customers.len() > 1 {
+            let mut seen = HashSet::new();
+            slots
+                .iter()
+                .position(|slot| {
+                    seen.insert(slot.key().0) && seen.len() > customers.len().div_ceil(2)
+                })
+                .unwrap_or(slots.len() / 2)
+        } else {
+            slots.len().div_ceil(2)
+        };
+        let second = slots.split_off(middle);
+        self.parts.push(Part::new(second));
+        self.parts.push(Part {
+            shares_culprit: holds_culprit,
+            ..Part::new(slots)
+        });
+    }
+
+    /// Splits off the rows that an answer named, each to stand alone.
+    fn take_out(&mut self, slots: Vec<Slot>, places: &BTreeSet<usize>) {
+        let (named, rest): (Vec<_>, Vec<_>) = slots
+            .into_iter()
+            .enumerate()
+            .partition(|(place, _)| places.contains(place));
+        let slots = |part: Vec<(usize, Slot)>| part.into_iter().map(|(_, slot)| slot);
+        self.parts.push(Part::new(slots(rest).collect()));
+        self.parts.extend(slots(named).map(|slot| Part {
+            is_named: true,
+            ..Part::new(vec![slot])
+        }));
+    }
+}
+
+fn distinct(slots: &[Slot]) -> HashSet<i64> {
+    slots.iter().map(|slot| slot.key().0).collect()
+}
+
+/// Customers and rows of a call with these slots.
+fn size(slots: &[Slot]) -> Size {
+    Size {
+        customers: distinct(slots).len(),
+        rows: slots.len(),
+    }
+}
