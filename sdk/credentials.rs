@@ -73,6 +73,7 @@ mod tests {
     fn the_token_is_in_no_output() {
         let credentials = Credentials::new("s3cr3t").expect("a plain token");
         let client = crate::Client::new("http://127.0.0.1:1", credentials.clone());
+        let client = client.expect("a client");
         for text in [format!("{credentials:?}"), format!("{client:?}")] {
             assert!(!text.contains("s3cr3t"), "{text}");
             assert!(text.contains("REDACTED"), "{text}");

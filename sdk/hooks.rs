@@ -1,5 +1,6 @@
 //! What happens to every request between the generated code and the wire.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -16,6 +17,14 @@ const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 impl ClientHooks<Credentials> for Client {
     async fn pre<E>(&self, request: &mut Request, _: &OperationInfo) -> Result<(), Error<E>> {
+        // Nobody says what an empty list means: nothing, or everything.
+        let is_empty_list = |(name, value): (_, Cow<'_, str>)| {
+            let name: Cow<'_, str> = name;
+            name.ends_with(":in") && value.is_empty()
+        };
+        if request.url().query_pairs().any(is_empty_list) {
+            return Err(Error::InvalidRequest("a list of IDs is empty".to_owned()));
+        }
         let headers = request.headers_mut();
         // The generator's own header, which this API does not know.
         headers.remove("api-version");

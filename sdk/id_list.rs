@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 /// A list of IDs, written on the wire as `4,5,6`.
 ///
 /// The endpoints' `…:in` parameters take this form only: a list that is spread over repeated
-/// parameters is silently cut down to its last ID.
+/// parameters is silently cut down to its last ID. An empty one is not sent: the request fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IdList(Vec<i64>);
 
@@ -61,7 +61,7 @@ impl JsonSchema for IdList {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^(-?[0-9]+(,-?[0-9]+)*)?$" })
+        json_schema!({ "type": "string", "pattern": "^-?[0-9]+(,-?[0-9]+)*$" })
     }
 }
 

@@ -8,14 +8,11 @@
 //! with the provider's limits, use `bigcommerce-ext`, which stands on top of it.
 //!
 //! ```no_run
-//! use bigcommerce_sdk::{Client, Credentials, harden, types::AttributeValueUpsert};
+//! use bigcommerce_sdk::{Client, Credentials, types::AttributeValueUpsert};
 //!
 //! # async fn program() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::new_with_client(
-//!     "https://api.bigcommerce.com/stores/abc123/v3",
-//!     harden(reqwest::Client::builder()).build()?,
-//!     Credentials::new("the access token")?,
-//! );
+//! let credentials = Credentials::new("the access token")?;
+//! let client = Client::new("https://api.bigcommerce.com/stores/abc123/v3", credentials)?;
 //! let row: AttributeValueUpsert = AttributeValueUpsert::builder()
 //!     .customer_id(2048)
 //!     .attribute_id(101)
@@ -39,14 +36,9 @@ mod hooks;
 mod id_list;
 mod transport;
 
-// The generator leaves some public items without documentation or its `# Errors`, unwraps in
-// `Client::new`, and brings a prelude that this crate does not pass on.
-#[allow(
-    missing_docs,
-    unused_imports,
-    clippy::missing_errors_doc,
-    clippy::unwrap_used
-)]
+// The generator leaves some public items without documentation or its `# Errors`, and brings a
+// prelude that this crate does not pass on.
+#[allow(missing_docs, unused_imports, clippy::missing_errors_doc)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/client.rs"));
 }

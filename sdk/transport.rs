@@ -1,7 +1,33 @@
+use std::time::Duration;
+
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{ClientBuilder, StatusCode, Url};
 
+use crate::{Client, Credentials};
+
 const MOST_REDIRECTS: usize = 5;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Client {
+    /// Makes a client for a store's base URL, such as
+    /// `https://api.bigcommerce.com/stores/abc123/v3`, which keeps to [`harden`]'s rules and waits
+    /// for an answer for up to 30 s.
+    ///
+    /// [`new_with_client`](Self::new_with_client) takes an HTTP client of the caller's own: one
+    /// that was not hardened takes the token wherever a redirect leads.
+    ///
+    /// # Errors
+    ///
+    /// When no HTTP client can be made, such as for a lack of TLS roots.
+    pub fn new(base_url: &str, credentials: Credentials) -> reqwest::Result<Self> {
+        let http = harden(reqwest::Client::builder())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .build()?;
+        Ok(Self::new_with_client(base_url, http, credentials))
+    }
+}
 
 /// Sets on a client builder what keeps the token and the body with the store, over whatever was
 /// set before.

@@ -112,7 +112,6 @@ pub struct StoreBuilder {
     plain_http: bool,
 }
 
-#[derive(Debug)]
 enum Place {
     Hash(String),
     Url(String),
@@ -170,8 +169,9 @@ impl StoreBuilder {
 
     /// Brings HTTP settings of the caller's own: proxies, certificates, pools.
     ///
-    /// Redirects and hidden retries stay as this crate sets them, and no proxy is used for
-    /// loopback.
+    /// What keeps the token and the calls in order stays as this crate sets it: redirects, the
+    /// `Referer` header, hidden retries, the time to connect, and no proxy for loopback. The
+    /// `User-Agent` is the builder's own, unless [`user_agent`](Self::user_agent) sets one.
     pub fn http(mut self, builder: ClientBuilder) -> Self {
         self.http = Some(builder);
         self
@@ -190,6 +190,16 @@ impl StoreBuilder {
         self
     }
 
+    fn base_url(&self) -> Result<Url, Error> {
+        match &self.place {
+            Place::Hash(hash) => {
+                let hash = StoreHash::new(hash)?;
+                parse_url(&format!("{API}/stores/{}/v3", hash.as_str()))
+            }
+            Place::Url(url) => parse_url(url),
+        }
+    }
+
     /// Makes the store. Sends nothing.
     ///
     /// # Errors
@@ -199,13 +209,7 @@ impl StoreBuilder {
     pub fn build(self) -> Result<Store, Error> {
         self.limits.check()?;
         self.retry.check()?;
-        let base = match self.place {
-            Place::Hash(hash) => {
-                let hash = StoreHash::new(hash)?;
-                parse_url(&format!("{API}/stores/{}/v3", hash.as_str()))?
-            }
-            Place::Url(url) => parse_url(&url)?,
-        };
+        let base = self.base_url()?;
         if base.scheme() == "http" && !is_loopback(&base) && !self.plain_http {
             return Err(Error::config(format!(
                 "{base}: plain http would show the access token to anyone on the way; use https, \
@@ -243,7 +247,7 @@ impl fmt::Debug for StoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The caller's HTTP settings may hold headers with secrets of their own.
         f.debug_struct("StoreBuilder")
-            .field("place", &self.place)
+            .field("base_url", &self.base_url().map(|url| url.to_string()))
             .field("token", &self.token)
             .field("limits", &self.limits)
             .field("retry", &self.retry)

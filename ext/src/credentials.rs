@@ -42,7 +42,7 @@ impl fmt::Debug for AccessToken {
 pub(crate) struct StoreHash(String);
 
 impl StoreHash {
-    pub(crate) fn new(hash: String) -> Result<Self, Error> {
+    pub(crate) fn new(hash: &str) -> Result<Self, Error> {
         let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         if hash.is_empty() || hash.len() > 64 || !hash.chars().all(is_part) {
             let shown: String = hash.chars().take(64).collect();
@@ -51,7 +51,7 @@ impl StoreHash {
                  in the store's API path, stores/{{store_hash}}/v3"
             )));
         }
-        Ok(Self(hash))
+        Ok(Self(hash.to_owned()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -77,10 +77,10 @@ mod tests {
             "..",
             &"a".repeat(65),
         ] {
-            let error = StoreHash::new(hash.to_owned()).expect_err(hash);
+            let error = StoreHash::new(hash).expect_err(hash);
             assert_eq!(error.kind(), crate::ErrorKind::Config);
             assert!(error.to_string().contains("store hash"), "{error}");
         }
-        assert!(StoreHash::new("abc123".to_owned()).is_ok());
+        assert!(StoreHash::new("abc123").is_ok());
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// Why a run, a call or a row did not succeed.
 ///
-/// Its text says what was refused, what the server said about it, how many attempts were made over
-/// how long, and what to do. It holds no access token and is cheap to clone.
+/// Its text says what was refused, what the server said about it, what to do, and, where there was
+/// more than one attempt, how many were made over how long. It holds no access token and is cheap to clone.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -53,7 +53,8 @@ pub enum ErrorKind {
     Refused,
     /// 429, until attempts or time were used up.
     RateLimited,
-    /// 5xx, until attempts or time were used up.
+    /// 5xx, until attempts or time were used up, or at once where trying again is no use (501,
+    /// 505).
     Unavailable,
     /// No answer within the time of an attempt, until attempts or time were used up.
     Timeout,
@@ -93,8 +94,13 @@ impl Error {
         }))
     }
 
-    pub(crate) fn input(message: String) -> Self {
-        Self::new(ErrorKind::Input, message)
+    pub(crate) fn input(source: Box<dyn StdError + Send + Sync>) -> Self {
+        Self(Arc::new(Inner {
+            kind: ErrorKind::Input,
+            message: source.to_string().into(),
+            call: None,
+            source: Some(source),
+        }))
     }
 
     pub(crate) fn row(index: u64, rule: &Rule) -> Self {
@@ -215,9 +221,9 @@ impl fmt::Display for Error {
         } = &*self.0;
         let Some(call) = call else {
             f.write_str(message)?;
-            return match source {
-                Some(source) => write!(f, ": {source}"),
-                None => Ok(()),
+            return match (self.0.kind, source) {
+                (ErrorKind::Config, Some(source)) => write!(f, ": {source}"),
+                _ => Ok(()),
             };
         };
         write!(f, "{}", call.operation)?;

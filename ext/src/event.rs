@@ -13,6 +13,8 @@ pub enum Event {
     /// A batch was cut and became a call, which now waits for its turn.
     #[non_exhaustive]
     Cut {
+        /// The number of the call within its run.
+        call: u64,
         /// Customers in the call.
         customers: usize,
         /// Values in the call.
@@ -21,12 +23,16 @@ pub enum Event {
     /// A request is about to be sent.
     #[non_exhaustive]
     Sending {
+        /// The number of the call within its run.
+        call: u64,
         /// How many requests this call has made, this one included.
         attempt: u32,
     },
     /// A request has ended.
     #[non_exhaustive]
     Answered {
+        /// The number of the call within its run.
+        call: u64,
         /// The HTTP status, `None` if no answer came.
         status: Option<u16>,
         /// How long it took.
@@ -35,6 +41,8 @@ pub enum Event {
     /// A call waits before it is tried again. It holds no place among the requests in flight.
     #[non_exhaustive]
     Waiting {
+        /// The number of the call within its run.
+        call: u64,
         /// Why it waits.
         why: Wait,
         /// How long it waits.

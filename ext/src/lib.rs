@@ -58,6 +58,8 @@ mod upsert;
 mod value;
 
 pub use bigcommerce_sdk as sdk;
+pub use chrono;
+pub use reqwest;
 
 pub use batch::{Outcome, OutcomeKind, Report, Summary};
 pub use call::RetryPolicy;
@@ -68,3 +70,7 @@ pub use event::{Event, Wait};
 pub use store::Store;
 pub use upsert::{Outcomes, Upsert};
 pub use value::{AttributeValueUpsert, IntoRow, Value};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use bigcommerce_sdk as sdk;
+use bigcommerce_sdk::{self as sdk, ClientInfo};
 
 use crate::call::{Pacer, Permits, RetryPolicy};
 use crate::config::{Limits, StoreBuilder};
@@ -110,7 +110,7 @@ impl Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
-            .field("client", &self.0.client)
+            .field("base_url", &self.0.client.baseurl())
             .field("limits", &self.0.limits)
             .field("retry", &self.0.retry)
             .finish_non_exhaustive()

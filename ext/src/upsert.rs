@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +14,7 @@ use bigcommerce_sdk::types;
 use futures::stream::{self, FusedStream, Stream, StreamExt};
 use tokio::runtime::Handle;
 use tokio::task::{self, JoinSet};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::Instrument;
 
 use crate::batch::{Batch, Engine, Note, Outcome, Report, Rules, Size, Summary};
@@ -21,12 +22,15 @@ use crate::call::{Ended, Run, call};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
 use crate::store::Store;
+use crate::value::sealed::IntoRow as _;
 use crate::value::{AttributeValueUpsert, IntoRow, Value};
 
 const OPERATION: &str = "PUT /customers/attribute-values";
 const WINDOW: usize = 10_000;
 const LINGER: Duration = Duration::from_millis(100);
 const STOP_AFTER_REFUSED: u64 = 100;
+/// How many times as long as for an idle input anything waits at most.
+const MOST_LINGERS: u32 = 50;
 
 type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -91,7 +95,8 @@ impl Upsert {
     }
 
     /// Sets how long the input may be idle before what waits is sent without waiting for more:
-    /// 100 ms by default.
+    /// 100 ms by default. Where the input pauses again and again without being idle for so long,
+    /// nothing waits for more than 50 times as long.
     pub fn linger(mut self, time: Duration) -> Self {
         self.linger = time;
         self
@@ -123,7 +128,8 @@ impl Upsert {
     }
 
     /// Sets a function that is told of events while the run goes on. It is called from the tasks
-    /// that make the calls, so it should be quick and must not block.
+    /// that make the calls and from the one that polls the outcomes, so it should be quick and
+    /// must not block; if it panics, so does the run.
     pub fn observe(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Observer::new(observe);
         self
@@ -175,8 +181,11 @@ impl Upsert {
             added: self.rows.into_iter(),
             input: Some(Box::pin(rows)),
             idle: None,
+            undue_since: None,
+            runtime: None,
             release: None,
             calls: JoinSet::new(),
+            calls_begun: 0,
             jobs: HashMap::new(),
         }
     }
@@ -214,10 +223,15 @@ pub struct Outcomes<S> {
     /// `None` once it has ended or is not to be read any more.
     input: Option<Pin<Box<S>>>,
     idle: Option<Pin<Box<Sleep>>>,
+    /// Since when rows wait that are not due, as far as the input has paused since.
+    undue_since: Option<Instant>,
+    /// The runtime on which the run was first polled.
+    runtime: Option<Handle>,
     /// When customers are free again that were held.
     release: Option<Pin<Box<Sleep>>>,
     engine: Engine,
     calls: JoinSet<CallEnded>,
+    calls_begun: u64,
     jobs: HashMap<task::Id, u64>,
 }
 
@@ -249,8 +263,11 @@ impl<S> Outcomes<S> {
             self.stop = None;
             self.engine.stop(Error::stopped());
         }
-        if self.engine.stopped_by().is_some() {
+        if let Some(error) = self.engine.stopped_by().cloned() {
             self.input = None;
+            for row in self.added.by_ref() {
+                self.engine.take_too_late(row, &error);
+            }
             self.run.stopping.send_replace(true);
         }
     }
@@ -260,7 +277,9 @@ impl<S> Outcomes<S> {
         while let Poll::Ready(Some(joined)) = self.calls.poll_join_next_with_id(cx) {
             let (id, ended) = match joined {
                 Ok(joined) => joined,
-                // A task ends without an answer only when the runtime shuts down.
+                // What panics in a task is the caller's observer.
+                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                // Nobody else can end the task but a runtime that shuts down.
                 Err(error) => (error.id(), Ended::lost()),
             };
             let Some(job) = self.jobs.remove(&id) else {
@@ -317,17 +336,23 @@ impl<S> Outcomes<S> {
         let mut customers: Vec<_> = batch.iter().map(|slot| slot.key().0).collect();
         customers.dedup();
         let (customers, values) = (customers.len(), batch.len());
-        self.run.observer.tell(Event::Cut { customers, values });
+        let call_number = self.calls_begun;
+        self.calls_begun += 1;
+        self.run.observer.tell(Event::Cut {
+            call: call_number,
+            customers,
+            values,
+        });
         let store = self.store.clone();
         let run = Arc::clone(&self.run);
         let task = async move {
-            call(&store, &run, OPERATION, |client| {
+            call(&store, &run, OPERATION, call_number, |client| {
                 let body: Vec<_> = batch.iter().map(|slot| slot.row.wire.clone()).collect();
                 async move { client.upsert_attribute_values().body(body).send().await }
             })
             .await
         };
-        let span = tracing::debug_span!("upsert_call", job, customers, values);
+        let span = tracing::debug_span!("upsert_call", call = call_number, customers, values);
         let id = self.calls.spawn_on(task.instrument(span), runtime).id();
         self.jobs.insert(id, job);
     }
@@ -366,7 +391,7 @@ where
         if item.is_none() {
             self.input = None;
         }
-        Poll::Ready(item.map(IntoRow::into_row))
+        Poll::Ready(item.map(|item| item.into_row()))
     }
 
     /// Takes rows until the engine has enough or the input pauses.
@@ -385,16 +410,19 @@ where
         self.idle = None;
     }
 
+    /// Hears that the input pauses, and has all that waits sent once that has gone on for too long.
     fn poll_idle(&mut self, cx: &mut Context<'_>) {
         if !self.engine.has_undue() {
+            self.undue_since = None;
             return;
         }
-        let until = Instant::now() + self.linger;
-        let idle = self
-            .idle
-            .get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if idle.as_mut().poll(cx).is_ready() {
+        let since = *self.undue_since.get_or_insert_with(Instant::now);
+        let is_overdue = since.elapsed() >= self.linger.saturating_mul(MOST_LINGERS);
+        let linger = self.linger;
+        let idle = self.idle.get_or_insert_with(|| Box::pin(sleep(linger)));
+        if is_overdue || idle.as_mut().poll(cx).is_ready() {
             self.idle = None;
+            self.undue_since = None;
             self.engine.input_is_idle();
         }
     }
@@ -409,27 +437,33 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         let this = self.get_mut();
-        let runtime = match Handle::try_current() {
+        if let Some(outcome) = this.engine.next_outcome() {
+            return Poll::Ready(Some(outcome));
+        }
+        let runtime = match this.runtime.clone().map_or_else(Handle::try_current, Ok) {
             Ok(runtime) => runtime,
             Err(error) => {
                 let error = Error::config_by("upserts run on a tokio runtime", error);
                 this.engine.stop(error);
+                this.poll_stop(cx);
                 return Poll::Ready(this.engine.next_outcome());
             }
         };
+        let _timers_work = runtime.enter();
+        this.runtime = Some(runtime.clone());
         loop {
-            if let Some(outcome) = this.engine.next_outcome() {
-                return Poll::Ready(Some(outcome));
-            }
             this.poll_calls(cx);
             this.poll_stop(cx);
             this.poll_input(cx);
             this.poll_release(cx);
             let started = this.start_calls(&runtime);
+            if let Some(outcome) = this.engine.next_outcome() {
+                return Poll::Ready(Some(outcome));
+            }
             if this.engine.is_done() {
                 return Poll::Ready(None);
             }
-            if !started && !this.engine.has_outcomes() {
+            if !started {
                 return Poll::Pending;
             }
         }

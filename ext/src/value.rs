@@ -1,5 +1,7 @@
 //! A row as the user has it, and how values of other types become text.
 
+use std::borrow::Cow;
+
 use bigcommerce_sdk::types;
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
 
@@ -132,6 +134,18 @@ impl From<&str> for Value {
     }
 }
 
+impl From<&String> for Value {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<Cow<'_, str>> for Value {
+    fn from(text: Cow<'_, str>) -> Self {
+        Self::from(text.into_owned())
+    }
+}
+
 macro_rules! from_integer {
     ($($integer:ty),*) => {$(
         impl From<$integer> for Value {
@@ -179,24 +193,31 @@ impl<Tz: TimeZone> From<DateTime<Tz>> for Value {
 ///
 /// An `Err` gets the outcome [`Rejected`](crate::OutcomeKind::Rejected) with its index and its
 /// message; the rows around it are sent.
-pub trait IntoRow {
-    /// Turns the item into a row, or into the reason why it is none.
-    ///
-    /// # Errors
-    ///
-    /// When the item is an `Err`.
-    fn into_row(self) -> Result<AttributeValueUpsert, Error>;
-}
+pub trait IntoRow: sealed::IntoRow {}
 
-impl IntoRow for AttributeValueUpsert {
-    fn into_row(self) -> Result<AttributeValueUpsert, Error> {
-        Ok(self)
+impl IntoRow for AttributeValueUpsert {}
+
+impl<E: Into<BoxError>> IntoRow for Result<AttributeValueUpsert, E> {}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+pub(crate) mod sealed {
+    use super::{AttributeValueUpsert, BoxError, Error};
+
+    pub trait IntoRow {
+        fn into_row(self) -> Result<AttributeValueUpsert, Error>;
     }
-}
 
-impl<E: std::fmt::Display> IntoRow for Result<AttributeValueUpsert, E> {
-    fn into_row(self) -> Result<AttributeValueUpsert, Error> {
-        self.map_err(|error| Error::input(error.to_string()))
+    impl IntoRow for AttributeValueUpsert {
+        fn into_row(self) -> Result<AttributeValueUpsert, Error> {
+            Ok(self)
+        }
+    }
+
+    impl<E: Into<BoxError>> IntoRow for Result<AttributeValueUpsert, E> {
+        fn into_row(self) -> Result<AttributeValueUpsert, Error> {
+            self.map_err(|error| Error::input(error.into()))
+        }
     }
 }
 

@@ -388,12 +388,57 @@ async fn a_body_beyond_the_limit_is_not_read() {
         .await;
     let list = |limit| {
         let credentials = Credentials::new(TOKEN).expect("a token").body_limit(limit);
-        let client = Client::new(&server.base_url(), credentials);
+        let client = Client::new(&server.base_url(), credentials).expect("a client");
         async move { client.list_attribute_values().send().await.map(|_| ()) }
     };
     assert!(matches!(list(1024).await, Err(Error::ResponseBodyError(_))));
     assert!(list(8192).await.is_ok());
     assert_eq!(mock.calls_async().await, 2);
+}
+
+#[tokio::test]
+async fn an_empty_list_of_ids_is_not_sent() {
+    let (sandbox, store) = sandbox().await;
+    let client = store.sdk();
+    let deleted = client.delete_attribute_values().id_in(vec![]).send().await;
+    assert!(deleted.is_err());
+    let list = client.list_attribute_values().customer_id_in(vec![]);
+    assert!(list.send().await.is_err());
+    assert_eq!(sandbox.counts().requests, 0);
+}
+
+#[tokio::test]
+async fn rows_that_were_given_at_once_all_have_an_outcome_when_the_run_stops() {
+    let sandbox = Sandbox::builder().token("another").start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let store = crate::support::store(sandbox.base_url());
+    let rows = (1..=25_000).map(|id| AttributeValueUpsert::new(id, 1, "x"));
+    let report = store.upsert().rows(rows).send().await.expect("a report");
+    assert_eq!(report.summary().not_sent, 25_000);
+    assert_eq!(report.retryable().count(), 25_000);
+}
+
+#[tokio::test]
+async fn the_input_is_let_go_when_the_run_stops() {
+    let sandbox = Sandbox::builder().token("another").start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let store = crate::support::store(sandbox.base_url());
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let producer = tokio::spawn(async move {
+        for id in 1.. {
+            let row = AttributeValueUpsert::new(id, 1, "x");
+            if sender.send(row).await.is_err() {
+                return;
+            }
+        }
+    });
+    let rows = stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|row| (row, receiver))
+    });
+    let mut outcomes = store.upsert().window(20).stream(rows);
+    while outcomes.next().await.is_some() {}
+    producer.await.expect("the producer hears of it");
+    assert!(outcomes.stopped_by().is_some());
 }
 
 #[test]

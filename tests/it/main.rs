@@ -3,5 +3,8 @@
 mod contract;
 mod errors;
 mod packing;
+mod poison;
+mod quota;
+mod running;
 mod schema;
 mod support;

@@ -37,6 +37,16 @@ impl fmt::Display for Problem {
     }
 }
 
+impl Problem {
+    fn of(error: &csv::Error, line: u64) -> Self {
+        let (column, text) = match error.kind() {
+            csv::ErrorKind::Utf8 { err, .. } => (err.field() + 1, "not UTF-8".to_owned()),
+            _ => (1, error.to_string()),
+        };
+        Self { line, column, text }
+    }
+}
+
 impl Input {
     /// Opens a file and reads its header. Where columns are not named in `attributes`, they are
     /// numbered from 1 if `numbered`, and an error otherwise.
@@ -73,11 +83,7 @@ impl Input {
                     let line = record.position().map_or(line, csv::Position::line);
                     self.columns.rows(&record, line)
                 }
-                Err(error) => Err(Problem {
-                    line,
-                    column: 1,
-                    text: error.to_string(),
-                }),
+                Err(error) => Err(Problem::of(&error, line)),
             };
             let rows = match rows {
                 Ok(rows) => {

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bigcommerce_ext::{ACCESS_TOKEN_VARIABLE, Event, Outcome, Store};
+use bigcommerce_ext::{ACCESS_TOKEN_VARIABLE, Event, Outcome, OutcomeKind, Store};
 use bigcommerce_sandbox::Sandbox;
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -136,9 +136,10 @@ fn is_loopback(url: &str) -> bool {
 /// Describes a row that was not stored.
 fn describe(outcome: &Outcome, path: &Path) -> Option<String> {
     let error = outcome.error()?;
-    let what = match outcome.is_retryable() {
-        true => "not stored",
-        false => "rejected",
+    let what = match outcome.kind {
+        OutcomeKind::Rejected(_) => "rejected",
+        OutcomeKind::Unknown(_) => "unknown",
+        _ => "not sent",
     };
     Some(match (&outcome.row, outcome.tag()) {
         (Some(row), Some(place)) => format!(

@@ -32,7 +32,8 @@ pub enum OutcomeKind {
         /// The index of the later row.
         by: u64,
     },
-    /// It breaks a rule, or the server refused it. Sending it again would not help.
+    /// It breaks a rule, or the server refused it, alone where it came with others. It is not worth
+    /// sending again as it is.
     Rejected(Error),
     /// It was sent, but no answer ever said what became of it. Sending it again is safe.
     Unknown(Error),
@@ -163,6 +164,12 @@ impl Report {
     #[must_use]
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
+    }
+
+    /// Gives the outcomes away, in the order of the input.
+    #[must_use]
+    pub fn into_outcomes(self) -> Vec<Outcome> {
+        self.outcomes
     }
 
     /// Returns how many rows ended how.

@@ -142,6 +142,13 @@ impl Engine {
         self.settle(index, row, OutcomeKind::Rejected(error));
     }
 
+    /// Takes a row that was there when the run stopped.
+    pub(crate) fn take_too_late(&mut self, row: AttributeValueUpsert, error: &Error) {
+        let index = self.taken;
+        self.taken += 1;
+        self.settle(index, Some(row), OutcomeKind::NotSent(error.clone()));
+    }
+
     /// Hears that the input has ended: all that waits is due.
     pub(crate) fn end_input(&mut self) {
         self.input_ended = true;
@@ -385,10 +392,6 @@ impl Engine {
     fn settle(&mut self, index: u64, row: Option<AttributeValueUpsert>, kind: OutcomeKind) {
         self.summary.count(&kind);
         self.ready.push_back(Outcome { index, row, kind });
-    }
-
-    pub(crate) fn has_outcomes(&self) -> bool {
-        !self.ready.is_empty()
     }
 
     /// Hands out the next outcome.

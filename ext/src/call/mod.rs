@@ -118,6 +118,7 @@ pub(crate) async fn call<T, F, Fut>(
     store: &Store,
     run: &Run,
     operation: &'static str,
+    number: u64,
     send: F,
 ) -> Ended<T>
 where
@@ -125,7 +126,7 @@ where
     Fut: Future<Output = Sent<T>>,
 {
     let policy = &store.shared().retry;
-    let began = Instant::now();
+    let mut began = None;
     let mut attempts = 0;
     let mut tried = 0;
     let mut troubles = 0;
@@ -134,12 +135,14 @@ where
     let mut hold = None;
     let mut last: Option<Missed> = None;
     let (kind, reason) = loop {
-        let flight = match take_off(store, run, began).await {
+        let time_left = policy.time().saturating_sub(since(began));
+        let flight = match take_off(store, run, number, time_left).await {
             Ok(flight) => flight,
             Err(ended) => break ended,
         };
+        began.get_or_insert_with(Instant::now);
         attempts += 1;
-        let missed = match attempt(store, run, attempts, flight, &send).await {
+        let missed = match attempt(store, run, number, attempts, flight, &send).await {
             Ok(value) => {
                 return Ended {
                     result: Ok(value),
@@ -156,7 +159,7 @@ where
         }
         let moment = Moment {
             tried,
-            elapsed: began.elapsed(),
+            elapsed: since(began),
             told: missed.told,
             jitter: fastrand::f64(),
         };
@@ -171,7 +174,11 @@ where
                     }
                 }
                 tracing::debug!(operation, attempts, ?after, %why, "trying again");
-                run.observer.tell(Event::Waiting { why, wait: after });
+                run.observer.tell(Event::Waiting {
+                    call: number,
+                    why,
+                    wait: after,
+                });
                 if !run.wait(after).await {
                     break (ErrorKind::Stopped, Reason::Advice);
                 }
@@ -187,7 +194,7 @@ where
         status: last.status,
         said: last.said,
         attempts,
-        elapsed: began.elapsed(),
+        elapsed: since(began),
     };
     let error = Error::call(kind, advice(kind, reason), record, last.source);
     tracing::debug!(operation, attempts, %error, "giving up");
@@ -203,6 +210,10 @@ where
     }
 }
 
+fn since(began: Option<Instant>) -> Duration {
+    began.map_or(Duration::ZERO, |began| began.elapsed())
+}
+
 /// Why a call is not tried again.
 enum Reason {
     Advice,
@@ -210,7 +221,12 @@ enum Reason {
 }
 
 /// Waits for a permit and for quota, which nobody holds while waiting for the other.
-async fn take_off(store: &Store, run: &Run, began: Instant) -> Result<Flight, (ErrorKind, Reason)> {
+async fn take_off(
+    store: &Store,
+    run: &Run,
+    call: u64,
+    time_left: Duration,
+) -> Result<Flight, (ErrorKind, Reason)> {
     let shared = store.shared();
     let mut told_of = None;
     loop {
@@ -226,14 +242,14 @@ async fn take_off(store: &Store, run: &Run, began: Instant) -> Result<Flight, (E
             Ok(flight) => return Ok(flight),
             Err(wait) => wait,
         };
-        if began.elapsed().saturating_add(wait) > shared.retry.time() {
+        if wait > time_left {
             return Err((ErrorKind::RateLimited, Reason::NoTimeFor(wait)));
         }
         let until = Instant::now() + wait;
         if wait >= Pacer::WORTH_TELLING && told_of != Some(until) {
             told_of = Some(until);
             let why = Wait::Quota;
-            run.observer.tell(Event::Waiting { why, wait });
+            run.observer.tell(Event::Waiting { call, why, wait });
         }
         if !run.wait(wait).await {
             return Err((ErrorKind::Stopped, Reason::Advice));
@@ -257,7 +273,8 @@ struct Missed {
 async fn attempt<T, F, Fut>(
     store: &Store,
     run: &Run,
-    number: u32,
+    call: u64,
+    attempt: u32,
     flight: Flight,
     send: &F,
 ) -> Result<T, Missed>
@@ -266,11 +283,11 @@ where
     Fut: Future<Output = Sent<T>>,
 {
     let shared = store.shared();
-    run.observer.tell(Event::Sending { attempt: number });
+    run.observer.tell(Event::Sending { call, attempt });
     let sent_at = Instant::now();
     let (client, recorder) = shared.client.recorded();
     let sent = timeout(shared.retry.timeout(), send(client))
-        .instrument(tracing::debug_span!("attempt", number))
+        .instrument(tracing::debug_span!("attempt", attempt))
         .await;
     let answer = recorder.take();
     let status = answer.as_ref().map(|answer| answer.status.as_u16());
@@ -279,6 +296,7 @@ where
         .filter(|answer| answer.status.as_u16() == 429)
         .and_then(|answer| told_to_wait(&answer.headers));
     run.observer.tell(Event::Answered {
+        call,
         status,
         elapsed: sent_at.elapsed(),
     });
@@ -293,7 +311,7 @@ where
             return Ok(value.into_inner());
         }
         Ok(Err(error)) => classify(error, answer.as_ref()),
-        Err(elapsed) => Missed::new(Seen::TimedOut, Some(elapsed.into())),
+        Err(elapsed) => Missed::new(seen(answer.as_ref(), Seen::TimedOut), Some(elapsed.into())),
     };
     match &answer {
         Some(answer) => flight.answered(Quota::read(&answer.headers), told),
@@ -304,7 +322,7 @@ where
     missed.told = told;
     missed.said = missed
         .said
-        .map(|said| said.replace(shared.token.secret(), "REDACTED"));
+        .map(|said| said::presentable(&said, shared.token.secret()));
     Err(missed)
 }
 
@@ -323,14 +341,19 @@ impl Missed {
     }
 }
 
+/// What was seen of an answer whose headers came, or else `otherwise`.
+fn seen(answer: Option<&Answer>, otherwise: Seen) -> Seen {
+    match answer.map(|answer| answer.status) {
+        Some(status) if status.is_success() => Seen::Unreadable,
+        Some(status) => Seen::Status(status.as_u16()),
+        None => otherwise,
+    }
+}
+
 /// Tells from the recorded status what happened: the generated error loses it for every answer
 /// whose body breaks or does not parse.
 fn classify(error: sdk::Error<types::ErrorBody>, answer: Option<&Answer>) -> Missed {
-    let seen = match answer.map(|answer| answer.status) {
-        Some(status) if status.is_success() => Seen::Unreadable,
-        Some(status) => Seen::Status(status.as_u16()),
-        None => Seen::Broken,
-    };
+    let seen = seen(answer, Seen::Broken);
     match error {
         sdk::Error::ErrorResponse(body) => Missed {
             said: said::by_server(&body),
@@ -356,7 +379,7 @@ fn classify(error: sdk::Error<types::ErrorBody>, answer: Option<&Answer>) -> Mis
         sdk::Error::InvalidResponsePayload(_, error) => Missed {
             // A 422 whose body is no JSON can only be about what was sent.
             blames_rows: seen == Seen::Status(422),
-            ..Missed::new(seen, Some(error.into()))
+            ..Missed::new(seen, Some(unreadable(&error).into()))
         },
         sdk::Error::UnexpectedResponse(response) => Missed {
             said: said::redirected_to(&response),
@@ -366,6 +389,16 @@ fn classify(error: sdk::Error<types::ErrorBody>, answer: Option<&Answer>) -> Mis
             Missed::new(Seen::Unsendable, Some(text.into()))
         }
     }
+}
+
+/// Says where an answer can't be understood, without repeating what stands there.
+fn unreadable(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Eof => "the body ends early",
+        serde_json::error::Category::Syntax => "the body is no JSON",
+        _ => "the body is not what the document says",
+    };
+    format!("{what}, line {} column {}", error.line(), error.column())
 }
 
 fn advice(kind: ErrorKind, reason: Reason) -> String {

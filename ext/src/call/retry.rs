@@ -57,8 +57,8 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets how long a call may take with all its waits, 5 minutes by default. A wait that is
-    /// longer than the time left ends the call at once.
+    /// Sets for how long a call is tried again, from when its first request could leave; 5 minutes
+    /// by default. A wait that is longer than the time left ends the call at once.
     #[must_use]
     pub fn total_time(mut self, time: Duration) -> Self {
         self.total_time = time;
@@ -205,7 +205,8 @@ pub(crate) fn told_to_wait(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let reset = number("x-rate-limit-time-reset-ms").map(Duration::from_millis);
     let retry_after = number("x-retry-after").map(Duration::from_secs);
-    reset.max(retry_after)
+    // To be told to wait for no time at all is not to be told.
+    reset.max(retry_after).filter(|wait| !wait.is_zero())
 }
 
 #[cfg(test)]
@@ -314,6 +315,8 @@ mod tests {
             (Some("9000"), Some("2"), Some(9 * S)),
             (Some("soon"), Some(""), None),
             (Some("-1"), None, None),
+            (Some("0"), Some("0"), None),
+            (Some("0"), Some("2"), Some(2 * S)),
         ] {
             let mut headers = HeaderMap::new();
             for (name, value) in [

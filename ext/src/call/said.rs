@@ -8,14 +8,14 @@ use serde_json::Value;
 
 const LONGEST: usize = 400;
 
-/// Puts title and field messages of an error answer into a line of sensible length.
+/// Puts title and field messages of an error answer into a line.
 pub(crate) fn by_server(body: &ErrorBody) -> Option<String> {
     let mut parts: Vec<String> = body.title.iter().cloned().collect();
     if let Some(errors) = &body.errors {
         collect(errors, "", &mut parts);
     }
     parts.retain(|part| !part.trim().is_empty());
-    (!parts.is_empty()).then(|| cut(parts.join("; ")))
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// Says whether an error answer has messages about fields of what was sent.
@@ -40,10 +40,10 @@ pub(crate) fn named_rows(body: &ErrorBody) -> BTreeSet<usize> {
 pub(crate) fn redirected_to(response: &reqwest::Response) -> Option<String> {
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     let target = response.url().join(location).ok()?;
-    Some(cut(format!(
+    Some(format!(
         "redirect to {}",
         target.origin().ascii_serialization()
-    )))
+    ))
 }
 
 fn collect(value: &Value, field: &str, parts: &mut Vec<String>) {
@@ -68,7 +68,10 @@ fn collect(value: &Value, field: &str, parts: &mut Vec<String>) {
     }
 }
 
-fn cut(text: String) -> String {
+/// Makes a line fit for an error: without the secret, which a server may repeat, and then not too
+/// long, so that no part of the secret is left at the end.
+pub(crate) fn presentable(line: &str, secret: &str) -> String {
+    let text = line.replace(secret, "REDACTED");
     match text.char_indices().nth(LONGEST) {
         None => text,
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -106,6 +109,8 @@ mod tests {
         let long: ErrorBody =
             serde_json::from_value(json!({"title": "é".repeat(5000)})).expect("an error body");
         let line = by_server(&long).expect("a line");
-        assert_eq!(line.chars().count(), LONGEST + 1);
+        assert_eq!(presentable(&line, "secret").chars().count(), LONGEST + 1);
+        let at_the_end = format!("{}secret", "x".repeat(LONGEST - 3));
+        assert!(!presentable(&at_the_end, "secret").contains("xsec"));
     }
 }

@@ -2,7 +2,6 @@ mod json_schema;
 mod plain;
 
 use openapiv3::OpenAPI;
-use proc_macro2::TokenStream;
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl};
 use quote::quote;
 
@@ -44,13 +43,29 @@ fn generate(prepared: &Prepared) -> Result<Generated, Problem> {
         .generate_tokens(&spec)
         .map_err(refused)?;
     client.extend(json_schema::impls(prepared.document()));
+    let client = without_new(syn::parse2(client).map_err(refused)?);
     let httpmock = Generator::new(&settings())
         .httpmock(&spec, "crate")
         .map_err(refused)?;
     Ok(Generated {
-        client: format(client)?,
-        httpmock: format(httpmock)?,
+        client: prettyplease::unparse(&client),
+        httpmock: prettyplease::unparse(&syn::parse2(httpmock).map_err(refused)?),
     })
+}
+
+/// Leaves out `Client::new`, which makes an HTTP client that follows any redirect, with the token:
+/// the SDK has its own.
+fn without_new(mut file: syn::File) -> syn::File {
+    for item in &mut file.items {
+        if let syn::Item::Impl(block) = item
+            && block.trait_.is_none()
+        {
+            block.items.retain(
+                |item| !matches!(item, syn::ImplItem::Fn(function) if function.sig.ident == "new"),
+            );
+        }
+    }
+    file
 }
 
 fn settings() -> GenerationSettings {
@@ -63,15 +78,9 @@ fn settings() -> GenerationSettings {
         .with_replacement(
             ID_LIST,
             format!("crate::{ID_LIST}"),
-            [TypeImpl::Display, TypeImpl::FromStr].into_iter(),
+            [TypeImpl::Display].into_iter(),
         );
     settings
-}
-
-fn format(tokens: TokenStream) -> Result<String, Problem> {
-    Ok(prettyplease::unparse(
-        &syn::parse2(tokens).map_err(refused)?,
-    ))
 }
 
 fn refused(error: impl std::fmt::Display) -> Problem {

@@ -15,7 +15,7 @@ pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
             let schema = &parameter["schema"];
             let is_list = text(schema, "type") == "array";
             let of_numbers = matches!(text(&schema["items"], "type"), "integer" | "number");
-            if text(parameter, "name").ends_with(":in") || (is_list && of_numbers) {
+            if text(parameter, "name").ends_with("id:in") || (is_list && of_numbers) {
                 parameter["schema"] = json!({"$ref": format!("#/components/schemas/{ID_LIST}")});
             } else if is_list {
                 parameter["schema"] = json!({"type": "string"});
@@ -41,6 +41,7 @@ mod tests {
                 {"name": "attribute_id:in", "schema": {"type": "string"}},
                 {"name": "channels", "schema": list("number")},
                 {"name": "include", "schema": list("string")},
+                {"name": "name:in", "schema": list("string")},
                 {"name": "page", "schema": {"type": "integer"}},
             ]}}},
             "components": {"schemas": {}},
@@ -53,7 +54,8 @@ mod tests {
             .map(|p| p["schema"].clone())
             .collect();
         let id_list = json!({"$ref": "#/components/schemas/IdList"});
-        let others = [json!({"type": "string"}), json!({"type": "integer"})];
+        let text = json!({"type": "string"});
+        let others = [text.clone(), text, json!({"type": "integer"})];
         assert_eq!(schemas[..3], [id_list.clone(), id_list.clone(), id_list]);
         assert_eq!(schemas[3..], others);
     }

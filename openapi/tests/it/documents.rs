@@ -43,7 +43,7 @@ fn documents_that_can_not_be_used_are_refused_by_name() {
         ("lacks-delete.yaml", "DELETE is missing"),
         (
             "lacks-customer-id.yaml",
-            "answer field \"data[].customer_id\" is missing",
+            "request field \"customer_id\" is missing",
         ),
     ] {
         let error = prepare(name).expect_err("is refused");

@@ -1,0 +1,165 @@
+//! One bad row costs one row, and a size that is refused costs none.
+
+use std::collections::HashSet;
+
+use bigcommerce_ext::{AttributeValueUpsert, Event, OutcomeKind, Store};
+use bigcommerce_sandbox::{BatchRejection, ErrorKeys, Sandbox, SandboxBuilder, TooLarge};
+
+use crate::support::{cdnow, store};
+
+const BAD: &str = "poison";
+
+fn sandbox() -> SandboxBuilder {
+    Sandbox::builder().reject(|_, _, value| (value == BAD).then(|| "this value is bad".to_owned()))
+}
+
+/// The bundled customers with seven bad values at random places.
+fn poisoned(seed: u64) -> (Vec<AttributeValueUpsert>, HashSet<usize>) {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut rows = cdnow();
+    let places: HashSet<usize> = dice.choose_multiple(0..rows.len(), 7).into_iter().collect();
+    for &place in &places {
+        let row = &rows[place];
+        rows[place] = AttributeValueUpsert::new(row.customer_id(), row.attribute_id(), BAD);
+    }
+    (rows, places)
+}
+
+#[tokio::test]
+async fn seven_bad_values_among_seven_thousand() {
+    for (keys, most_extra) in [
+        (ErrorKeys::Indexed, 14),
+        (ErrorKeys::Field, 84),
+        (ErrorKeys::Empty, 84),
+    ] {
+        for rejection in [BatchRejection::Atomic, BatchRejection::Partial] {
+            for seed in 1..=3 {
+                let sandbox = sandbox().error_keys(keys).batch_rejection(rejection);
+                let sandbox = sandbox.start().await.expect("a sandbox");
+                let (rows, bad) = poisoned(seed);
+                let upsert = store(sandbox.base_url()).upsert().rows(rows);
+                let report = upsert.send().await.expect("a report");
+                let summary = report.summary();
+                assert_eq!((summary.stored, summary.rejected), (7064, 7));
+                assert_eq!(summary.rows(), 7071);
+                let extra = summary.calls - 236;
+                assert!(extra <= most_extra, "{keys:?} {rejection:?}: {extra} extra");
+                for outcome in report.outcomes() {
+                    let is_bad = bad.contains(&(outcome.index as usize));
+                    assert_eq!(is_bad, matches!(outcome.kind, OutcomeKind::Rejected(_)));
+                }
+                if keys != ErrorKeys::Empty {
+                    let errors = report
+                        .outcomes()
+                        .iter()
+                        .filter_map(|outcome| outcome.error());
+                    for error in errors {
+                        assert!(error.to_string().contains("this value is bad"), "{error}");
+                    }
+                }
+                assert_eq!(sandbox.values().len(), 7064);
+                assert_eq!(sandbox.counts().peak_in_flight, 3);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_a_bad_one_replaced_is_stored_after_all() {
+    for rejection in [BatchRejection::Atomic, BatchRejection::Partial] {
+        let sandbox = sandbox().batch_rejection(rejection).start().await;
+        let sandbox = sandbox.expect("a sandbox");
+        let rows = (1..=30).flat_map(|customer| {
+            let row = move |value| AttributeValueUpsert::new(customer, 1, value);
+            [row("good"), row("better"), row(BAD)]
+        });
+        let upsert = store(sandbox.base_url()).upsert().stop_after_refused(0);
+        let report = upsert.rows(rows).send().await.expect("a report");
+        let summary = report.summary();
+        assert_eq!(
+            (summary.stored, summary.superseded, summary.rejected),
+            (30, 30, 30)
+        );
+        for customer in 1..=30 {
+            assert_eq!(sandbox.value(customer, 1).expect("a value").value, "better");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_first_rows_are_all_refused_stops_by_itself() {
+    let sandbox = sandbox().start().await.expect("a sandbox");
+    let rows = (1..=5000).map(|customer| AttributeValueUpsert::new(customer, 1, BAD));
+    let upsert = store(sandbox.base_url()).upsert().rows(rows);
+    let report = upsert.send().await.expect("a report");
+    let error = report.stopped_by().expect("it stopped");
+    assert!(error.to_string().contains("this value is bad"), "{error}");
+    let summary = report.summary();
+    assert!((100..=130).contains(&summary.rejected), "{summary}");
+    assert_eq!(summary.rejected + summary.not_sent, 5000, "{summary}");
+    assert!(
+        summary.calls <= 500,
+        "less than one for ten rows: {summary}"
+    );
+}
+
+/// Stores the bundled customers, and gives the refused calls after the first `Learned`.
+async fn stores_all(sandbox: SandboxBuilder) -> (Sandbox, u64, Vec<Event>) {
+    let sandbox = sandbox.start().await.expect("a sandbox");
+    let store: Store = store(sandbox.base_url());
+    let (sender, events) = std::sync::mpsc::channel();
+    let upsert = store.upsert().rows(cdnow());
+    let report = upsert
+        .observe(move |event| sender.send(event.clone()).unwrap_or_default())
+        .send()
+        .await
+        .expect("a report");
+    assert_eq!(report.summary().stored, 7071);
+    assert_eq!(sandbox.values().len(), 7071);
+    let events: Vec<_> = events.iter().collect();
+    let learned = |event: &Event| matches!(event, Event::Learned { .. });
+    let first = events.iter().position(learned).expect("a size was learned");
+    // Calls that were on their way when the size was learned may still be refused.
+    let already_sent = events[..first].iter().rev().take(12);
+    let in_flight: HashSet<_> = already_sent
+        .filter_map(|event| match event {
+            Event::Sending { call, .. } => Some(*call),
+            _ => None,
+        })
+        .collect();
+    let refused = events[first..]
+        .iter()
+        .filter(|event| match event {
+            Event::Answered {
+                call,
+                status: Some(413 | 422),
+                ..
+            } => !in_flight.contains(call),
+            _ => false,
+        })
+        .count();
+    assert_eq!(refused, 0, "what was learned is kept to");
+    (sandbox, report.summary().calls, events)
+}
+
+#[tokio::test]
+async fn a_server_that_counts_rows() {
+    let sandbox = Sandbox::builder()
+        .rows_per_call(10)
+        .too_large(TooLarge::Status413);
+    let (_, calls, _) = stores_all(sandbox).await;
+    // Three customers with three values each fit.
+    assert!(calls <= 2357_u64.div_ceil(3) + 30, "{calls} calls");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_five_customers() {
+    for too_large in [TooLarge::Status413, TooLarge::Status422] {
+        let sandbox = Sandbox::builder()
+            .customers_per_call(5)
+            .too_large(too_large);
+        let (sandbox, calls, _) = stores_all(sandbox).await;
+        assert!(calls <= 2357_u64.div_ceil(5) + 30, "{calls} calls");
+        assert!(sandbox.counts().refused <= 9);
+    }
+}

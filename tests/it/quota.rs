@@ -1,0 +1,144 @@
+//! The quota is used and not exceeded: on a paused clock, with the sandbox on the same runtime.
+
+use std::time::Duration;
+
+use bigcommerce_ext::{AttributeValueUpsert, Event, Limits, Store, Wait};
+use bigcommerce_sandbox::Sandbox;
+use tokio::time::Instant;
+
+use crate::support::{TOKEN, store};
+
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// Rows that cost so many calls.
+fn rows(calls: i64) -> impl Iterator<Item = AttributeValueUpsert> {
+    (1..=calls * 10).map(|customer| AttributeValueUpsert::new(customer, 1, customer))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_bound_by_the_quota_sees_no_429_and_loses_little() {
+    for latency in [0, 20, 300] {
+        let sandbox = Sandbox::builder()
+            .quota(150, WINDOW)
+            .latency(Duration::from_millis(latency))
+            .start()
+            .await
+            .expect("a sandbox");
+        let start = Instant::now();
+        let (sender, waits) = std::sync::mpsc::channel();
+        let report = store(sandbox.base_url())
+            .upsert()
+            .rows(rows(1500))
+            .observe(move |event| {
+                if let Event::Waiting { why, .. } = event {
+                    sender.send(*why).unwrap_or_default();
+                }
+            })
+            .send()
+            .await
+            .expect("a report");
+        let took = start.elapsed();
+        assert_eq!(report.summary().stored, 15_000);
+        assert_eq!(report.summary().calls, 1500);
+        assert_eq!(sandbox.counts().quota_429s, 0);
+        let bound = 9 * WINDOW;
+        assert!(took >= bound && took <= bound.mul_f64(1.05), "{took:?}");
+        let waits: Vec<_> = waits.iter().collect();
+        assert!(!waits.is_empty() && waits.iter().all(|why| *why == Wait::Quota));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_share_the_pace() {
+    let sandbox = Sandbox::builder().quota(60, WINDOW).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let store = store(sandbox.base_url());
+    let run = || store.clone().upsert().rows(rows(90)).send();
+    let start = Instant::now();
+    let (a, b) = tokio::join!(run(), run());
+    for report in [a, b] {
+        assert_eq!(report.expect("a report").summary().stored, 900);
+    }
+    assert_eq!(sandbox.counts().quota_429s, 0);
+    assert!(start.elapsed() <= (2 * WINDOW).mul_f64(1.05));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_is_left_to_other_apps() {
+    let sandbox = Sandbox::builder().quota(150, WINDOW).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let store = Store::builder_at(sandbox.base_url(), TOKEN)
+        .limits(Limits::default().leave_quota(0.8))
+        .build()
+        .expect("a store");
+    let start = Instant::now();
+    let report = store.upsert().rows(rows(120)).send().await;
+    assert_eq!(report.expect("a report").summary().calls, 120);
+    // 30 of 150 in each window.
+    let took = start.elapsed();
+    assert!(
+        took >= 3 * WINDOW && took <= (3 * WINDOW).mul_f64(1.05),
+        "{took:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_others_have_spent_is_waited_for_together() {
+    let sandbox = Sandbox::builder().quota(5, WINDOW).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let other = store(sandbox.base_url());
+    for _ in 0..5 {
+        let listed = other.sdk().list_attribute_values().send().await;
+        listed.expect("within the quota");
+    }
+    let start = Instant::now();
+    let report = store(sandbox.base_url())
+        .upsert()
+        .rows(rows(5))
+        .send()
+        .await;
+    assert_eq!(report.expect("a report").summary().stored, 50);
+    assert_eq!(
+        sandbox.counts().quota_429s,
+        1,
+        "the first request goes alone"
+    );
+    assert!(start.elapsed() <= WINDOW.mul_f64(1.05));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_huge_quota_makes_nobody_wait() {
+    let sandbox = Sandbox::builder().quota(16_101_495, WINDOW).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let start = Instant::now();
+    let report = store(sandbox.base_url())
+        .upsert()
+        .rows(rows(300))
+        .send()
+        .await;
+    assert_eq!(report.expect("a report").summary().calls, 300);
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_longer_than_the_time_left_ends_the_call_and_says_so() {
+    let sandbox = Sandbox::builder().quota(5, 100 * WINDOW).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let start = Instant::now();
+    let report = store(sandbox.base_url())
+        .upsert()
+        .rows(rows(8))
+        .send()
+        .await;
+    let report = report.expect("a report");
+    let summary = report.summary();
+    assert_eq!((summary.stored, summary.not_sent), (50, 30));
+    assert!(start.elapsed() < WINDOW, "nobody waited for it");
+    let error = report
+        .retryable()
+        .next()
+        .and(report.outcomes().iter().find_map(|o| o.error()));
+    let text = error.expect("a reason").to_string();
+    assert!(text.contains("total_time"), "{text}");
+    assert_eq!(report.retryable().count(), 30);
+}
