@@ -1,3 +1,5 @@
+mod faults;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ Usage: bigcommerce-sandbox [OPTIONS]
   --token TOKEN            the only token accepted [any]
   --latency TIME           wait before the work of each request [0ms]
   --quota N/TIME           requests per window, as in 150/30s [none]
+  --other-app SHARE        share of the quota that another app takes at random [0]
   --in-flight N            requests at once [3]
   --customers-per-call N   customers per PUT [10]
   --rows-per-call N        rows per PUT [any]
@@ -33,9 +36,18 @@ Usage: bigcommerce-sandbox [OPTIONS]
                            last, first, refuse [last]
   --order ORDER            data in the answer to a PUT: sent, id, reversed [sent]
   --unknown-id MODE        an unknown ID in a DELETE: ignore, 404, 422 [ignore]
+  --faults PLAN            what goes wrong at random, as in
+                           seed=7,rate=0.1,only=busy+truncated [nothing]
   --help, --version
 
-TIME is a whole number with ms, s or m: 20ms, 30s, 1m.";
+TIME is a whole number with ms, s or m: 20ms, 30s, 1m. SHARE is a number from 0 to 1.
+
+PLAN needs a seed, and the same seed is the same plan. The rate is the share of requests
+that go wrong [0.1]; only the kinds that are named are drawn [all but late-execution]:
+rate-limited, busy, internal-error, bad-gateway, unavailable, gateway-timeout, maintenance,
+html-success, truncated, closed-before-work, closed-after-work, closed-during-answer,
+error-after-work, trickle, redirect, leaves-out, hides-rows, partial-page, normalised,
+oversized, slow, late-execution.";
 
 pub enum Command {
     Serve(Box<SandboxBuilder>),
@@ -81,6 +93,9 @@ fn option(name: &str) -> Option<Setter> {
             let (requests, window) = value.split_once('/')?;
             Some(to.quota(requests.parse().ok()?, duration(window)?))
         },
+        // The seed is of no matter to somebody who looks on.
+        "other-app" => |to, value| Some(to.other_app(0, faults::share(&value)?)),
+        "faults" => |to, value| Some(to.faults(faults::plan(&value)?)),
         "in-flight" => |to, value| Some(to.in_flight(value.parse().ok()?)),
         "customers-per-call" => |to, value| Some(to.customers_per_call(value.parse().ok()?)),
         "rows-per-call" => |to, value| Some(to.rows_per_call(value.parse::<usize>().ok()?)),
@@ -181,6 +196,8 @@ impl From<lexopt::Error> for BadArgs {
 
 #[cfg(test)]
 mod tests {
+    use bigcommerce_sandbox::Fault;
+
     use super::*;
 
     fn refusal(args: &[&str]) -> String {
@@ -204,6 +221,8 @@ mod tests {
             ("duplicates", "refuse"),
             ("order", "reversed"),
             ("unknown-id", "404"),
+            ("other-app", "0.3"),
+            ("faults", "seed=7"),
         ];
         let named = HELP
             .split_whitespace()
@@ -219,6 +238,15 @@ mod tests {
             refusal(&[&option, ""]);
             refusal(&[&option]);
         }
+    }
+
+    #[test]
+    fn the_help_names_every_fault() {
+        let (_, kinds) = HELP.split_once("are drawn").expect("a list");
+        let (_, kinds) = kinds.split_once(':').expect("a list");
+        let named = kinds.trim_end_matches('.').split(',').map(str::trim);
+        let all = Fault::ALL.iter().map(|fault| fault.to_string());
+        assert!(named.eq(all));
     }
 
     #[test]

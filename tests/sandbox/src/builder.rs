@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::plan::FaultPlan;
 use crate::sandbox::Sandbox;
 use crate::settings::{
     AnswerOrder, BatchRejection, Duplicates, ErrorKeys, Settings, TooLarge, UnknownId,
@@ -58,6 +59,18 @@ impl SandboxBuilder {
     /// rounded up, 0 if the window has ended meanwhile.
     pub fn quota(mut self, requests: u64, window: Duration) -> Self {
         self.settings.quota = Some((requests, window));
+        self
+    }
+
+    /// Another app that takes requests out of the same quota, so that less is left than this
+    /// sandbox's client has left; default none. Without a [quota](Self::quota) it changes nothing.
+    ///
+    /// It takes `share` (0 to 1) of the quota of each window, at random moments of the window that
+    /// depend only on `seed` and on which window it is; of a quota of more than a few hundred it
+    /// takes several requests at some of them. Where nothing is left it gets nothing, and it opens
+    /// no window. It counts nowhere but in the rate-limit headers.
+    pub fn other_app(mut self, seed: u64, share: f64) -> Self {
+        self.settings.other_app = Some((seed, share));
         self
     }
 
@@ -170,6 +183,12 @@ impl SandboxBuilder {
         F: Fn(i64, i64, &str) -> Option<String> + Send + Sync + 'static,
     {
         self.settings.reject = Some(std::sync::Arc::new(rule));
+        self
+    }
+
+    /// What goes wrong; default nothing. See also [`Sandbox::set_faults`].
+    pub fn faults(mut self, plan: FaultPlan) -> Self {
+        self.settings.faults = plan;
         self
     }
 

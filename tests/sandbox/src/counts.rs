@@ -19,9 +19,9 @@ pub struct Counts {
     /// The most requests ever in flight at once. One that was refused for being one too many is
     /// counted in, so this is above the limit where a client went above it.
     pub peak_in_flight: usize,
-    /// Answers 429 for too many requests in flight.
+    /// Answers 429 for too many requests in flight; those of a fault are not among them.
     pub in_flight_429s: u64,
-    /// Answers 429 for a spent quota.
+    /// Answers 429 for a spent quota; those of a fault are not among them.
     pub quota_429s: u64,
     /// The most distinct customers that one PUT carried, refused ones included.
     pub largest_batch_customers: usize,
@@ -35,6 +35,12 @@ pub struct Counts {
     pub refused: u64,
     /// Calls refused with 401.
     pub unauthorized: u64,
+    /// Faults that were played, of any kind; [by kind](crate::Sandbox::fault_counts).
+    pub faults: u64,
+    /// PUTs that touched a customer of another PUT that was being worked on. A PUT is worked on
+    /// from when its body was read until the store is as the PUT leaves it; a fault that does
+    /// nothing with it is work too. One that was refused with 429 or 401 does not count.
+    pub customer_overlaps: u64,
 }
 
 impl fmt::Display for Counts {
@@ -52,6 +58,13 @@ impl fmt::Display for Counts {
             self.largest_batch_customers,
             self.largest_batch_rows,
             self.values,
-        )
+        )?;
+        if self.faults > 0 {
+            write!(f, ", {} faults", self.faults)?;
+        }
+        if self.customer_overlaps > 0 {
+            write!(f, ", {} customer overlaps", self.customer_overlaps)?;
+        }
+        Ok(())
     }
 }

@@ -44,22 +44,43 @@
 //! 4. It is **answered**. Its place among the requests in flight is free before the client can see
 //!    the answer, so a client that keeps to the limit never meets the 429.
 //!
-//! The points between 1 and 2 and between 3 and 4 are where a plan of faults can step in.
-//!
 //! Handling does not end with the connection: a request whose body was read is worked on to its
 //! end, and counts as in flight until then, even if the client has gone.
 //!
 //! # What the quota counts
 //!
-//! Every request that got past the token and the in-flight limit, whatever it is answered. A 401
-//! carries the rate-limit headers and takes nothing; an unknown store and the 429 of the in-flight
-//! limit carry none.
+//! Every request that got past the token and the in-flight limit, whatever it is answered, or
+//! whether it is. A 401 carries the rate-limit headers and takes nothing; an unknown store and the
+//! 429 of the in-flight limit carry none. A 429 that is a fault takes nothing either.
+//! [Another app](SandboxBuilder::other_app) can share the quota.
+//!
+//! # What goes wrong
+//!
+//! Nothing, unless a [`FaultPlan`] says so: at random by a seed, by a script, or all of it for a
+//! while. A [`Fault`] is drawn when a request would be admitted; it refuses it there (the 429s),
+//! or comes instead of the work, into it, or between it and the answer.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox};
+//!
+//! let plan = FaultPlan::seeded(7).rate(0.2).only([Fault::Busy, Fault::ClosedAfterWork]);
+//! let sandbox = Sandbox::builder().faults(plan).start().await?;
+//!
+//! // Let the client under test do its work, then end the chaos and look at what it came to.
+//! sandbox.set_faults(FaultPlan::none());
+//! assert_eq!(sandbox.counts().customer_overlaps, 0);
+//! assert_eq!(sandbox.fault_counts().get(&Fault::Busy), None);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Time
 //!
 //! Only tokio's clock is read, so everything here follows a paused clock: latency, quota windows
 //! and the dates of values, which are the calendar time of the start plus what tokio's clock says
-//! has gone by. The sandbox keeps no timer but the latency of the requests in flight.
+//! has gone by. The sandbox keeps no timer but the waits of the requests in flight.
 //!
 //! A test with a paused clock needs the sandbox and its client on one current-thread runtime, and
 //! tokio 1.53.3 or later (or 1.51.6): before, the clock leaps to the next timer, such as a client's
@@ -70,26 +91,37 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod body;
 mod builder;
 mod clock;
 mod counts;
 mod dates;
 mod delete;
+mod fault;
 mod filter;
 mod limits;
 mod list;
+mod other_app;
+mod overlap;
+mod plan;
+mod play;
 mod query;
+mod random;
 mod rows;
 mod sandbox;
 mod server;
 mod settings;
 mod state;
 mod store;
+mod twist;
 mod upsert;
 mod wire;
+mod work;
 
 pub use builder::SandboxBuilder;
 pub use counts::Counts;
+pub use fault::{Fault, Operation, UnknownFault};
+pub use plan::FaultPlan;
 pub use sandbox::Sandbox;
 pub use settings::{AnswerOrder, BatchRejection, Duplicates, ErrorKeys, TooLarge, UnknownId};
 pub use store::StoredValue;

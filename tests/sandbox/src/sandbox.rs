@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
@@ -10,6 +11,8 @@ use tokio::task::JoinHandle;
 use crate::builder::SandboxBuilder;
 use crate::clock::Clock;
 use crate::counts::Counts;
+use crate::fault::Fault;
+use crate::plan::{FaultPlan, Faults};
 use crate::server;
 use crate::settings::Settings;
 use crate::state::Shared;
@@ -60,8 +63,14 @@ impl Sandbox {
         let state = self.shared.lock();
         Counts {
             values: state.store.len(),
+            faults: state.played.values().sum(),
             ..state.counts.clone()
         }
+    }
+
+    /// How often each fault was played; those that never were are not in it.
+    pub fn fault_counts(&self) -> BTreeMap<Fault, u64> {
+        self.shared.lock().played.clone()
     }
 
     /// All values, in the order of their IDs.
@@ -92,6 +101,14 @@ impl Sandbox {
     /// [`SandboxBuilder::latency`].
     pub fn set_latency(&self, latency: Duration) {
         self.shared.lock().latency = latency;
+    }
+
+    /// Sets what goes wrong from now on; [`FaultPlan::none`] ends it.
+    ///
+    /// Requests have their numbers, and an outage its time, from here on. To requests that were
+    /// admitted before, what was drawn for them still happens.
+    pub fn set_faults(&self, plan: FaultPlan) {
+        self.shared.lock().faults = Faults::begin(plan);
     }
 
     /// Stops listening, closes the connections, and returns what was seen.

@@ -2,10 +2,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,10 +13,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::body::AnswerBody;
+use crate::fault::Operation;
 use crate::limits::{Place, Reading};
+use crate::play::Play;
 use crate::state::Shared;
 use crate::wire::Answer;
-use crate::{delete, list, upsert};
+use crate::work::{Job, Target};
 
 /// Runs until its task is aborted, which closes the connections too.
 pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -52,35 +53,23 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 async fn exchange(
     shared: Arc<Shared>,
     request: Request<Incoming>,
-) -> io::Result<Response<Full<Bytes>>> {
+) -> io::Result<Response<AnswerBody>> {
     let (head, body) = request.into_parts();
     let target = arrive(&shared, &head);
     let admission = admit(&shared, &head, target);
     // A task of its own: when the client goes away, hyper drops this future but not the task.
-    tokio::spawn(handle(shared, head, body, target, admission))
-        .await?
-        .map(Answer::into_response)
-}
-
-/// What a path stands for.
-#[derive(Clone, Copy, PartialEq)]
-enum Target {
-    Values,
-    ElsewhereInTheStore,
-    OutsideTheStore,
+    tokio::spawn(handle(shared, head, body, target, admission)).await?
 }
 
 fn arrive(shared: &Shared, head: &Parts) -> Target {
     let target = target(head.uri.path(), &shared.settings.store_hash);
     let counts = &mut shared.lock().counts;
     counts.requests += 1;
-    if target == Target::Values {
-        match head.method {
-            Method::PUT => counts.puts += 1,
-            Method::GET => counts.gets += 1,
-            Method::DELETE => counts.deletes += 1,
-            _ => {}
-        }
+    match operation(head, target) {
+        Some(Operation::Upsert) => counts.puts += 1,
+        Some(Operation::List) => counts.gets += 1,
+        Some(Operation::Delete) => counts.deletes += 1,
+        None => {}
     }
     target
 }
@@ -98,7 +87,7 @@ fn target(path: &str, store_hash: &str) -> Target {
 }
 
 enum Admission {
-    Admitted(Place, Option<Reading>),
+    Admitted(Place, Option<Reading>, Option<Play>),
     Refused(Answer),
 }
 
@@ -114,7 +103,7 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
     if !is_authorized(head, shared.settings.token.as_deref()) {
         state.counts.unauthorized += 1;
         let mut answer = Answer::problem(StatusCode::UNAUTHORIZED, "X-Auth-Token is not valid");
-        if let Some(quota) = &state.quota {
+        if let Some(quota) = &mut state.quota {
             quota.read(now).write(&mut answer.headers, now);
         }
         return Admission::Refused(answer);
@@ -130,6 +119,23 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
         ));
     }
 
+    let is_spent = match &mut state.quota {
+        Some(quota) => quota.is_spent(now),
+        None => false,
+    };
+    // Whom the store refuses by itself has no part in the plan.
+    let play = match (&mut state.faults, operation(head, target)) {
+        (Some(faults), Some(operation)) if !is_spent => faults.draw(operation, now),
+        _ => None,
+    };
+    if let Some(play) = &play
+        && let Some(refusal) = play.refusal(shared.settings.quota)
+    {
+        state.note(play.fault);
+        return Admission::Refused(refusal);
+    }
+
+    let counts = &mut state.counts;
     let reading = match state.quota.as_mut().map(|quota| quota.take(now)) {
         None => None,
         Some(Ok(reading)) => Some(reading),
@@ -148,7 +154,18 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
     };
 
     counts.in_flight += 1;
-    Admission::Admitted(Place(Arc::clone(shared)), reading)
+    Admission::Admitted(Place(Arc::clone(shared)), reading, play)
+}
+
+/// What faults may happen to.
+fn operation(head: &Parts, target: Target) -> Option<Operation> {
+    match head.method {
+        _ if target != Target::Values => None,
+        Method::PUT => Some(Operation::Upsert),
+        Method::GET => Some(Operation::List),
+        Method::DELETE => Some(Operation::Delete),
+        _ => None,
+    }
 }
 
 fn is_authorized(head: &Parts, token: Option<&str>) -> bool {
@@ -165,51 +182,25 @@ async fn handle(
     body: Incoming,
     target: Target,
     admission: Admission,
-) -> io::Result<Answer> {
+) -> io::Result<Response<AnswerBody>> {
     // Even of a refused request: an unread body would cost the client its connection.
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let (place, reading) = match admission {
-        Admission::Admitted(place, reading) => (place, reading),
-        Admission::Refused(answer) => return Ok(answer),
+    let (place, reading, play) = match admission {
+        Admission::Admitted(place, reading, play) => (place, reading, play),
+        Admission::Refused(answer) => return Ok(answer.into_response()),
     };
-
     let latency = shared.lock().latency;
+    let job = Job::new(shared, head, target, &body, place, reading);
     // A sleep of zero would still cost a turn of the timer.
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-
-    let mut answer = work(&shared, &head, &body, target);
-    if let Some(reading) = reading {
-        reading.write(&mut answer.headers, Instant::now());
+    if let Some(play) = play {
+        return play.perform(job).await;
     }
-    // Before the client can see the answer, or its next request might find no place.
+    let (answer, place) = job.work(None);
     drop(place);
-    Ok(answer)
-}
-
-fn work(shared: &Shared, head: &Parts, body: &[u8], target: Target) -> Answer {
-    if target != Target::Values {
-        return Answer::problem(StatusCode::NOT_FOUND, "No such resource");
-    }
-    let answer = match head.method {
-        Method::PUT => upsert::put(shared, &head.headers, body),
-        Method::GET => list::get(shared, head.uri.query()),
-        Method::DELETE => delete::delete(shared, head.uri.query()),
-        _ => {
-            let mut answer = Answer::problem(StatusCode::METHOD_NOT_ALLOWED, "No such method here");
-            let allowed = HeaderValue::from_static("GET, PUT, DELETE");
-            answer.headers.insert(ALLOW, allowed);
-            answer
-        }
-    };
-    if matches!(
-        answer.status,
-        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY
-    ) {
-        shared.lock().counts.refused += 1;
-    }
-    answer
+    Ok(answer.into_response())
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
+use crate::plan::FaultPlan;
+
 /// What becomes of the good rows of a PUT that is answered 422 for its bad ones.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +103,7 @@ pub(crate) struct Settings {
     pub starts_at: Option<DateTime<Utc>>,
     pub latency: Duration,
     pub quota: Option<(u64, Duration)>,
+    pub other_app: Option<(u64, f64)>,
     pub retry_after: bool,
     pub in_flight: usize,
     pub customers_per_call: usize,
@@ -118,6 +121,7 @@ pub(crate) struct Settings {
     pub known_attributes: Option<HashSet<i64>>,
     pub known_customers: Option<HashSet<i64>>,
     pub reject: Option<RejectRule>,
+    pub faults: FaultPlan,
 }
 
 impl Default for Settings {
@@ -129,6 +133,7 @@ impl Default for Settings {
             starts_at: None,
             latency: Duration::ZERO,
             quota: None,
+            other_app: None,
             retry_after: true,
             in_flight: 3,
             customers_per_call: 10,
@@ -146,6 +151,7 @@ impl Default for Settings {
             known_attributes: None,
             known_customers: None,
             reject: None,
+            faults: FaultPlan::none(),
         }
     }
 }

@@ -1,9 +1,14 @@
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::counts::Counts;
+use crate::fault::Fault;
 use crate::limits::Quota;
+use crate::other_app::OtherApp;
+use crate::overlap::Busy;
+use crate::plan::Faults;
 use crate::settings::Settings;
 use crate::store::Store;
 
@@ -20,17 +25,35 @@ pub(crate) struct State {
     pub quota: Option<Quota>,
     pub latency: Duration,
     pub store: Store,
+    /// `None` where nothing is to go wrong.
+    pub faults: Option<Faults>,
+    /// How often each fault was played.
+    pub played: BTreeMap<Fault, u64>,
+    pub busy: Busy,
+}
+
+impl State {
+    /// A fault has happened to a request, or is about to for certain.
+    pub(crate) fn note(&mut self, fault: Fault) {
+        *self.played.entry(fault).or_default() += 1;
+    }
 }
 
 impl Shared {
     pub(crate) fn new(settings: Settings, base_url: String, clock: Clock) -> Self {
+        let other_app = settings
+            .other_app
+            .map(|(seed, share)| OtherApp::new(seed, share));
         let state = State {
             counts: Counts::default(),
             quota: settings
                 .quota
-                .map(|(requests, window)| Quota::new(requests, window)),
+                .map(|(requests, window)| Quota::new(requests, window, other_app)),
             latency: settings.latency,
             store: Store::default(),
+            faults: Faults::begin(settings.faults.clone()),
+            played: BTreeMap::new(),
+            busy: Busy::default(),
         };
         Self {
             settings,

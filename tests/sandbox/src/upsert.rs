@@ -3,34 +3,47 @@ use std::collections::HashSet;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 
+use crate::fault::Fault;
 use crate::list;
+use crate::play::Play;
 use crate::rows::{self, BadBody, BadRow, Row};
 use crate::settings::{AnswerOrder, BatchRejection, Duplicates, ErrorKeys, Settings};
 use crate::state::{Shared, State};
 use crate::store::{Store, StoredValue};
+use crate::twist::{self, Write};
 use crate::wire::{Answer, Links, Pagination};
 
-pub(crate) fn put(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Answer {
+/// The body of a PUT.
+pub(crate) struct Batch {
+    rows: Vec<Result<Row, BadRow>>,
+    /// Each once.
+    pub customers: Vec<i64>,
+}
+
+/// A status and a title where the body is none.
+pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Batch, (StatusCode, &'static str)> {
     if !is_json(headers) {
-        return Answer::problem(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Content-Type must be application/json",
-        );
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err((status, "Content-Type must be application/json"));
     }
-    let rows = match rows::parse(body) {
-        Ok(rows) => rows,
-        Err(BadBody::Malformed) => {
-            return Answer::problem(StatusCode::BAD_REQUEST, "The body is not JSON");
-        }
-        Err(BadBody::NotAnArray) => {
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            return Answer::problem(status, "The body must be an array");
-        }
-    };
-    if let Some(refusal) = check_size(shared, &rows) {
+    let rows = rows::parse(body).map_err(|bad| match bad {
+        BadBody::Malformed => (StatusCode::BAD_REQUEST, "The body is not JSON"),
+        BadBody::NotAnArray => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The body must be an array",
+        ),
+    })?;
+    let mut customers: Vec<i64> = rows.iter().flatten().map(|row| row.customer_id).collect();
+    customers.sort_unstable();
+    customers.dedup();
+    Ok(Batch { rows, customers })
+}
+
+pub(crate) fn put(shared: &Shared, batch: Batch, play: Option<&mut Play>) -> Answer {
+    if let Some(refusal) = check_size(shared, &batch) {
         return refusal;
     }
-    store(shared, judge(&shared.settings, rows))
+    store(shared, judge(&shared.settings, batch.rows), play)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -43,10 +56,9 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Counts the batch, and refuses one that is empty or too large.
-fn check_size(shared: &Shared, rows: &[Result<Row, BadRow>]) -> Option<Answer> {
+fn check_size(shared: &Shared, batch: &Batch) -> Option<Answer> {
     let settings = &shared.settings;
-    let customers: HashSet<i64> = rows.iter().flatten().map(|row| row.customer_id).collect();
-    let (customers, rows) = (customers.len(), rows.len());
+    let (customers, rows) = (batch.customers.len(), batch.rows.len());
     {
         let counts = &mut shared.lock().counts;
         counts.largest_batch_customers = counts.largest_batch_customers.max(customers);
@@ -103,16 +115,23 @@ fn find_fault(settings: &Settings, row: &Row) -> Option<BadRow> {
     Some(BadRow::new("value", message))
 }
 
-fn store(shared: &Shared, rows: Vec<Result<Row, BadRow>>) -> Answer {
+fn store(shared: &Shared, rows: Vec<Result<Row, BadRow>>, mut play: Option<&mut Play>) -> Answer {
     let settings = &shared.settings;
     let now = shared.clock.now();
     let mut guard = shared.lock();
-    let State { store, counts, .. } = &mut *guard;
+    let state = &mut *guard;
 
-    let (good, bad) = sort_out(settings, store, rows);
+    let (mut good, bad) = sort_out(settings, &state.store, rows);
     if !bad.is_empty() && settings.batch_rejection == BatchRejection::Atomic {
         return refuse(settings, bad);
     }
+    if bad.is_empty()
+        && let Some(play) = &mut play
+        && twist::rows(play, &mut good)
+    {
+        state.note(play.fault);
+    }
+    let State { store, counts, .. } = state;
     let mut ids = Vec::with_capacity(good.len());
     counts.rows_stored += good.len() as u64;
     for Write { row, is_first } in good {
@@ -130,15 +149,18 @@ fn store(shared: &Shared, rows: Vec<Result<Row, BadRow>>) -> Answer {
         AnswerOrder::Reversed => ids.reverse(),
     }
     let values = ids.iter().filter_map(|id| store.get(*id)).cloned();
-    let values: Vec<StoredValue> = values.collect();
+    let mut values: Vec<StoredValue> = values.collect();
+    let mut total = values.len();
+    if let Some(play) = play
+        && twist::shown(play, &mut values)
+    {
+        state.note(play.fault);
+        if play.fault != Fault::PartialPage {
+            total = values.len();
+        }
+    }
     drop(guard);
-    answer(&shared.base_url, &values)
-}
-
-/// A row to write; `is_first` of its customer and attribute in this body.
-struct Write {
-    row: Row,
-    is_first: bool,
+    answer(&shared.base_url, &values, total)
 }
 
 /// Parts the rows to write from the bad ones, which go with their index.
@@ -199,18 +221,25 @@ fn refuse(settings: &Settings, bad: Vec<(usize, BadRow)>) -> Answer {
     )
 }
 
-/// One page that shows all, like the reference's example: `per_page` is 10 there, for 3 values.
-fn answer(base_url: &str, values: &[StoredValue]) -> Answer {
+/// The first of the pages that `total` values are shown on; nearly always it shows all, like the
+/// reference's example: `per_page` is 10 there, for 3 values.
+fn answer(base_url: &str, values: &[StoredValue], total: usize) -> Answer {
+    let shows_all = values.len() >= total;
+    let per_page = values.len().max(if shows_all { 10 } else { 1 });
     let pagination = Pagination {
-        total: values.len(),
+        total,
         count: values.len(),
-        per_page: values.len().max(10),
+        per_page,
         current_page: 1,
-        total_pages: 1,
+        total_pages: total.div_ceil(per_page).max(1),
         links: Links {
             previous: String::new(),
             current: list::link(base_url, 1, &[]),
-            next: String::new(),
+            next: if shows_all {
+                String::new()
+            } else {
+                list::link(base_url, 2, &[])
+            },
         },
     };
     Answer::page(values, pagination)

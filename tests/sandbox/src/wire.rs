@@ -5,6 +5,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::{Serialize, Serializer};
 
+use crate::body::AnswerBody;
 use crate::store::StoredValue;
 
 /// An answer that is not on its way yet.
@@ -16,11 +17,31 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn no_content() -> Self {
+        Self::empty(StatusCode::NO_CONTENT)
+    }
+
+    /// A status, and nothing else.
+    pub(crate) fn empty(status: StatusCode) -> Self {
         Self {
-            status: StatusCode::NO_CONTENT,
+            status,
             headers: HeaderMap::new(),
             body: Bytes::new(),
         }
+    }
+
+    /// What a gateway says, where a store would say it in JSON.
+    pub(crate) fn html(status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or_default();
+        let code = status.as_u16();
+        let body = format!(
+            "<!DOCTYPE html>\n<html><head><title>{code} {title}</title></head>\
+             <body><h1>{title}</h1></body></html>\n"
+        );
+        let mut answer = Self::empty(status);
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        answer.headers.insert(CONTENT_TYPE, html);
+        answer.body = body.into();
+        answer
     }
 
     pub(crate) fn page(values: &[StoredValue], pagination: Pagination) -> Self {
@@ -70,8 +91,16 @@ impl Answer {
         }
     }
 
-    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(self.body));
+    pub(crate) fn into_response(self) -> Response<AnswerBody> {
+        self.into_response_with(|body| AnswerBody::Left(Full::new(body)))
+    }
+
+    /// As an answer whose body is sent in a way of its own.
+    pub(crate) fn into_response_with(
+        self,
+        body: impl FnOnce(Bytes) -> AnswerBody,
+    ) -> Response<AnswerBody> {
+        let mut response = Response::new(body(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response

@@ -6,10 +6,16 @@
 
 mod answers;
 mod client;
+mod faults;
 mod lifetime;
 mod limits;
 mod list;
+mod other_app;
+mod overlaps;
+mod plan;
 #[cfg(unix)]
 mod program;
+mod raw;
 mod requests;
+mod twists;
 mod upsert;

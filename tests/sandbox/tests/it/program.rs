@@ -6,9 +6,9 @@ use hyper::Method;
 use hyper::header::HeaderValue;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
-use crate::client::{PATH, request, row, send};
+use crate::client::{PATH, get, request, row, send};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bigcommerce-sandbox"));
@@ -17,6 +17,12 @@ fn program() -> Command {
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     command
+}
+
+async fn interrupt(server: &Child, signal: &str) {
+    let pid = server.id().unwrap().to_string();
+    let sent = Command::new("kill").args([signal, &pid]).status().await;
+    assert!(sent.unwrap().success());
 }
 
 async fn serves_until(signal: &str) {
@@ -40,9 +46,7 @@ async fn serves_until(signal: &str) {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.rate_limit("Requests-Left"), Some(149));
 
-    let pid = server.id().unwrap().to_string();
-    let sent = Command::new("kill").args([signal, &pid]).status().await;
-    assert!(sent.unwrap().success());
+    interrupt(&server, signal).await;
     let mut rest = String::new();
     out.read_to_string(&mut rest).await.unwrap();
     let counts = "1 requests (1 PUT, 0 GET, 0 DELETE), peak in flight 1, 0 answers 429, \
@@ -61,13 +65,38 @@ async fn it_serves_until_it_is_interrupted() {
 }
 
 #[tokio::test]
+async fn it_plays_faults() {
+    let mut server = program()
+        .args(["--port", "0", "--faults", "seed=7,rate=1,only=busy"])
+        .args(["--quota=150/30s", "--other-app", "0.3"])
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(server.stdout.take().unwrap());
+    let mut base_url = String::new();
+    out.read_line(&mut base_url).await.unwrap();
+    assert_eq!(get(base_url.trim_end(), "").await.status, 429);
+    interrupt(&server, "-INT").await;
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.ends_with("0 values stored, 1 faults\n"), "{rest}");
+    assert!(server.wait().await.unwrap().success());
+}
+
+#[tokio::test]
 async fn it_serves_until_it_is_terminated() {
     serves_until("-TERM").await;
 }
 
 #[tokio::test]
 async fn unknown_arguments_are_refused_in_one_line() {
-    for args in [&["--prot", "1"][..], &["--quota", "150"], &["secret"]] {
+    for args in [
+        &["--prot", "1"][..],
+        &["--quota", "150"],
+        &["--faults", "rate=0.1"],
+        &["--faults", "seed=1,only=secret"],
+        &["--other-app", "2"],
+        &["secret"],
+    ] {
         let output = program().args(args).output().await.unwrap();
         assert_eq!(output.status.code(), Some(2));
         assert!(output.stdout.is_empty());
