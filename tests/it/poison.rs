@@ -58,7 +58,7 @@ async fn seven_bad_values_among_seven_thousand() {
                     }
                 }
                 assert_eq!(sandbox.values().len(), 7064);
-                assert_eq!(sandbox.counts().peak_in_flight, 3);
+                assert!(sandbox.counts().peak_in_flight <= 3);
             }
         }
     }
@@ -96,7 +96,9 @@ async fn a_run_whose_first_rows_are_all_refused_stops_by_itself() {
     assert!(error.to_string().contains("this value is bad"), "{error}");
     let summary = report.summary();
     assert!((100..=130).contains(&summary.rejected), "{summary}");
-    assert_eq!(summary.rejected + summary.not_sent, 5000, "{summary}");
+    // Rows of a batch that was refused may have been stored, for all that is known.
+    assert!(summary.unknown <= 30, "{summary}");
+    assert_eq!(summary.rows(), 5000);
     assert!(
         summary.calls <= 500,
         "less than one for ten rows: {summary}"
@@ -120,10 +122,10 @@ async fn stores_all(sandbox: SandboxBuilder) -> (Sandbox, u64, Vec<Event>) {
     let learned = |event: &Event| matches!(event, Event::Learned { .. });
     let first = events.iter().position(learned).expect("a size was learned");
     // Calls that were on their way when the size was learned may still be refused.
-    let already_sent = events[..first].iter().rev().take(12);
-    let in_flight: HashSet<_> = already_sent
+    let in_flight: HashSet<_> = events[..first]
+        .iter()
         .filter_map(|event| match event {
-            Event::Sending { call, .. } => Some(*call),
+            Event::Cut { call, .. } => Some(*call),
             _ => None,
         })
         .collect();
