@@ -60,7 +60,8 @@ pub enum ErrorKind {
     Timeout,
     /// The connection could not be made or broke, until attempts or time were used up.
     Connection,
-    /// A redirect that would change the request or take the token to another origin.
+    /// A redirect that would change the request or take the token to another origin: at once where
+    /// it is permanent, or else when attempts or time were used up.
     Redirect,
     /// The answer could not be read or understood, or left the row out.
     Answer,

@@ -80,7 +80,7 @@ pub enum Wait {
     Quota,
     /// The server answered 429 without saying how long.
     Busy,
-    /// The server answered 5xx, or its answer could not be read.
+    /// The server answered 5xx or with a temporary redirect, or its answer could not be read.
     Server,
     /// The connection failed, or no answer came in time.
     Connection,

@@ -3,13 +3,16 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use bigcommerce_ext::{RetryPolicy, Store};
 use httpmock::prelude::*;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
+
+#[path = "../examples/chaos/chaos.rs"]
+mod chaos;
 
 const TOKEN: &str = "s3cr3t-t0ken";
 
@@ -44,15 +47,45 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+/// What is logged in this process, at TRACE, by our crates and all others.
+fn log() -> Log {
+    static LOG: LazyLock<Log> = LazyLock::new(|| {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+            .with_writer(log.clone())
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).expect("the only one");
+        log
+    });
+    LOG.clone()
+}
+
+fn logged() -> String {
+    String::from_utf8_lossy(&log().0.lock().expect("no panic")).into_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_chaos_logs_no_token() {
+    log();
+    let verdict = chaos::run(5, 400).await.expect("a verdict");
+    assert!(verdict.holds(), "{verdict}");
+    let logged = logged();
+    for expected in [
+        "bigcommerce_request",
+        "trying again",
+        "upsert_call",
+        "Split",
+    ] {
+        assert!(logged.contains(expected), "{expected} is logged");
+    }
+    assert!(!logged.contains(&chaos::TOKEN[..6]), "the token is logged");
+}
+
 #[tokio::test]
 async fn nothing_that_can_be_printed_holds_the_token() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
-        .with_writer(log.clone())
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).expect("the only one");
+    log();
 
     let mut shown = String::new();
     // Servers that repeat what they were sent, in its place, elsewhere, and where lines are cut.
@@ -101,7 +134,7 @@ async fn nothing_that_can_be_printed_holds_the_token() {
         }
         shown.push_str(&events.lock().expect("no panic"));
     }
-    let logged = String::from_utf8_lossy(&log.0.lock().expect("no panic")).into_owned();
+    let logged = logged();
     assert!(logged.contains("bigcommerce_request"), "spans are seen");
     assert!(logged.contains("trying again"), "retries are seen");
     assert!(shown.contains("Waiting"), "events are seen");

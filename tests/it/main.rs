@@ -2,6 +2,7 @@
 
 mod contract;
 mod errors;
+mod faults;
 mod packing;
 mod poison;
 mod quota;

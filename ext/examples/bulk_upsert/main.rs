@@ -68,6 +68,12 @@ async fn run(args: Args) -> Result<bool, String> {
             Event::Answered { .. } => told.set_message(""),
             _ => {}
         })
+        .stop_when(async {
+            // Where no signal can be heard of, there is none to stop for.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending().await
+            }
+        })
         .stream(stream::iter(rows));
     while let Some(outcome) = outcomes.next().await {
         bar.set_length(progress.rows_in_all());

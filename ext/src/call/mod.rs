@@ -320,6 +320,8 @@ where
     }
     missed.status = status;
     missed.told = told;
+    // Whatever became of its body, a 422 is about what was sent.
+    missed.blames_rows |= missed.seen == Seen::Status(422);
     missed.said = missed
         .said
         .map(|said| said::presentable(&said, shared.token.secret()));
@@ -357,11 +359,7 @@ fn classify(error: sdk::Error<types::ErrorBody>, answer: Option<&Answer>) -> Mis
     match error {
         sdk::Error::ErrorResponse(body) => Missed {
             said: said::by_server(&body),
-            blames_rows: match seen {
-                Seen::Status(422) => true,
-                Seen::Status(400) => said::speaks_of_fields(&body),
-                _ => false,
-            },
+            blames_rows: seen == Seen::Status(400) && said::speaks_of_fields(&body),
             named: said::named_rows(&body),
             ..Missed::new(seen, None)
         },
@@ -369,6 +367,8 @@ fn classify(error: sdk::Error<types::ErrorBody>, answer: Option<&Answer>) -> Mis
         | sdk::Error::ResponseBodyError(error)
         | sdk::Error::InvalidUpgrade(error) => {
             let seen = match answer {
+                // Only its body says what a 400 is about.
+                Some(_) if seen == Seen::Status(400) => Seen::Unreadable,
                 Some(_) => seen,
                 None if error.is_connect() => Seen::NotConnected,
                 None if error.is_timeout() => Seen::TimedOut,
@@ -376,11 +376,9 @@ fn classify(error: sdk::Error<types::ErrorBody>, answer: Option<&Answer>) -> Mis
             };
             Missed::new(seen, Some(error.without_url().into()))
         }
-        sdk::Error::InvalidResponsePayload(_, error) => Missed {
-            // A 422 whose body is no JSON can only be about what was sent.
-            blames_rows: seen == Seen::Status(422),
-            ..Missed::new(seen, Some(unreadable(&error).into()))
-        },
+        sdk::Error::InvalidResponsePayload(_, error) => {
+            Missed::new(seen, Some(unreadable(&error).into()))
+        }
         sdk::Error::UnexpectedResponse(response) => Missed {
             said: said::redirected_to(&response),
             ..Missed::new(seen, None)

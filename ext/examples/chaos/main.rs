@@ -1,0 +1,45 @@
+//! Runs customers through a store with every kind of fault, and checks what is left.
+//!
+//! `cargo run --release -p bigcommerce-ext --example chaos -- --seed 1 --customers 20000`
+
+mod chaos;
+
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let (seed, customers) = match parse() {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("chaos: {error}; usage: chaos [--seed N] [--customers N]");
+            return ExitCode::from(2);
+        }
+    };
+    let verdict = match chaos::run(seed, customers).await {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            eprintln!("chaos: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    for (check, holds) in &verdict.checks {
+        println!("{}: {check}", if *holds { "ok" } else { "FAILED" });
+    }
+    println!("{verdict}");
+    ExitCode::from(u8::from(!verdict.holds()))
+}
+
+fn parse() -> Result<(u64, i64), lexopt::Error> {
+    let (mut seed, mut customers) = (1, 20_000);
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("seed") => seed = parser.value()?.parse()?,
+            Long("customers") => customers = parser.value()?.parse()?,
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok((seed, customers))
+}

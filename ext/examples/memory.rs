@@ -1,0 +1,74 @@
+//! Streams generated values to a sandbox in another process, and prints the peak of its own
+//! resident memory (Linux only: it is read from /proc).
+//!
+//! `cargo run --release -p bigcommerce-ext --example memory -- 2000000`
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use bigcommerce_ext::{AttributeValueUpsert, Store};
+use bigcommerce_sandbox::Sandbox;
+use futures::{StreamExt, stream};
+
+type Failure = Box<dyn std::error::Error>;
+
+const SERVE: &str = "--serve";
+const VALUES_PER_CUSTOMER: u64 = 5;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    match std::env::args().nth(1) {
+        Some(arg) if arg == SERVE => serve().await,
+        arg => measure(arg.as_deref().unwrap_or("2000000").parse()?).await,
+    }
+}
+
+/// Plays the store until standard input ends, which it does with the process that holds it.
+async fn serve() -> Result<(), Failure> {
+    let sandbox = Sandbox::builder().start().await?;
+    println!("{}", sandbox.base_url());
+    let until_closed = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    tokio::task::spawn_blocking(until_closed).await??;
+    Ok(())
+}
+
+async fn measure(values: u64) -> Result<(), Failure> {
+    let (mut server, url) = start()?;
+    let store = Store::builder_at(url, "any token").build()?;
+    let rows = stream::iter((0..values).map(|number| {
+        let customer = i64::try_from(number / VALUES_PER_CUSTOMER).unwrap_or(i64::MAX - 1) + 1;
+        let attribute = (number % VALUES_PER_CUSTOMER) as i64 + 1;
+        AttributeValueUpsert::new(customer, attribute, number)
+    }));
+    let mut outcomes = store.upsert().stream(rows);
+    while outcomes.next().await.is_some() {}
+    println!("{values} values, {}", outcomes.summary());
+    println!("peak resident memory {:.1} MiB", peak_mib()?);
+    server.kill()?;
+    server.wait()?;
+    if outcomes.summary().stored == values {
+        Ok(())
+    } else {
+        Err("not all values were stored".into())
+    }
+}
+
+/// Starts this program again, as the store.
+fn start() -> Result<(Child, String), Failure> {
+    let mut server = Command::new(std::env::current_exe()?)
+        .arg(SERVE)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut url = String::new();
+    let output = server.stdout.take().ok_or("standard output is piped")?;
+    BufReader::new(output).read_line(&mut url)?;
+    Ok((server, url.trim().to_owned()))
+}
+
+fn peak_mib() -> Result<f64, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(kib.ok_or("no peak in /proc/self/status")?.parse::<f64>()? / 1024.0)
+}

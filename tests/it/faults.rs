@@ -1,0 +1,283 @@
+//! What each kind of fault leads to: a row for each kind and operation.
+
+use std::time::Duration;
+
+use bigcommerce_ext::sdk::Error;
+use bigcommerce_ext::{AttributeValueUpsert, Limits, OutcomeKind, Report, RetryPolicy, Store};
+use bigcommerce_sandbox::{Fault, FaultPlan, Operation, Sandbox};
+
+use crate::support::TOKEN;
+
+/// How the rows of an upsert end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    Stored,
+    Unknown,
+    NotSent,
+    /// One row stays unknown, since every answer leaves one out; the others are stored.
+    OneUnknown,
+}
+
+/// What becomes of an upsert of six rows: if the fault happens once, the requests that it takes;
+/// and how it ends if the fault happens to every request.
+struct Upserts(Fault, u64, Ends);
+
+const UPSERTS: &[Upserts] = &[
+    Upserts(Fault::RateLimited, 2, Ends::NotSent),
+    Upserts(Fault::Busy, 2, Ends::NotSent),
+    Upserts(Fault::InternalError, 2, Ends::Unknown),
+    Upserts(Fault::BadGateway, 2, Ends::Unknown),
+    Upserts(Fault::Unavailable, 2, Ends::Unknown),
+    Upserts(Fault::GatewayTimeout, 2, Ends::Unknown),
+    Upserts(Fault::Maintenance, 2, Ends::Unknown),
+    Upserts(Fault::HtmlSuccess, 2, Ends::Unknown),
+    Upserts(Fault::Truncated, 2, Ends::Unknown),
+    Upserts(Fault::ClosedBeforeWork, 2, Ends::Unknown),
+    Upserts(Fault::ClosedAfterWork, 2, Ends::Unknown),
+    Upserts(Fault::ClosedDuringAnswer, 2, Ends::Unknown),
+    Upserts(Fault::ErrorAfterWork, 2, Ends::Unknown),
+    Upserts(Fault::Trickle, 1, Ends::Stored),
+    Upserts(Fault::LeavesOut, 2, Ends::OneUnknown),
+    Upserts(Fault::HidesRows, 2, Ends::OneUnknown),
+    Upserts(Fault::PartialPage, 1, Ends::Stored),
+    Upserts(Fault::Normalised, 1, Ends::Stored),
+    Upserts(Fault::Oversized, 2, Ends::Unknown),
+    Upserts(Fault::Redirect, 2, Ends::NotSent),
+    Upserts(Fault::Slow, 1, Ends::Stored),
+    Upserts(Fault::LateExecution, 2, Ends::Unknown),
+];
+
+/// What a single request by `store.sdk()` says of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    Success,
+    /// An error, after an answer with this status.
+    Error(u16),
+    /// An error without an answer.
+    NoAnswer,
+}
+
+struct Single(Fault, Says, Says);
+
+/// Lists and deletes.
+const SINGLES: &[Single] = &[
+    Single(Fault::RateLimited, Says::Error(429), Says::Error(429)),
+    Single(Fault::Busy, Says::Error(429), Says::Error(429)),
+    Single(Fault::InternalError, Says::Error(500), Says::Error(500)),
+    Single(Fault::BadGateway, Says::Error(502), Says::Error(502)),
+    Single(Fault::Unavailable, Says::Error(503), Says::Error(503)),
+    Single(Fault::GatewayTimeout, Says::Error(504), Says::Error(504)),
+    Single(Fault::Maintenance, Says::Error(503), Says::Error(503)),
+    Single(Fault::HtmlSuccess, Says::Error(200), Says::Error(200)),
+    Single(Fault::Truncated, Says::Error(200), Says::NoAnswer),
+    Single(Fault::ClosedBeforeWork, Says::NoAnswer, Says::NoAnswer),
+    Single(Fault::ClosedAfterWork, Says::NoAnswer, Says::NoAnswer),
+    Single(Fault::ClosedDuringAnswer, Says::Error(200), Says::NoAnswer),
+    Single(Fault::ErrorAfterWork, Says::Error(500), Says::Error(500)),
+    Single(Fault::Trickle, Says::Success, Says::Success),
+    Single(Fault::Oversized, Says::Error(200), Says::Error(200)),
+    Single(Fault::Redirect, Says::Error(307), Says::Error(307)),
+    Single(Fault::Slow, Says::Success, Says::Success),
+    Single(Fault::LateExecution, Says::NoAnswer, Says::NoAnswer),
+];
+
+async fn upsert(plan: FaultPlan) -> (Sandbox, Report) {
+    let sandbox = Sandbox::builder().faults(plan).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let store = Store::builder_at(sandbox.base_url(), TOKEN)
+        .retry(RetryPolicy::default().attempts(4))
+        .limits(Limits::default().grace(Duration::from_secs(1)))
+        .build()
+        .expect("a store");
+    let rows = (1..=6).map(|customer| AttributeValueUpsert::new(customer, 1, " 1.0 "));
+    let report = store.upsert().rows(rows).send().await;
+    (sandbox, report.expect("a report"))
+}
+
+fn values(sandbox: &Sandbox) -> Vec<String> {
+    sandbox
+        .values()
+        .into_iter()
+        .map(|kept| kept.value)
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_has_a_row_for_every_operation() {
+    for &fault in Fault::ALL {
+        let upserts = UPSERTS.iter().filter(|row| row.0 == fault).count();
+        let singles = SINGLES.iter().filter(|row| row.0 == fault).count();
+        for &operation in Operation::ALL {
+            let rows = match operation {
+                Operation::Upsert => upserts,
+                Operation::List | Operation::Delete => singles,
+            };
+            let expected = usize::from(fault.applies_to(operation));
+            assert!(rows >= expected, "{fault} has no row for {operation:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_happens_once_costs_calls_and_no_rows() {
+    for &Upserts(fault, calls, _) in UPSERTS {
+        let (sandbox, report) = upsert(FaultPlan::script([Some(fault)])).await;
+        let summary = report.summary();
+        assert_eq!(
+            (summary.stored, summary.rows()),
+            (6, 6),
+            "{fault}: {report:?}"
+        );
+        assert_eq!(summary.calls, calls, "{fault}");
+        assert_eq!(sandbox.counts().faults, 1, "{fault}");
+        let normalised = fault == Fault::Normalised;
+        let expected = if normalised { "1" } else { " 1.0 " };
+        assert_eq!(values(&sandbox), [expected; 6], "{fault}");
+        let differing = report.outcomes().iter().filter(|o| o.differs()).count();
+        assert_eq!(differing, if normalised { 6 } else { 0 }, "{fault}");
+        let hidden = report
+            .outcomes()
+            .iter()
+            .filter(|outcome| matches!(outcome.kind, OutcomeKind::Stored(None)))
+            .count();
+        assert_eq!(hidden > 0, fault == Fault::PartialPage, "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_goes_on_ends_as_promised() {
+    for &Upserts(fault, _, ends) in UPSERTS {
+        let plan = FaultPlan::seeded(1).rate(1.0).only([fault]);
+        let (_sandbox, report) = upsert(plan).await;
+        let summary = report.summary();
+        let (stored, unknown, not_sent) = match ends {
+            Ends::Stored => (6, 0, 0),
+            Ends::Unknown => (0, 6, 0),
+            Ends::NotSent => (0, 0, 6),
+            Ends::OneUnknown => (5, 1, 0),
+        };
+        let is_as_promised =
+            (summary.unknown, summary.not_sent) == (unknown, not_sent) && summary.stored == stored;
+        // How many rows an answer leaves out is drawn; one or more stay.
+        let is_some_unknown = ends == Ends::OneUnknown
+            && summary.unknown >= 1
+            && summary.stored + summary.unknown == 6;
+        assert!(is_as_promised || is_some_unknown, "{fault}: {summary}");
+        let ends_run = fault == Fault::Redirect;
+        assert_eq!(report.stopped_by().is_some(), ends_run, "{fault}");
+        for outcome in report.outcomes() {
+            if let Some(error) = outcome.error() {
+                assert_eq!(error.is_temporary(), !ends_run, "{fault}: {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_requests_say_what_they_saw() {
+    for &Single(fault, listed, deleted) in SINGLES {
+        for (operation, expected) in [(Operation::List, listed), (Operation::Delete, deleted)] {
+            if !fault.applies_to(operation) {
+                continue;
+            }
+            let plan = FaultPlan::script([Some(fault)]);
+            let sandbox = Sandbox::builder().faults(plan).start().await;
+            let sandbox = sandbox.expect("a sandbox");
+            let id = sandbox.insert(1, 1, "x");
+            let store = crate::support::store(sandbox.base_url());
+            let (client, recorder) = store.sdk().recorded();
+            let result: Result<(), Error<_>> = match operation {
+                Operation::List => client.list_attribute_values().send().await.map(|_| ()),
+                _ => {
+                    let delete = client.delete_attribute_values().id_in([id]);
+                    delete.send().await.map(|_| ())
+                }
+            };
+            let status = recorder.take().map(|answer| answer.status.as_u16());
+            let says = match (result, status) {
+                (Ok(()), _) => Says::Success,
+                // The work was done, and 500 or 504 is drawn.
+                (Err(_), Some(504)) if fault == Fault::ErrorAfterWork => Says::Error(500),
+                (Err(_), Some(status)) => Says::Error(status),
+                (Err(_), None) => Says::NoAnswer,
+            };
+            assert_eq!(says, expected, "{fault} {operation:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_execution_within_the_grace_does_no_harm() {
+    // The first request is given up and done later, but before the customer is free again.
+    let plan = FaultPlan::script([Some(Fault::LateExecution)]).late_by(Duration::from_millis(800));
+    let sandbox = Sandbox::builder().faults(plan).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let store = Store::builder_at(sandbox.base_url(), TOKEN)
+        .limits(Limits::default().grace(Duration::from_secs(1)))
+        .build()
+        .expect("a store");
+    let rows = ["first", "second", "third"].map(|value| AttributeValueUpsert::new(1, 1, value));
+    let mut outcomes = store.upsert().window(1).stream(futures::stream::iter(rows));
+    use futures::StreamExt;
+    while outcomes.next().await.is_some() {}
+    assert!(outcomes.summary().is_complete());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(sandbox.value(1, 1).expect("a value").value, "third");
+    assert_eq!(
+        sandbox.counts().peak_in_flight,
+        2,
+        "the one given up and its retry"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_were_given_up_count_as_being_in_flight() {
+    // Each answer takes longer than an attempt may, so the server is still at it.
+    let sandbox = Sandbox::builder()
+        .latency(Duration::from_secs(3))
+        .start()
+        .await
+        .expect("a sandbox");
+    let policy = RetryPolicy::default()
+        .attempts(4)
+        .attempt_timeout(Duration::from_secs(2));
+    let store = Store::builder_at(sandbox.base_url(), TOKEN)
+        .retry(policy)
+        .limits(Limits::default().grace(Duration::from_secs(2)))
+        .build()
+        .expect("a store");
+    let rows = (1..=60).map(|customer| AttributeValueUpsert::new(customer, 1, "x"));
+    let report = store.upsert().rows(rows).send().await.expect("a report");
+    assert_eq!(report.summary().unknown, 60);
+    let counts = sandbox.counts();
+    assert!(counts.peak_in_flight <= 3, "{counts}");
+    assert_eq!(counts.in_flight_429s, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_an_outage_nothing_is_piled_up() {
+    let plan = FaultPlan::none().outage(Duration::from_secs(20));
+    let sandbox = Sandbox::builder().faults(plan).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let store = crate::support::store(sandbox.base_url());
+    let (sender, events) = std::sync::mpsc::channel();
+    let rows = (1..=3000).map(|customer| AttributeValueUpsert::new(customer, 1, "x"));
+    let upsert = store.upsert().rows(rows).observe(move |event| {
+        let _ = sender.send(event.clone());
+    });
+    let report = upsert.send().await.expect("a report");
+    assert_eq!(report.summary().stored, 3000, "{}", report.summary());
+    let mut begun = 0;
+    for event in events.iter() {
+        match event {
+            bigcommerce_ext::Event::Cut { .. } => begun += 1,
+            bigcommerce_ext::Event::Answered {
+                status: Some(200), ..
+            } => break,
+            _ => {}
+        }
+    }
+    assert!(begun <= 3, "{begun} calls were begun during the outage");
+    // Few requests went into it.
+    assert!(report.summary().calls <= 300 + 3 * 10);
+}
