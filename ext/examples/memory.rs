@@ -14,6 +14,7 @@ type Failure = Box<dyn std::error::Error>;
 
 const SERVE: &str = "--serve";
 const VALUES_PER_CUSTOMER: u64 = 5;
+const MOST_MIB: f64 = 64.0;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -43,14 +44,17 @@ async fn measure(values: u64) -> Result<(), Failure> {
     let mut outcomes = store.upsert().stream(rows);
     while outcomes.next().await.is_some() {}
     println!("{values} values, {}", outcomes.summary());
-    println!("peak resident memory {:.1} MiB", peak_mib()?);
+    let peak = peak_mib()?;
+    println!("peak resident memory {peak:.1} MiB");
     server.kill()?;
     server.wait()?;
-    if outcomes.summary().stored == values {
-        Ok(())
-    } else {
-        Err("not all values were stored".into())
+    if outcomes.summary().stored != values {
+        return Err("not all values were stored".into());
     }
+    if peak > MOST_MIB {
+        return Err(format!("more than {MOST_MIB} MiB").into());
+    }
+    Ok(())
 }
 
 /// Starts this program again, as the store.

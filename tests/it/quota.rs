@@ -142,3 +142,29 @@ async fn a_wait_that_is_longer_than_the_time_left_ends_the_call_and_says_so() {
     assert!(text.contains("total_time"), "{text}");
     assert_eq!(report.retryable().count(), 30);
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_app_on_the_quota_costs_few_429s_and_no_rows() {
+    for seed in 1..=5 {
+        let sandbox = Sandbox::builder()
+            .quota(150, WINDOW)
+            .latency(Duration::from_millis(50))
+            .other_app(seed, 1.0 / 3.0)
+            .start()
+            .await
+            .expect("a sandbox");
+        let start = Instant::now();
+        let report = store(sandbox.base_url())
+            .upsert()
+            .rows(rows(1500))
+            .send()
+            .await;
+        let report = report.expect("a report");
+        assert_eq!(report.summary().stored, 15_000);
+        let windows = (start.elapsed().as_secs_f64() / WINDOW.as_secs_f64()).ceil() as u64;
+        let refused = sandbox.counts().quota_429s;
+        assert!(refused <= 3 * windows, "{refused} in {windows} windows");
+        // It leaves 100 of 150 in each window, and takes some more where we are done early.
+        assert!(windows <= 16, "{windows} windows");
+    }
+}

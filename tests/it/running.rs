@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bigcommerce_ext::{AttributeValueUpsert, ErrorKind, OutcomeKind};
+use bigcommerce_ext::{AttributeValueUpsert, ErrorKind, Limits, OutcomeKind, Store};
 use bigcommerce_sandbox::Sandbox;
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{sandbox, store};
+use crate::support::{TOKEN, sandbox, store};
 
 fn row(number: i64) -> AttributeValueUpsert {
     AttributeValueUpsert::new(number / 3 + 1, number % 3 + 1, number)
@@ -134,6 +134,29 @@ async fn a_stream_that_reads_from_the_same_store_feeds_an_upsert() {
     while outcomes.next().await.is_some() {}
     assert_eq!(outcomes.summary().stored, 3000);
     assert_eq!(sandbox.values().len(), 6000);
+}
+
+#[tokio::test]
+async fn a_stream_that_makes_calls_of_its_own_feeds_an_upsert_through_one_permit() {
+    let sandbox = Sandbox::builder().start().await.expect("a sandbox");
+    let store = Store::builder_at(sandbox.base_url(), TOKEN)
+        .limits(Limits::default().in_flight(1))
+        .build()
+        .expect("a store");
+    let other = store.clone();
+    let rows = stream::iter(0..300).then(|number| {
+        let first = other.upsert().customer(5000 + number, [(1, number)]);
+        async move {
+            let report = first.send().await.expect("a report");
+            assert!(report.summary().is_complete());
+            row(number)
+        }
+    });
+    let mut outcomes = store.upsert().window(100).stream(Box::pin(rows));
+    while outcomes.next().await.is_some() {}
+    assert_eq!(outcomes.summary().stored, 300);
+    assert_eq!(sandbox.values().len(), 600);
+    assert_eq!(sandbox.counts().peak_in_flight, 1);
 }
 
 #[tokio::test(start_paused = true)]
