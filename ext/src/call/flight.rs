@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-use super::pace::Quota;
+use super::pace::{LONGEST, Quota};
 use super::permits::Permit;
 use crate::store::Store;
 
@@ -48,7 +48,11 @@ impl Flight {
 
     /// Hears that no answer will come; says until when the request may be running.
     pub(crate) fn given_up(self) -> Instant {
-        Instant::now() + self.store.shared().limits.grace
+        Instant::now() + self.grace()
+    }
+
+    fn grace(&self) -> Duration {
+        self.store.shared().limits.grace.min(LONGEST)
     }
 
     fn tell_pacer(&self, said: Option<Quota>, told: Option<Duration>) {
@@ -68,7 +72,7 @@ impl Drop for Flight {
             return;
         };
         self.tell_pacer(None, None);
-        let grace = self.store.shared().limits.grace;
+        let grace = self.grace();
         // Without a runtime there is nothing left that could send.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {

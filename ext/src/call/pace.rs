@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 /// How long a window lasts where no header says so.
 const USUAL_WINDOW: Duration = Duration::from_secs(30);
-/// No wait is longer than this, whatever a header says: then the server is asked again.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// No wait is longer than this, whatever a header or a setting says.
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How soon to ask again when only an answer can tell more.
 const SOON: Duration = Duration::from_millis(20);
 

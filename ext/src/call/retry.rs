@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
+use super::pace::LONGEST;
 use crate::error::{Error, ErrorKind};
 use crate::event::Wait;
 
@@ -105,7 +106,7 @@ impl RetryPolicy {
     fn backoff(&self, tried: u32, jitter: f64) -> Duration {
         let doublings = tried.saturating_sub(1).min(31);
         let longest = self.first_wait.saturating_mul(1 << doublings);
-        longest.min(self.longest_wait).mul_f64(jitter)
+        longest.min(self.longest_wait).min(LONGEST).mul_f64(jitter)
     }
 }
 
@@ -307,6 +308,8 @@ mod tests {
         assert_eq!(policy.backoff(3, 0.0), Duration::ZERO);
         assert_eq!(policy.backoff(3, 0.25), S);
         assert_eq!(policy.backoff(u32::MAX, 1.0), 30 * S);
+        let endless = policy.first_wait(Duration::MAX).longest_wait(Duration::MAX);
+        assert_eq!(endless.backoff(9, 1.0), LONGEST);
     }
 
     #[test]
