@@ -67,6 +67,8 @@ pub enum Event {
     /// A call has ended for good.
     #[non_exhaustive]
     Settled {
+        /// The number of the call within its run.
+        call: u64,
         /// How many rows are known to have ended how by now.
         summary: Summary,
     },

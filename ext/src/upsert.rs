@@ -232,7 +232,8 @@ pub struct Outcomes<S> {
     engine: Engine,
     calls: JoinSet<CallEnded>,
     calls_begun: u64,
-    jobs: HashMap<task::Id, u64>,
+    /// The job and the number of each call.
+    jobs: HashMap<task::Id, (u64, u64)>,
 }
 
 impl<S> Outcomes<S> {
@@ -282,12 +283,13 @@ impl<S> Outcomes<S> {
                 // Nobody else can end the task but a runtime that shuts down.
                 Err(error) => (error.id(), Ended::lost()),
             };
-            let Some(job) = self.jobs.remove(&id) else {
+            let Some((job, call)) = self.jobs.remove(&id) else {
                 continue;
             };
             self.engine.count_calls(ended.attempts);
             let note = self.engine.finish(job, ended.result, ended.hold);
             self.run.observer.tell(Event::Settled {
+                call,
                 summary: self.engine.summary(),
             });
             if let Some(note) = note {
@@ -354,7 +356,7 @@ impl<S> Outcomes<S> {
         };
         let span = tracing::debug_span!("upsert_call", call = call_number, customers, values);
         let id = self.calls.spawn_on(task.instrument(span), runtime).id();
-        self.jobs.insert(id, job);
+        self.jobs.insert(id, (job, call_number));
     }
 }
 

@@ -1,10 +1,14 @@
 //! What each kind of fault leads to: a row for each kind and operation.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bigcommerce_ext::sdk::Error;
-use bigcommerce_ext::{AttributeValueUpsert, Limits, OutcomeKind, Report, RetryPolicy, Store};
+use bigcommerce_ext::{
+    AttributeValueUpsert, Event, Limits, OutcomeKind, Report, RetryPolicy, Store,
+};
 use bigcommerce_sandbox::{Fault, FaultPlan, Operation, Sandbox};
+use tokio::time::Instant;
 
 use crate::support::TOKEN;
 
@@ -223,11 +227,6 @@ async fn a_late_execution_within_the_grace_does_no_harm() {
     assert!(outcomes.summary().is_complete());
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(sandbox.value(1, 1).expect("a value").value, "third");
-    assert_eq!(
-        sandbox.counts().peak_in_flight,
-        2,
-        "the one given up and its retry"
-    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -255,6 +254,70 @@ async fn requests_that_were_given_up_count_as_being_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_begun_while_a_call_is_in_trouble() {
+    let plan = FaultPlan::seeded(4).rate(0.7).only([
+        Fault::Unavailable,
+        Fault::ClosedBeforeWork,
+        Fault::GatewayTimeout,
+    ]);
+    let sandbox = Sandbox::builder().faults(plan).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let (sender, events) = std::sync::mpsc::channel();
+    let rows = (1..=2000).map(|customer| AttributeValueUpsert::new(customer, 1, "x"));
+    let upsert = crate::support::store(sandbox.base_url())
+        .upsert()
+        .rows(rows);
+    let upsert = upsert.observe(move |event| {
+        let _ = sender.send(event.clone());
+    });
+    let report = upsert.send().await.expect("a report");
+    assert!(report.summary().stored > 1500, "{}", report.summary());
+    let mut waits = HashMap::new();
+    let mut held_back = 0;
+    for event in events.iter() {
+        match event {
+            Event::Waiting { call, .. } => *waits.entry(call).or_insert(0) += 1,
+            Event::Settled { call, .. } => {
+                held_back += u32::from(waits.remove(&call).is_some_and(|waits| waits >= 2));
+            }
+            Event::Cut { call, .. } => {
+                let in_trouble = waits.values().any(|&waits| waits >= 2);
+                assert!(!in_trouble, "call {call} was begun in trouble");
+            }
+            _ => {}
+        }
+    }
+    assert!(held_back > 10, "there was trouble");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_that_says_how_long_makes_everyone_wait_once() {
+    let plan = FaultPlan::script([Some(Fault::RateLimited)]);
+    let sandbox = Sandbox::builder().faults(plan).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let start = Instant::now();
+    let (sender, sent) = std::sync::mpsc::channel();
+    let rows = (1..=60).map(|customer| AttributeValueUpsert::new(customer, 1, "x"));
+    let upsert = crate::support::store(sandbox.base_url())
+        .upsert()
+        .rows(rows);
+    let upsert = upsert.observe(move |event| {
+        if matches!(event, Event::Sending { .. }) {
+            let _ = sender.send(start.elapsed());
+        }
+    });
+    assert_eq!(upsert.send().await.expect("a report").summary().stored, 60);
+    let sent: Vec<_> = sent.iter().collect();
+    assert_eq!(sent.len(), 7);
+    // X-Retry-After says 1 s, the reset header less: the longer counts, for all.
+    let second = Duration::from_secs(1);
+    assert!(
+        sent[1..].iter().all(|&at| at >= second && at < 2 * second),
+        "{sent:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_an_outage_nothing_is_piled_up() {
     let plan = FaultPlan::none().outage(Duration::from_secs(20));
     let sandbox = Sandbox::builder().faults(plan).start().await;
@@ -270,8 +333,8 @@ async fn in_an_outage_nothing_is_piled_up() {
     let mut begun = 0;
     for event in events.iter() {
         match event {
-            bigcommerce_ext::Event::Cut { .. } => begun += 1,
-            bigcommerce_ext::Event::Answered {
+            Event::Cut { .. } => begun += 1,
+            Event::Answered {
                 status: Some(200), ..
             } => break,
             _ => {}

@@ -255,3 +255,91 @@ fn size(slots: &[Slot]) -> Size {
         rows: slots.len(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::chunk::Taken;
+    use super::*;
+
+    /// One row per place, two per customer.
+    fn job(rows: u64) -> Job {
+        let slot = |index: u64| {
+            let customer = i64::try_from(index / 2).expect("small") + 1;
+            let attribute = i64::try_from(index % 2).expect("small") + 1;
+            let row = crate::AttributeValueUpsert::new(customer, attribute, index);
+            Slot {
+                row: Taken {
+                    index,
+                    tag: None,
+                    wire: row.to_wire().expect("a good row"),
+                    may_be_stored: false,
+                },
+                older: Vec::new(),
+                left_out: 0,
+            }
+        };
+        Job::new((0..rows).map(slot).collect())
+    }
+
+    /// Plays a server that refuses these rows; gives the parts that were sent.
+    fn sent(mut job: Job, bad: &[u64], names: impl Fn(&[u64]) -> Option<usize>) -> Vec<Vec<u64>> {
+        let mut sizes = Sizes::default();
+        let mut parts = Vec::new();
+        while let Some(batch) = job.next(&sizes) {
+            let rows: Vec<_> = batch.iter().map(|slot| slot.row.index).collect();
+            if rows.iter().any(|row| bad.contains(row)) {
+                let named = names(&rows).into_iter().collect();
+                if let Some(Refused::Culprit(slot)) = job.refuse(false, &named, &mut sizes) {
+                    assert!(bad.contains(&slot.row.index));
+                }
+            } else {
+                job.accept(&mut sizes);
+            }
+            parts.push(rows);
+        }
+        parts
+    }
+
+    #[test]
+    fn a_refused_batch_is_halved_by_customers_then_by_values() {
+        let parts = sent(job(8), &[0], |_| None);
+        let expected: [&[u64]; 7] = [
+            &[0, 1, 2, 3, 4, 5, 6, 7],
+            &[0, 1, 2, 3],
+            &[0, 1],
+            &[0],
+            &[1],
+            &[2, 3],
+            &[4, 5, 6, 7],
+        ];
+        assert_eq!(parts, expected);
+    }
+
+    #[test]
+    fn a_half_is_not_sent_whole_once_the_other_has_shown_that_it_holds_the_culprit() {
+        let parts = sent(job(8), &[7], |_| None);
+        let expected: [&[u64]; 5] = [
+            &[0, 1, 2, 3, 4, 5, 6, 7],
+            &[0, 1, 2, 3],
+            &[4, 5],
+            &[6],
+            &[7],
+        ];
+        assert_eq!(parts, expected);
+    }
+
+    #[test]
+    fn a_row_that_the_answer_names_stands_alone_at_once() {
+        let parts = sent(job(6), &[2], |rows| rows.iter().position(|&row| row == 2));
+        let expected: [&[u64]; 3] = [&[0, 1, 2, 3, 4, 5], &[2], &[0, 1, 3, 4, 5]];
+        assert_eq!(parts, expected);
+    }
+
+    #[test]
+    fn answers_that_name_the_wrong_row_are_not_believed_twice() {
+        let parts = sent(job(4), &[3], |_| Some(0));
+        let expected: [&[u64]; 5] = [&[0, 1, 2, 3], &[0], &[1, 2, 3], &[1], &[2]];
+        assert_eq!(parts[..5], expected);
+        assert_eq!(parts.last(), Some(&vec![3]));
+    }
+}

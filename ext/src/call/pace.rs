@@ -446,6 +446,42 @@ mod tests {
     }
 
     #[test]
+    fn requests_without_an_answer_count_against_what_is_left() {
+        let mut pacer = Pacer::new(0.0);
+        let now = Instant::now();
+        let said = |left| {
+            Some(Quota {
+                quota: 150,
+                left,
+                reset: 9 * MS,
+                window: 30 * MS,
+            })
+        };
+        assert_eq!(pacer.acquire(now), Ok(()));
+        // Another app has spent most of it.
+        pacer.answered(now, said(2));
+        assert_eq!(pacer.acquire(now), Ok(()));
+        assert_eq!(pacer.acquire(now), Ok(()));
+        assert_eq!(pacer.acquire(now), Err(9 * MS));
+        // Answers out of order: the smallest counts.
+        pacer.answered(now, said(0));
+        pacer.answered(now, said(1));
+        assert_eq!(pacer.acquire(now), Err(9 * MS));
+        // The window is over: nobody waits for what was refreshed.
+        assert_eq!(pacer.acquire(now + 9 * MS), Ok(()));
+        // An answer for the window before raises and lowers nothing.
+        pacer.answered(
+            now + 9 * MS,
+            Some(Quota {
+                reset: MS,
+                ..said(1).expect("one")
+            }),
+        );
+        assert_eq!(pacer.acquire(now + 10 * MS), Ok(()));
+        assert_eq!(pacer.acquire(now + 10 * MS), Ok(()));
+    }
+
+    #[test]
     fn a_block_holds_everyone_and_the_longest_counts() {
         let mut pacer = Pacer::new(0.0);
         let now = Instant::now();
