@@ -154,14 +154,20 @@ async fn bad_rows_cost_nothing_else() {
     assert_eq!(sandbox.values().len(), 80);
 }
 
-#[tokio::test]
-async fn a_refused_batch_is_rejected_with_what_the_server_said() {
+/// A store that refuses one value.
+async fn picky() -> (Sandbox, Store) {
     let sandbox = Sandbox::builder()
         .reject(|_, _, value| (value == "bad").then(|| "it is bad".to_owned()))
         .start()
         .await
         .expect("a sandbox");
     let store = crate::support::store(sandbox.base_url());
+    (sandbox, store)
+}
+
+#[tokio::test]
+async fn a_refused_row_is_rejected_with_what_the_server_said() {
+    let (_sandbox, store) = picky().await;
     let report = store.upsert().customer(1, [(1, "bad")]).send().await;
     let report = report.expect("a report");
     let error = only(&report).error().expect("a reason");
@@ -176,12 +182,7 @@ async fn a_refused_batch_is_rejected_with_what_the_server_said() {
 
 #[tokio::test]
 async fn a_value_that_was_superseded_by_a_rejected_one_is_sent_after_all() {
-    let sandbox = Sandbox::builder()
-        .reject(|_, _, value| (value == "bad").then(|| "it is bad".to_owned()))
-        .start()
-        .await
-        .expect("a sandbox");
-    let store = crate::support::store(sandbox.base_url());
+    let (sandbox, store) = picky().await;
     let values = [(1, "older"), (1, "good"), (1, "bad")];
     let report = store.upsert().customer(1, values).send().await;
     let report = report.expect("a report");
