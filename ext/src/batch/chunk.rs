@@ -119,11 +119,12 @@ impl Window {
     }
 
     /// Cuts a batch: all rows of the oldest customers that are not in flight, as many as fit; the
-    /// first one goes even if it does not fit.
+    /// first one goes even if it does not fit, and so does one more if `beyond_rows`.
     pub(crate) fn cut(
         &mut self,
         most_customers: usize,
         most_rows: usize,
+        beyond_rows: bool,
         busy: &HashSet<i64>,
     ) -> Vec<Slot> {
         let mut slots = 0_usize;
@@ -131,12 +132,12 @@ impl Window {
             .free(busy)
             .take(most_customers)
             .take_while(|(_, customer)| {
-                let is_first = slots == 0;
+                let goes_anyhow = slots == 0 || (beyond_rows && slots < most_rows);
                 slots += self
                     .customers
                     .get(customer)
                     .map_or(0, |waiting| waiting.slots.len());
-                is_first || slots <= most_rows
+                goes_anyhow || slots <= most_rows
             })
             .collect();
         let mut batch = Vec::new();
@@ -152,7 +153,7 @@ impl Window {
 
     /// Takes out everything, oldest customers first.
     pub(crate) fn drain(&mut self) -> Vec<Slot> {
-        self.cut(usize::MAX, usize::MAX, &HashSet::new())
+        self.cut(usize::MAX, usize::MAX, false, &HashSet::new())
     }
 
     fn free<'a>(&'a self, busy: &'a HashSet<i64>) -> impl Iterator<Item = (u64, i64)> + 'a {
@@ -209,20 +210,23 @@ mod tests {
         let mut window = window(&[(5, 1), (3, 1), (9, 1), (5, 2), (3, 2)]);
         let nobody = HashSet::new();
         assert_eq!(window.oldest_free(&nobody), Some(0));
-        assert_eq!(indexes(&window.cut(2, usize::MAX, &nobody)), [0, 3, 1, 4]);
+        assert_eq!(
+            indexes(&window.cut(2, usize::MAX, false, &nobody)),
+            [0, 3, 1, 4]
+        );
         assert_eq!(window.rows(), 1);
-        assert_eq!(indexes(&window.cut(2, usize::MAX, &nobody)), [2]);
+        assert_eq!(indexes(&window.cut(2, usize::MAX, false, &nobody)), [2]);
         assert!(window.is_empty());
-        assert!(window.cut(2, usize::MAX, &nobody).is_empty());
+        assert!(window.cut(2, usize::MAX, false, &nobody).is_empty());
     }
 
     #[test]
     fn rows_are_limited_too() {
         let mut window = window(&[(1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (3, 2), (4, 1)]);
         let nobody = HashSet::new();
-        assert_eq!(indexes(&window.cut(10, 2, &nobody)), [0, 1, 2]);
-        assert_eq!(indexes(&window.cut(10, 2, &nobody)), [3]);
-        assert_eq!(indexes(&window.cut(10, 3, &nobody)), [4, 5, 6]);
+        assert_eq!(indexes(&window.cut(10, 2, false, &nobody)), [0, 1, 2]);
+        assert_eq!(indexes(&window.cut(10, 2, false, &nobody)), [3]);
+        assert_eq!(indexes(&window.cut(10, 3, false, &nobody)), [4, 5, 6]);
     }
 
     #[test]
@@ -230,10 +234,10 @@ mod tests {
         let mut window = window(&[(1, 1), (2, 1), (1, 2), (3, 1)]);
         let busy = HashSet::from([1]);
         assert_eq!(window.oldest_free(&busy), Some(1));
-        assert_eq!(indexes(&window.cut(10, usize::MAX, &busy)), [1, 3]);
+        assert_eq!(indexes(&window.cut(10, usize::MAX, false, &busy)), [1, 3]);
         assert_eq!(window.oldest_free(&busy), None);
         assert_eq!(
-            indexes(&window.cut(10, usize::MAX, &HashSet::new())),
+            indexes(&window.cut(10, usize::MAX, false, &HashSet::new())),
             [0, 2]
         );
     }
@@ -242,7 +246,7 @@ mod tests {
     fn the_latest_row_counts_and_keeps_those_it_replaced() {
         let mut window = window(&[(1, 1), (1, 1), (1, 2), (1, 1)]);
         assert_eq!(window.rows(), 4);
-        let batch = window.cut(10, usize::MAX, &HashSet::new());
+        let batch = window.cut(10, usize::MAX, false, &HashSet::new());
         assert_eq!(indexes(&batch), [3, 2]);
         assert_eq!(older(&batch[0]), [0, 1]);
         assert_eq!(window.rows(), 0);
@@ -251,11 +255,11 @@ mod tests {
     #[test]
     fn what_is_put_back_goes_below_newer_rows_and_in_its_old_place() {
         let mut window = window(&[(1, 1), (2, 1)]);
-        let mut cut = window.cut(1, usize::MAX, &HashSet::new());
+        let mut cut = window.cut(1, usize::MAX, false, &HashSet::new());
         window.push(taken(2, 1, 1));
         assert_eq!(window.oldest_free(&HashSet::new()), Some(1));
         window.put_back(cut.remove(0));
-        let batch = window.cut(1, usize::MAX, &HashSet::new());
+        let batch = window.cut(1, usize::MAX, false, &HashSet::new());
         assert_eq!(indexes(&batch), [2]);
         assert_eq!(older(&batch[0]), [0]);
         assert_eq!(window.rows(), 1);

@@ -199,7 +199,16 @@ impl Job {
         if !self.is_clean || self.refused.is_empty() {
             return;
         }
-        for &refused in &self.refused {
+        // What was accepted before, or as often as this, was not refused for its size.
+        let news: Vec<_> = self
+            .refused
+            .iter()
+            .filter(|size| !sizes.has_seen(**size))
+            .collect();
+        if news.is_empty() {
+            return;
+        }
+        for &refused in news {
             sizes.refused(refused);
         }
         for &accepted in &self.accepted {

@@ -338,7 +338,28 @@ proptest! {
         let left = run(&plan);
         prop_assert_eq!(&left.state, &model(&plan));
         prop_assert!(left.summary.is_complete());
-        prop_assert_eq!(left.refused_after_learning, 0);
+        // Only a call that is to tell whether customers or rows are limited, and what is made of
+        // it, is refused after that.
+        prop_assert!(left.refused_after_learning <= 4 * plan.in_flight);
+    }
+
+    #[test]
+    fn a_size_that_is_refused_costs_few_calls(plan in plans(), wide in 1..20_i64) {
+        let plan = Plan { fault: None, bad: BTreeSet::new(), ..plan };
+        // Some customers have many values.
+        let rows: BTreeSet<_> = plan.rows.iter().flat_map(|&(customer, _)| {
+            let values = if customer % 3 == 0 { wide } else { 3 };
+            (1..=values).map(move |attribute| (customer, attribute))
+        }).collect();
+        let rows: Vec<_> = rows.into_iter().collect();
+        let rules = Rules { window: rows.len() + 1, ..plan.rules };
+        let plan = Plan { rows, rules, ..plan };
+        let left = run_at_once(&plan);
+        prop_assert!(left.summary.is_complete());
+        let customers: BTreeSet<_> = plan.rows.iter().map(|(customer, _)| customer).collect();
+        let most = rules.customers_per_call.min(plan.server.most_customers);
+        let needed = customers.len().div_ceil(most).max(plan.rows.len().div_ceil(plan.server.most_rows));
+        prop_assert!(left.calls <= 3 * needed + 12, "{} calls, {} needed", left.calls, needed);
     }
 
     #[test]

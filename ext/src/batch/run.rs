@@ -189,7 +189,10 @@ impl Engine {
         }
         let Size { customers, rows } = self.sizes.limit();
         let customers = customers.min(self.rules.customers_per_call);
-        let mut job = Job::new(self.window.cut(customers, rows, &self.busy));
+        // While it is open whether customers or rows are limited, more rows than were seen tell.
+        let beyond_rows = self.sizes.is_open();
+        let cut = self.window.cut(customers, rows, beyond_rows, &self.busy);
+        let mut job = Job::new(cut);
         let batch = job.next(&self.sizes)?;
         self.busy.extend(job.customers());
         self.jobs_begun += 1;

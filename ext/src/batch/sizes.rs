@@ -7,95 +7,171 @@ pub(crate) struct Size {
     pub rows: usize,
 }
 
-/// What was learned of sizes during a run, customers and rows apart.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sizes {
-    customers: Bound,
-    rows: Bound,
+impl Size {
+    const ONE: Self = Self {
+        customers: 1,
+        rows: 1,
+    };
+    const ANY: Self = Self {
+        customers: usize::MAX,
+        rows: usize::MAX,
+    };
+
+    fn fits(self, most: Self) -> bool {
+        self.customers <= most.customers && self.rows <= most.rows
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            customers: self.customers.max(other.customers),
+            rows: self.rows.max(other.rows),
+        }
+    }
 }
 
-/// What was learned of one of them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bound {
-    /// The largest that any call was accepted with.
-    seen: usize,
-    /// The smallest that was refused as too large.
-    refused: Option<usize>,
-    /// The largest part of a refused call that was accepted.
-    part: Option<usize>,
+/// What was learned of sizes during a run.
+///
+/// A server may limit customers or rows, apart from each other. Of what some call was accepted
+/// with, there are not too many; so a refusal can be due to customers, to rows, or, as long as
+/// nothing tells them apart, to either.
+#[derive(Clone, Debug)]
+pub(crate) struct Sizes {
+    /// The most customers and the most rows that calls were accepted with.
+    seen: Size,
+    /// What was refused as too large.
+    refused: Vec<Size>,
+    /// Whether a part of the last refused call was accepted.
+    has_part: bool,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            seen: Size::ONE,
+            refused: Vec::new(),
+            has_part: false,
+        }
+    }
 }
 
 impl Sizes {
     /// Hears that a call was accepted; `is_part` if a larger one was refused before it.
     pub(crate) fn accepted(&mut self, size: Size, is_part: bool) {
-        self.customers.accepted(size.customers, is_part);
-        self.rows.accepted(size.rows, is_part);
+        self.has_part |= is_part;
+        self.seen = self.seen.max(size);
+        let seen = self.seen;
+        // The server takes more than it did when it refused these.
+        self.refused.retain(|refused| !refused.fits(seen));
     }
 
     /// Hears that a call was refused as too large.
-    ///
-    /// Of what some call was accepted with, there were not too many; where that clears both, both
-    /// are suspected again.
     pub(crate) fn refused(&mut self, size: Size) {
-        let by_customers = size.customers > self.customers.seen;
-        let by_rows = size.rows > self.rows.seen;
-        if by_customers || !by_rows {
-            self.customers.refused(size.customers);
+        if size.fits(self.seen) {
+            // The server takes less than it did.
+            self.seen = Size {
+                customers: self.seen.customers.min(size.customers - 1),
+                rows: self.seen.rows.min(size.rows - 1),
+            }
+            .max(Size::ONE);
         }
-        if by_rows || !by_customers {
-            self.rows.refused(size.rows);
-        }
+        self.refused.retain(|refused| !size.fits(*refused));
+        self.refused.push(size);
+        self.has_part = false;
+    }
+
+    /// Says whether a call of this size was accepted before.
+    pub(crate) fn has_seen(&self, size: Size) -> bool {
+        size.fits(self.seen)
     }
 
     /// The most that a new call should hold.
     pub(crate) fn limit(&self) -> Size {
+        let box_ = match self.has_part {
+            true => self.seen,
+            false => self.half().max(self.seen),
+        };
+        let suspects = self.suspects();
         Size {
-            customers: self.customers.limit(),
-            rows: self.rows.limit(),
+            customers: if suspects.customers {
+                box_.customers
+            } else {
+                usize::MAX
+            },
+            rows: if suspects.rows { box_.rows } else { usize::MAX },
         }
+    }
+
+    /// Says whether it is not known yet if customers or rows are limited, so that a call that has
+    /// more of only one of them would tell.
+    pub(crate) fn is_open(&self) -> bool {
+        self.suspects().is_open
     }
 
     /// Says whether a part of a refused call is worth sending as it is.
     pub(crate) fn allow(&self, size: Size) -> bool {
-        self.customers.allows(size.customers) && self.rows.allows(size.rows)
+        let suspects = self.suspects();
+        let tells = suspects.is_open && size.customers == 1;
+        if self.has_part && !tells {
+            return size.fits(self.limit());
+        }
+        let is_refused = |refused: &Size| {
+            let customers = suspects.customers && size.customers >= refused.customers;
+            let rows = suspects.rows && size.rows >= refused.rows;
+            match suspects.is_open {
+                true => customers && rows,
+                false => customers || rows,
+            }
+        };
+        !self.refused.iter().any(is_refused)
     }
 
-    /// Says whether a limit is known from a refusal and an acceptance.
+    /// Says what is known from a refusal and an acceptance after it.
     pub(crate) fn learned(&self) -> Option<Size> {
-        let is_known = self.customers.part.is_some() || self.rows.part.is_some();
-        is_known.then(|| self.limit())
+        Some(self.limit()).filter(|limit| self.has_part && *limit != Size::ANY)
+    }
+
+    fn half(&self) -> Size {
+        let least = |part: fn(&Size) -> usize| self.refused.iter().map(part).min();
+        Size {
+            customers: least(|refused| refused.customers).unwrap_or(1).div_ceil(2),
+            rows: least(|refused| refused.rows).unwrap_or(1).div_ceil(2),
+        }
+    }
+
+    fn suspects(&self) -> Suspects {
+        let beyond = |refused: &Size| Suspects {
+            customers: refused.customers > self.seen.customers,
+            rows: refused.rows > self.seen.rows,
+            is_open: false,
+        };
+        let sure = |of: fn(&Suspects) -> bool, part: fn(&Size) -> usize| {
+            let due_to = self.refused.iter().filter(|refused| of(&beyond(refused)));
+            due_to.map(part).min()
+        };
+        let customers = sure(|s| s.customers && !s.rows, |refused| refused.customers);
+        let rows = sure(|s| s.rows && !s.customers, |refused| refused.rows);
+        // What a limit that is sure explains says nothing about the other one.
+        let is_open = self.refused.iter().any(|refused| {
+            let both = beyond(refused);
+            both.customers
+                && both.rows
+                && customers.is_none_or(|limit| refused.customers < limit)
+                && rows.is_none_or(|limit| refused.rows < limit)
+        });
+        Suspects {
+            customers: customers.is_some() || is_open,
+            rows: rows.is_some() || is_open,
+            is_open,
+        }
     }
 }
 
-impl Bound {
-    fn accepted(&mut self, number: usize, is_part: bool) {
-        self.seen = self.seen.max(number);
-        if is_part && self.refused.is_some_and(|refused| number < refused) {
-            self.part = self.part.max(Some(number));
-        }
-    }
-
-    fn refused(&mut self, number: usize) {
-        let refused = self.refused.map_or(number, |before| before.min(number));
-        self.refused = Some(refused);
-        self.part = self.part.filter(|&part| part < refused);
-    }
-
-    fn limit(&self) -> usize {
-        match (self.refused, self.part) {
-            (None, _) => usize::MAX,
-            (Some(_), Some(part)) => part,
-            (Some(refused), None) => refused.div_ceil(2),
-        }
-    }
-
-    fn allows(&self, number: usize) -> bool {
-        match (self.refused, self.part) {
-            (None, _) => true,
-            (Some(_), Some(part)) => number <= part,
-            (Some(refused), None) => number < refused,
-        }
-    }
+/// What refusals can be due to.
+struct Suspects {
+    customers: bool,
+    rows: bool,
+    /// Whether one of them is due to either.
+    is_open: bool,
 }
 
 #[cfg(test)]
@@ -110,7 +186,7 @@ mod tests {
     fn nothing_is_limited_before_a_refusal() {
         let mut sizes = Sizes::default();
         sizes.accepted(size(1, 1), false);
-        assert_eq!(sizes.limit(), size(usize::MAX, usize::MAX));
+        assert_eq!(sizes.limit(), Size::ANY);
         assert!(sizes.allow(size(10, 300)));
         assert_eq!(sizes.learned(), None);
     }
@@ -121,8 +197,9 @@ mod tests {
         sizes.accepted(size(1, 1), false);
         sizes.refused(size(10, 30));
         assert_eq!(sizes.limit(), size(5, 15));
-        assert!(sizes.allow(size(9, 29)) && !sizes.allow(size(10, 29)));
+        assert!(sizes.allow(size(5, 15)) && !sizes.allow(size(10, 30)));
         sizes.refused(size(5, 15));
+        assert!(sizes.allow(size(3, 9)) && !sizes.allow(size(5, 15)));
         sizes.accepted(size(3, 9), true);
         sizes.accepted(size(2, 6), true);
         assert_eq!(sizes.learned(), Some(size(3, 9)));
@@ -145,12 +222,41 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_shrinks_is_learned_again() {
+    fn one_customer_is_never_too_many() {
+        let mut sizes = Sizes::default();
+        sizes.refused(size(10, 120));
+        assert!(sizes.is_open());
+        sizes.refused(size(1, 12));
+        // Rows are limited for sure, which explains the first refusal too.
+        assert!(!sizes.is_open());
+        assert!(sizes.allow(size(1, 6)));
+        sizes.accepted(size(1, 6), true);
+        assert_eq!(sizes.limit(), size(usize::MAX, 6));
+    }
+
+    #[test]
+    fn a_call_with_more_of_only_one_tells_them_apart() {
+        let mut sizes = Sizes::default();
+        sizes.refused(size(10, 10));
+        sizes.accepted(size(5, 5), true);
+        assert_eq!((sizes.limit(), sizes.is_open()), (size(5, 5), true));
+        // More rows than were refused, with customers that are fine: customers it was.
+        sizes.accepted(size(3, 12), false);
+        assert_eq!(
+            (sizes.limit(), sizes.is_open()),
+            (size(5, usize::MAX), false)
+        );
+    }
+
+    #[test]
+    fn a_server_that_takes_less_or_more_is_believed() {
         let mut sizes = Sizes::default();
         sizes.accepted(size(10, 30), false);
         sizes.refused(size(10, 30));
+        assert!(sizes.limit().fits(size(9, 29)));
         sizes.accepted(size(5, 15), true);
-        sizes.refused(size(5, 15));
-        assert_eq!(sizes.limit(), size(3, 8));
+        assert!(sizes.limit().fits(size(9, 29)));
+        sizes.accepted(size(10, 30), false);
+        assert_eq!(sizes.limit(), Size::ANY);
     }
 }
