@@ -47,7 +47,7 @@ pub enum ErrorKind {
     Forbidden,
     /// 404, 405 or 410: the endpoint is not there, so the store hash or the URL is wrong.
     NotFound,
-    /// 413: more than the endpoint accepts in a call.
+    /// 413: more than the endpoint accepts in a call; of a row, that it is refused even alone.
     TooLarge,
     /// Any other 4xx: the server refuses what was sent, and would again.
     Refused,
@@ -189,6 +189,9 @@ impl Error {
     /// policy allows are spent already, so an outer loop should not try again at once.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
+        if matches!(self.status(), Some(501 | 505)) {
+            return false;
+        }
         matches!(
             self.0.kind,
             ErrorKind::RateLimited

@@ -10,7 +10,7 @@ use crate::batch::Summary;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A batch was cut and became a call, which now waits for its turn.
+    /// A batch, or a part of one that was refused, became a call, which now waits for its turn.
     #[non_exhaustive]
     Cut {
         /// The number of the call within its run.
@@ -45,12 +45,14 @@ pub enum Event {
         call: u64,
         /// Why it waits.
         why: Wait,
-        /// How long it waits.
+        /// How long it waits, from now.
         wait: Duration,
     },
     /// A call was refused and goes out again in parts, to find the rows that are to blame.
     #[non_exhaustive]
     Split {
+        /// The number of the call within its run.
+        call: u64,
         /// Customers in the call.
         customers: usize,
         /// Values in the call.
@@ -66,9 +68,13 @@ pub enum Event {
     },
     /// A call has ended for good.
     #[non_exhaustive]
-    Settled {
+    Ended {
         /// The number of the call within its run.
         call: u64,
+    },
+    /// Rows have got their outcomes, with or without a call.
+    #[non_exhaustive]
+    Settled {
         /// How many rows are known to have ended how by now.
         summary: Summary,
     },

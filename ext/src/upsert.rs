@@ -30,7 +30,7 @@ const WINDOW: usize = 10_000;
 const LINGER: Duration = Duration::from_millis(100);
 const STOP_AFTER_REFUSED: u64 = 100;
 /// How many times as long as for an idle input anything waits at most.
-const MOST_LINGERS: u32 = 50;
+const MOST_LINGERS: u32 = 600;
 
 type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -96,7 +96,7 @@ impl Upsert {
 
     /// Sets how long the input may be idle before what waits is sent without waiting for more:
     /// 100 ms by default. Where the input pauses again and again without being idle for so long,
-    /// nothing waits for more than 50 times as long.
+    /// nothing waits for a full window for more than 600 times as long: a minute by default.
     pub fn linger(mut self, time: Duration) -> Self {
         self.linger = time;
         self
@@ -186,6 +186,7 @@ impl Upsert {
             release: None,
             calls: JoinSet::new(),
             calls_begun: 0,
+            told: 0,
             jobs: HashMap::new(),
         }
     }
@@ -232,6 +233,8 @@ pub struct Outcomes<S> {
     engine: Engine,
     calls: JoinSet<CallEnded>,
     calls_begun: u64,
+    /// How many settled rows the observer knows of.
+    told: u64,
     /// The job and the number of each call.
     jobs: HashMap<task::Id, (u64, u64)>,
 }
@@ -258,7 +261,8 @@ impl<S> Outcomes<S> {
 
     /// Hears whether the run is to stop.
     fn poll_stop(&mut self, cx: &mut Context<'_>) {
-        if let Some(stop) = &mut self.stop
+        if self.engine.stopped_by().is_none()
+            && let Some(stop) = &mut self.stop
             && stop.as_mut().poll(cx).is_ready()
         {
             self.stop = None;
@@ -288,14 +292,20 @@ impl<S> Outcomes<S> {
             };
             self.engine.count_calls(ended.attempts);
             let note = self.engine.finish(job, ended.result, ended.hold);
-            self.run.observer.tell(Event::Settled {
-                call,
-                summary: self.engine.summary(),
-            });
+            self.run.observer.tell(Event::Ended { call });
             if let Some(note) = note {
-                tracing::debug!(?note, "batch");
-                self.run.observer.tell(event(note));
+                tracing::debug!(call, ?note, "batch");
+                self.run.observer.tell(event(call, note));
             }
+        }
+    }
+
+    /// Tells of rows that have got their outcomes since the last time.
+    fn tell_settled(&mut self) {
+        let summary = self.engine.summary();
+        if summary.rows() > self.told {
+            self.told = summary.rows();
+            self.run.observer.tell(Event::Settled { summary });
         }
     }
 
@@ -360,10 +370,11 @@ impl<S> Outcomes<S> {
     }
 }
 
-fn event(note: Note) -> Event {
+fn event(call: u64, note: Note) -> Event {
     let limit = |number| (number < usize::MAX).then_some(number);
     match note {
         Note::Split(Size { customers, rows }) => Event::Split {
+            call,
             customers,
             values: rows,
         },
@@ -410,6 +421,7 @@ where
         }
         // What the engine does not ask for does not make the input idle.
         self.idle = None;
+        self.undue_since = None;
     }
 
     /// Hears that the input pauses, and has all that waits sent once that has gone on for too long.
@@ -459,6 +471,7 @@ where
             this.poll_input(cx);
             this.poll_release(cx);
             let started = this.start_calls(&runtime);
+            this.tell_settled();
             if let Some(outcome) = this.engine.next_outcome() {
                 return Poll::Ready(Some(outcome));
             }

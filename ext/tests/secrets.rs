@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::MakeWriter;
 #[path = "../examples/chaos/chaos.rs"]
 mod chaos;
 
-const TOKEN: &str = "s3cr3t-t0ken";
+const TOKEN: &str = "S3cr3t-T0ken";
 
 /// Collects what is logged.
 #[derive(Clone, Default)]
@@ -140,6 +140,7 @@ async fn nothing_that_can_be_printed_holds_the_token() {
     assert!(shown.contains("Waiting"), "events are seen");
     for text in [shown, logged] {
         // Most of it would be too much already.
-        assert!(!text.contains(&TOKEN[..6]), "{text}");
+        let text = text.to_lowercase();
+        assert!(!text.contains(&TOKEN.to_lowercase()[..6]), "{text}");
     }
 }

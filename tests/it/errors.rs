@@ -181,6 +181,31 @@ async fn a_refused_row_is_rejected_with_what_the_server_said() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_refused_without_blaming_rows_blames_none() {
+    for (status, body) in [
+        (423, r#"{"title": "locked"}"#),
+        (408, ""),
+        (409, "{}"),
+        (400, "<html>"),
+        (400, r#"{"title": "bad request"}"#),
+    ] {
+        let server = MockServer::start_async().await;
+        let mock = server
+            .mock_async(|when, then| {
+                when.method(PUT).path(PATH);
+                then.status(status).body(body);
+            })
+            .await;
+        let rows = (1..=300).map(|id| AttributeValueUpsert::new(id, 1, "x"));
+        let report = store(&server).upsert().rows(rows).send().await;
+        let report = report.expect("a report");
+        assert_eq!(report.summary().not_sent, 300, "{status} {body}");
+        assert!(report.stopped_by().is_none(), "{status} {body}");
+        assert_eq!(mock.calls_async().await, 30);
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_was_superseded_by_a_rejected_one_is_sent_after_all() {
     let (sandbox, store) = picky().await;
     let values = [(1, "older"), (1, "good"), (1, "bad")];

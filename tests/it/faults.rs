@@ -277,7 +277,7 @@ async fn nothing_is_begun_while_a_call_is_in_trouble() {
     for event in events.iter() {
         match event {
             Event::Waiting { call, .. } => *waits.entry(call).or_insert(0) += 1,
-            Event::Settled { call, .. } => {
+            Event::Ended { call, .. } => {
                 held_back += u32::from(waits.remove(&call).is_some_and(|waits| waits >= 2));
             }
             Event::Cut { call, .. } => {

@@ -165,3 +165,55 @@ async fn a_server_that_takes_five_customers() {
         assert!(sandbox.counts().refused <= 9);
     }
 }
+
+fn row(customer: i64, attribute: i64) -> AttributeValueUpsert {
+    AttributeValueUpsert::new(customer, attribute, customer)
+}
+
+#[tokio::test]
+async fn customers_with_more_values_than_a_call_may_hold_do_not_make_all_calls_small() {
+    for too_large in [TooLarge::Status413, TooLarge::Status422] {
+        let sandbox = Sandbox::builder()
+            .rows_per_call(10)
+            .too_large(too_large)
+            .start()
+            .await;
+        let sandbox = sandbox.expect("a sandbox");
+        let many =
+            (1..=20).flat_map(|customer| (1..=20).map(move |attribute| row(customer, attribute)));
+        let few =
+            (101..=400).flat_map(|customer| (1..=3).map(move |attribute| row(customer, attribute)));
+        let upsert = store(sandbox.base_url()).upsert().rows(many.chain(few));
+        let report = upsert.send().await.expect("a report");
+        assert_eq!(report.summary().stored, 1300);
+        // 140 would do if all that is asked were known beforehand.
+        assert!(
+            report.summary().calls <= 280,
+            "{too_large:?}: {}",
+            report.summary()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_customers_is_not_taken_for_one_of_values() {
+    for too_large in [TooLarge::Status413, TooLarge::Status422] {
+        let sandbox = Sandbox::builder()
+            .customers_per_call(5)
+            .too_large(too_large)
+            .start()
+            .await;
+        let sandbox = sandbox.expect("a sandbox");
+        let thin = (1..=30).map(|customer| row(customer, 1));
+        let wide = (101..=1100)
+            .flat_map(|customer| (1..=5).map(move |attribute| row(customer, attribute)));
+        let upsert = store(sandbox.base_url()).upsert().rows(thin.chain(wide));
+        let report = upsert.send().await.expect("a report");
+        assert_eq!(report.summary().stored, 5030);
+        assert!(
+            report.summary().calls <= 206 + 20,
+            "{too_large:?}: {}",
+            report.summary()
+        );
+    }
+}

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use bigcommerce_ext::{AttributeValueUpsert, Event, Limits, Store, Wait};
+use bigcommerce_ext::{AttributeValueUpsert, ErrorKind, Event, Limits, RetryPolicy, Store, Wait};
 use bigcommerce_sandbox::Sandbox;
+use futures::StreamExt;
 use tokio::time::Instant;
 
 use crate::support::{TOKEN, store};
@@ -167,4 +168,35 @@ async fn another_app_on_the_quota_costs_few_429s_and_no_rows() {
         // It leaves 100 of 150 in each window, and takes some more where we are done early.
         assert!(windows <= 16, "{windows} windows");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_total_time_loses_nothing_on_a_healthy_server() {
+    let sandbox = Sandbox::builder()
+        .latency(Duration::from_millis(20))
+        .start()
+        .await;
+    let sandbox = sandbox.expect("a sandbox");
+    for time in [Duration::ZERO, Duration::from_millis(15)] {
+        let store = Store::builder_at(sandbox.base_url(), TOKEN)
+            .retry(RetryPolicy::default().total_time(time))
+            .build()
+            .expect("a store");
+        let report = store.upsert().rows(rows(100)).send().await;
+        assert_eq!(report.expect("a report").summary().stored, 1000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_is_spent_for_too_long_stops_the_run_before_it_reads_everything() {
+    let sandbox = Sandbox::builder().quota(10, 100 * WINDOW).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let upsert = store(sandbox.base_url()).upsert().window(100);
+    let mut outcomes = upsert.stream(futures::stream::iter(rows(5000)));
+    while outcomes.next().await.is_some() {}
+    let summary = outcomes.summary();
+    assert_eq!(summary.stored, 100);
+    assert!(summary.not_sent <= 200, "{summary}");
+    let error = outcomes.stopped_by().expect("a reason");
+    assert_eq!(error.kind(), ErrorKind::RateLimited);
 }

@@ -83,6 +83,16 @@ impl Window {
         self.insert(slot);
     }
 
+    /// Says whether a row waits for this customer and attribute.
+    pub(crate) fn holds(&self, (customer, attribute): (i64, i64)) -> bool {
+        self.customers.get(&customer).is_some_and(|waiting| {
+            let slots = &waiting.slots;
+            slots
+                .binary_search_by_key(&attribute, |slot| slot.key().1)
+                .is_ok()
+        })
+    }
+
     fn insert(&mut self, slot: Slot) {
         self.rows += slot.rows();
         let (customer, attribute) = slot.key();
@@ -132,7 +142,7 @@ impl Window {
             .free(busy)
             .take(most_customers)
             .take_while(|(_, customer)| {
-                let goes_anyhow = slots == 0 || (beyond_rows && slots < most_rows);
+                let goes_anyhow = slots == 0 || (beyond_rows && slots <= most_rows);
                 slots += self
                     .customers
                     .get(customer)

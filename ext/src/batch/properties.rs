@@ -26,6 +26,8 @@ struct Plan {
     server: Server,
     /// One call in so many fails.
     fault: Option<(usize, Fault)>,
+    /// Whether the run is asked to stop at some moment.
+    stops: bool,
     /// Decides what happens next: reading, an idle input, or the end of a call.
     seed: u64,
 }
@@ -84,22 +86,25 @@ fn plans() -> impl Strategy<Value = Plan> {
         (1..150_usize, 1..12_usize, 1..5_usize),
         servers(),
         prop::option::of((2..9_usize, fault)),
-        any::<u64>(),
+        (any::<bool>(), any::<u64>()),
     )
         .prop_map(
-            |(rows, bad, (window, customers_per_call, in_flight), server, fault, seed)| Plan {
-                rows,
-                bad,
-                rules: Rules {
-                    window,
-                    customers_per_call,
-                    attempts: 5,
-                    stop_after_refused: 0,
-                },
-                in_flight,
-                server,
-                fault,
-                seed,
+            |(rows, bad, (window, customers_per_call, in_flight), server, fault, (stops, seed))| {
+                Plan {
+                    rows,
+                    bad,
+                    rules: Rules {
+                        window,
+                        customers_per_call,
+                        attempts: 5,
+                        stop_after_refused: 0,
+                    },
+                    in_flight,
+                    server,
+                    fault,
+                    stops,
+                    seed,
+                }
             },
         )
 }
@@ -142,7 +147,7 @@ fn run(plan: &Plan) -> Left {
     let mut engine = Engine::new(plan.rules);
     let mut rows = plan.rows.iter().enumerate();
     let mut in_flight: Vec<(usize, u64, Batch, bool)> = Vec::new();
-    let mut held: Vec<(Instant, Batch)> = Vec::new();
+    let mut held: Vec<(Instant, u64, Batch)> = Vec::new();
     let mut now = Instant::now();
     let mut state = BTreeMap::new();
     let mut outcomes: BTreeMap<u64, OutcomeKind> = BTreeMap::new();
@@ -166,11 +171,12 @@ fn run(plan: &Plan) -> Left {
                 }
                 None => engine.end_input(),
             },
+            2 if plan.stops && dice.u8(..60) == 0 => engine.stop(Error::stopped()),
             2 => engine.input_is_idle(),
             3 => {
                 now += Duration::from_millis(dice.u64(..20));
                 engine.release(now);
-                held.retain(|&(until, _)| until > now);
+                held.retain(|&(until, _, _)| until > now);
             }
             _ if !in_flight.is_empty() => {
                 let chosen = dice.usize(..in_flight.len());
@@ -182,7 +188,7 @@ fn run(plan: &Plan) -> Left {
                 // A request that was given up may be running for a while.
                 let hold = matches!(&result, Err(f) if f.is_ambiguous)
                     .then(|| now + Duration::from_millis(30));
-                held.extend(hold.map(|until| (until, batch)));
+                held.extend(hold.map(|until| (until, job, batch)));
                 let note = engine.finish(job, result, hold);
                 learned |= matches!(note, Some(Note::Learned(_)));
             }
@@ -199,6 +205,13 @@ fn run(plan: &Plan) -> Left {
                 assert!(
                     customers.is_disjoint(&self::customers(there)),
                     "{job} {other}"
+                );
+            }
+            for (until, other, there) in &held {
+                let is_free = *until <= now || *other == job;
+                assert!(
+                    is_free || customers.is_disjoint(&self::customers(there)),
+                    "held"
                 );
             }
             in_flight.push((calls, job, batch, learned));
@@ -293,8 +306,8 @@ proptest! {
     #[test]
     fn every_row_has_one_outcome_that_fits_the_store(plan in plans()) {
         let left = run(&plan);
-        prop_assert_eq!(left.outcomes.len(), plan.rows.len());
-        prop_assert_eq!(left.summary.rows(), plan.rows.len() as u64);
+        prop_assert!(plan.stops || left.outcomes.len() == plan.rows.len());
+        prop_assert_eq!(left.summary.rows(), left.outcomes.len() as u64);
         let mut last_known = BTreeMap::new();
         for (index, (key, kind)) in plan.rows.iter().zip(&left.outcomes).enumerate() {
             match kind {
@@ -306,7 +319,9 @@ proptest! {
                     prop_assert!(matches!(left.outcomes[by], OutcomeKind::Stored(_)));
                 }
                 OutcomeKind::Rejected(_) => prop_assert!(plan.bad.contains(&index)),
-                OutcomeKind::NotSent(_) => {}
+                OutcomeKind::NotSent(_) => {
+                    prop_assert!(left.state.get(key) != Some(&index.to_string()), "{} is stored", index);
+                }
             }
         }
         for (key, index) in last_known {
@@ -318,7 +333,7 @@ proptest! {
 
     #[test]
     fn bad_rows_cost_themselves_only_and_the_last_good_row_wins(plan in plans()) {
-        let plan = Plan { fault: None, ..plan };
+        let plan = Plan { fault: None, stops: false, ..plan };
         let left = run(&plan);
         prop_assert_eq!(&left.state, &model(&plan));
         for (index, kind) in left.outcomes.iter().enumerate() {
@@ -334,7 +349,7 @@ proptest! {
 
     #[test]
     fn a_size_that_was_learned_is_kept_to(plan in plans()) {
-        let plan = Plan { fault: None, bad: BTreeSet::new(), ..plan };
+        let plan = Plan { fault: None, stops: false, bad: BTreeSet::new(), ..plan };
         let left = run(&plan);
         prop_assert_eq!(&left.state, &model(&plan));
         prop_assert!(left.summary.is_complete());
@@ -447,6 +462,7 @@ fn a_run_whose_first_rows_are_all_refused_stops_by_itself() {
             too_large: ErrorKind::TooLarge,
         },
         fault: None,
+        stops: false,
         seed: 3,
     };
     let left = run_at_once(&plan);

@@ -1,5 +1,6 @@
 //! What became of the rows.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use bigcommerce_sdk::types;
@@ -32,14 +33,15 @@ pub enum OutcomeKind {
         /// The index of the later row.
         by: u64,
     },
-    /// It breaks a rule, or the server refused it, alone where it came with others. It is not worth
-    /// sending again as it is.
+    /// It breaks a rule, or the server refused it when it was sent alone. It is not worth sending
+    /// again as it is.
     Rejected(Error),
-    /// It was sent, but no answer ever said what became of it. Sending it again is safe.
+    /// It was sent, but no answer ever said what became of it. Sending it again does no harm, as
+    /// long as no later row for the same customer and attribute was stored.
     Unknown(Error),
-    /// It was not sent or not taken, so it is not stored: the run stopped first, the server had no
-    /// quota or no connection for it, or a later row for the same customer and attribute ended as
-    /// [`Unknown`](Self::Unknown) in its place.
+    /// It was not sent or not taken, so it is not stored: the run stopped first, there was no quota
+    /// or no connection for it, the server refused the call without blaming rows, or a later row for
+    /// the same customer and attribute ended as [`Unknown`](Self::Unknown) in its place.
     NotSent(Error),
 }
 
@@ -59,7 +61,8 @@ impl Outcome {
         }
     }
 
-    /// Says whether the row is worth sending again as it is.
+    /// Says whether the row is worth sending again as it is, unless a later row for the same
+    /// customer and attribute was stored: sending the older one again would undo that.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, OutcomeKind::Unknown(_) | OutcomeKind::NotSent(_))
@@ -184,12 +187,25 @@ impl Report {
         self.stopped_by.as_ref()
     }
 
-    /// Yields the rows worth sending again as they are, in the order of the input.
+    /// Yields the rows worth sending again as they are, in the order of the input: not those whose
+    /// customer and attribute a later row was stored for.
     pub fn retryable(&self) -> impl Iterator<Item = &AttributeValueUpsert> {
+        let key = |row: &AttributeValueUpsert| (row.customer_id(), row.attribute_id());
+        let is_stored = |outcome: &&Outcome| matches!(outcome.kind, OutcomeKind::Stored(_));
+        let stored = self.outcomes.iter().filter(is_stored);
+        let last_stored: HashMap<_, _> = stored
+            .filter_map(|outcome| Some((key(outcome.row.as_ref()?), outcome.index)))
+            .collect();
         self.outcomes
             .iter()
             .filter(|outcome| outcome.is_retryable())
-            .filter_map(|outcome| outcome.row.as_ref())
+            .filter_map(|outcome| Some((outcome.index, outcome.row.as_ref()?)))
+            .filter(move |(index, row)| {
+                last_stored
+                    .get(&key(row))
+                    .is_none_or(|stored| stored < index)
+            })
+            .map(|(_, row)| row)
     }
 
     /// Takes anything but stored and superseded rows for an error.

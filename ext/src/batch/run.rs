@@ -315,14 +315,20 @@ impl Engine {
                 }
             };
         }
+        // A call that was told to stop does not know why.
+        let stopped_by = self.stopped_by.clone();
+        let reason = match (error.kind(), &stopped_by) {
+            (ErrorKind::Stopped, Some(reason)) => reason,
+            _ => error,
+        };
         for slot in job.give_up() {
-            match error.kind() {
-                _ if failed.is_ambiguous => self.unknown(slot, error),
-                ErrorKind::Refused => self.rejected(slot, error),
-                _ => self.not_sent(slot, error),
+            match failed.is_ambiguous {
+                true => self.unknown(slot, reason),
+                false => self.not_sent(slot, reason),
             }
         }
-        if error.ends_run() {
+        // A wait for quota that is too long for one call is so for all.
+        if error.ends_run() || failed.never_left {
             self.stop(error.clone());
         }
         None
@@ -362,7 +368,11 @@ impl Engine {
         }
     }
 
-    fn unknown(&mut self, slot: Slot, error: &Error) {
+    fn unknown(&mut self, mut slot: Slot, error: &Error) {
+        slot.row.may_be_stored = true;
+        let Some(slot) = self.below_newer(slot) else {
+            return;
+        };
         // If the caller sends the latest row again and it is rejected then, the older ones count.
         for older in slot.older {
             self.row_not_sent(older, error);
@@ -371,9 +381,22 @@ impl Engine {
     }
 
     fn not_sent(&mut self, slot: Slot, error: &Error) {
+        let Some(slot) = self.below_newer(slot) else {
+            return;
+        };
         for row in slot.older.into_iter().chain([slot.row]) {
             self.row_not_sent(row, error);
         }
+    }
+
+    /// Puts a slot that is given up below a newer row that waits for the same customer and
+    /// attribute: to send the older one again after it would undo it.
+    fn below_newer(&mut self, slot: Slot) -> Option<Slot> {
+        if self.stopped_by.is_none() && self.window.holds(slot.key()) {
+            self.window.put_back(slot);
+            return None;
+        }
+        Some(slot)
     }
 
     fn row_not_sent(&mut self, row: Taken, error: &Error) {

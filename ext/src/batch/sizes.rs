@@ -110,8 +110,9 @@ impl Sizes {
     /// Says whether a part of a refused call is worth sending as it is.
     pub(crate) fn allow(&self, size: Size) -> bool {
         let suspects = self.suspects();
-        let tells = suspects.is_open && size.customers == 1;
-        if self.has_part && !tells {
+        // More of only one of them tells which is limited.
+        let is_one = size.customers <= self.seen.customers || size.rows <= self.seen.rows;
+        if self.has_part && !(suspects.is_open && is_one) {
             return size.fits(self.limit());
         }
         let is_refused = |refused: &Size| {
@@ -203,7 +204,9 @@ mod tests {
         sizes.accepted(size(3, 9), true);
         sizes.accepted(size(2, 6), true);
         assert_eq!(sizes.learned(), Some(size(3, 9)));
-        assert!(sizes.allow(size(3, 9)) && !sizes.allow(size(4, 9)) && !sizes.allow(size(3, 10)));
+        assert!(sizes.allow(size(3, 9)) && !sizes.allow(size(4, 10)));
+        // More customers with as many rows would tell which of them is limited.
+        assert!(sizes.allow(size(4, 9)));
     }
 
     #[test]

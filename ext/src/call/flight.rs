@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-use super::pace::{LONGEST, Quota};
+use super::pace::{Hold, LONGEST, Quota};
 use super::permits::Permit;
 use crate::store::Store;
 
@@ -21,7 +21,7 @@ pub(crate) struct Flight {
 
 impl Flight {
     /// Takes a place in the quota for a permit, or says how long to wait.
-    pub(crate) fn begin(store: &Store, permit: Permit) -> Result<Self, Duration> {
+    pub(crate) fn begin(store: &Store, permit: Permit) -> Result<Self, Hold> {
         let mut pacer = store
             .shared()
             .pacer

@@ -23,7 +23,7 @@ use crate::store::Store;
 
 use flight::Flight;
 pub(crate) use pace::Pacer;
-use pace::Quota;
+use pace::{Hold, Quota};
 pub(crate) use permits::Permits;
 pub use retry::RetryPolicy;
 use retry::{Moment, Next, Seen, decide, told_to_wait};
@@ -96,6 +96,8 @@ pub(crate) struct Failed {
     pub error: Error,
     /// Whether the server may have done what it was asked.
     pub is_ambiguous: bool,
+    /// Whether not even a first request could be made.
+    pub never_left: bool,
     /// Whether the server refuses rows, rather than the call.
     pub blames_rows: bool,
     /// The places of rows that the answer names.
@@ -107,6 +109,7 @@ impl From<Error> for Failed {
         Self {
             error,
             is_ambiguous: false,
+            never_left: false,
             blames_rows: false,
             named: BTreeSet::new(),
         }
@@ -161,7 +164,7 @@ where
             tried,
             elapsed: since(began),
             told: missed.told,
-            jitter: fastrand::f64(),
+            dice: fastrand::f64(),
         };
         let next = decide(policy, missed.seen, moment);
         last = Some(missed);
@@ -201,6 +204,7 @@ where
     Ended {
         result: Err(Failed {
             is_ambiguous,
+            never_left: attempts == 0,
             blames_rows: kind == ErrorKind::Refused && last.blames_rows,
             named: last.named,
             error,
@@ -228,7 +232,7 @@ async fn take_off(
     time_left: Duration,
 ) -> Result<Flight, (ErrorKind, Reason)> {
     let shared = store.shared();
-    let mut told_of = None;
+    let began = Instant::now();
     loop {
         let mut stopping = run.stopping.subscribe();
         let permit = tokio::select! {
@@ -238,17 +242,17 @@ async fn take_off(
             }
             permit = shared.permits.acquire() => permit,
         };
-        let wait = match Flight::begin(store, permit) {
+        let hold = match Flight::begin(store, permit) {
             Ok(flight) => return Ok(flight),
-            Err(wait) => wait,
+            Err(hold) => hold,
         };
-        if wait > time_left {
-            return Err((ErrorKind::RateLimited, Reason::NoTimeFor(wait)));
-        }
-        let until = Instant::now() + wait;
-        if wait >= Pacer::WORTH_TELLING && told_of != Some(until) {
-            told_of = Some(until);
+        let wait = hold.time();
+        if let Hold::For(wait) = hold {
+            if began.elapsed().saturating_add(wait) > time_left {
+                return Err((ErrorKind::RateLimited, Reason::NoTimeFor(wait)));
+            }
             let why = Wait::Quota;
+            tracing::debug!(call, ?wait, %why, "waiting");
             run.observer.tell(Event::Waiting { call, why, wait });
         }
         if !run.wait(wait).await {

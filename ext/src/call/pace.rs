@@ -12,6 +12,25 @@ pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How soon to ask again when only an answer can tell more.
 const SOON: Duration = Duration::from_millis(20);
 
+/// Why a request may not go yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// There is no quota for so long.
+    For(Duration),
+    /// Another request's answer will tell.
+    Briefly,
+}
+
+impl Hold {
+    /// How long to wait before asking again.
+    pub(crate) fn time(self) -> Duration {
+        match self {
+            Self::For(time) => time,
+            Self::Briefly => SOON,
+        }
+    }
+}
+
 /// What an answer's headers say about the quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quota {
@@ -70,8 +89,9 @@ impl Known {
     fn turn(&mut self, now: Instant) {
         if self.ends <= now {
             self.assumed_since = Some(self.ends);
-            self.ends = now + self.window;
-            self.left = self.quota;
+            self.ends = now + self.window.max(SOON);
+            // A quota of nothing can't be meant: the server is asked again.
+            self.left = self.quota.max(1);
             self.spent = 0;
         }
     }
@@ -104,9 +124,6 @@ impl Known {
 }
 
 impl Pacer {
-    /// A shorter wait is over before anyone could read of it.
-    pub(crate) const WORTH_TELLING: Duration = Duration::from_millis(100);
-
     pub(crate) fn new(others: f64) -> Self {
         Self {
             others,
@@ -118,15 +135,15 @@ impl Pacer {
     }
 
     /// Takes one request from the quota, or says how long to wait before asking again.
-    pub(crate) fn acquire(&mut self, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn acquire(&mut self, now: Instant) -> Result<(), Hold> {
         if let Some(until) = self.blocked_until {
             if now < until {
-                return Err(until - now);
+                return Err(Hold::For(until - now));
             }
             self.blocked_until = None;
         }
         if !self.has_heard && self.unanswered > 0 {
-            return Err(SOON);
+            return Err(Hold::Briefly);
         }
         if let Some(known) = &mut self.known {
             known.turn(now);
@@ -139,7 +156,11 @@ impl Pacer {
                 let wait = known.ends - now;
                 // An answer may tell more before the window ends.
                 let may_learn = known.assumed_since.is_some() && self.unanswered > 0;
-                return Err(if may_learn { wait.min(SOON) } else { wait });
+                return Err(if may_learn {
+                    Hold::Briefly
+                } else {
+                    Hold::For(wait)
+                });
             }
             known.spent += 1;
         }
@@ -306,7 +327,7 @@ mod tests {
                         started += 1;
                         queue.push(at(now + MS * dice.u32(1..30), Happens::Arrives));
                     }
-                    Err(wait) => queue.push(at(now + wait, Happens::Asks)),
+                    Err(hold) => queue.push(at(now + hold.time(), Happens::Asks)),
                 },
                 Happens::Arrives => {
                     let (said, is_within) = server.request(now);
@@ -462,11 +483,11 @@ mod tests {
         pacer.answered(now, said(2));
         assert_eq!(pacer.acquire(now), Ok(()));
         assert_eq!(pacer.acquire(now), Ok(()));
-        assert_eq!(pacer.acquire(now), Err(9 * MS));
+        assert_eq!(pacer.acquire(now), Err(Hold::For(9 * MS)));
         // Answers out of order: the smallest counts.
         pacer.answered(now, said(0));
         pacer.answered(now, said(1));
-        assert_eq!(pacer.acquire(now), Err(9 * MS));
+        assert_eq!(pacer.acquire(now), Err(Hold::For(9 * MS)));
         // The window is over: nobody waits for what was refreshed.
         assert_eq!(pacer.acquire(now + 9 * MS), Ok(()));
         // An answer for the window before raises and lowers nothing.
@@ -482,12 +503,36 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_of_nothing_is_asked_again_each_window() {
+        let mut pacer = Pacer::new(0.0);
+        let mut now = Instant::now();
+        let start = now;
+        for window in [Duration::ZERO, 50 * MS] {
+            for _ in 0..20 {
+                match pacer.acquire(now) {
+                    Ok(()) => pacer.answered(
+                        now,
+                        Some(Quota {
+                            quota: 0,
+                            left: 0,
+                            reset: window,
+                            window,
+                        }),
+                    ),
+                    Err(hold) => now += hold.time(),
+                }
+            }
+        }
+        assert!(now > start && now < start + 60 * 50 * MS);
+    }
+
+    #[test]
     fn a_block_holds_everyone_and_the_longest_counts() {
         let mut pacer = Pacer::new(0.0);
         let now = Instant::now();
         pacer.block(now, 5 * MS);
         pacer.block(now, 3 * MS);
-        assert_eq!(pacer.acquire(now + MS), Err(4 * MS));
+        assert_eq!(pacer.acquire(now + MS), Err(Hold::For(4 * MS)));
         assert_eq!(pacer.acquire(now + 5 * MS), Ok(()));
     }
 
@@ -506,7 +551,7 @@ mod tests {
         for _ in 0..1000 {
             match pacer.acquire(now) {
                 Ok(()) => pacer.answered(now, None),
-                Err(wait) => now += wait,
+                Err(hold) => now += hold.time(),
             }
         }
     }

@@ -29,6 +29,7 @@ pub struct RetryPolicy {
     total_time: Duration,
     first_wait: Duration,
     longest_wait: Duration,
+    jitter: f64,
 }
 
 impl Default for RetryPolicy {
@@ -39,6 +40,7 @@ impl Default for RetryPolicy {
             total_time: Duration::from_secs(300),
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(30),
+            jitter: 1.0,
         }
     }
 }
@@ -80,7 +82,21 @@ impl RetryPolicy {
         self
     }
 
+    /// Sets the share of a wait that is drawn at random, from 0 to 1: 1 by default, which is full
+    /// jitter, so that clients that failed together do not come back together.
+    #[must_use]
+    pub fn jitter(mut self, share: f64) -> Self {
+        self.jitter = share;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
+        if !(0.0..=1.0).contains(&self.jitter) {
+            return Err(Error::config(format!(
+                "retry policy: jitter is from 0 to 1, not {}",
+                self.jitter
+            )));
+        }
         if self.attempts == 0 {
             return Err(Error::config("retry policy: attempts is at least 1"));
         }
@@ -102,11 +118,14 @@ impl RetryPolicy {
         self.attempt_timeout
     }
 
-    /// The wait before the attempt that follows the `tried`-th, for `jitter` in 0 to 1.
-    fn backoff(&self, tried: u32, jitter: f64) -> Duration {
+    /// The wait before the attempt that follows the `tried`-th, for `dice` in 0 to 1.
+    fn backoff(&self, tried: u32, dice: f64) -> Duration {
         let doublings = tried.saturating_sub(1).min(31);
         let longest = self.first_wait.saturating_mul(1 << doublings);
-        longest.min(self.longest_wait).min(LONGEST).mul_f64(jitter)
+        longest
+            .min(self.longest_wait)
+            .min(LONGEST)
+            .mul_f64(1.0 - self.jitter * (1.0 - dice))
     }
 }
 
@@ -148,7 +167,7 @@ pub(crate) struct Moment {
     /// How long the answer's headers ask to wait.
     pub told: Option<Duration>,
     /// In 0 to 1.
-    pub jitter: f64,
+    pub dice: f64,
 }
 
 /// What happens next.
@@ -192,7 +211,7 @@ pub(crate) fn decide(policy: &RetryPolicy, seen: Seen, moment: Moment) -> Next {
     let after = match moment.told {
         Some(told) if why == Wait::Quota => told,
         _ if moment.tried >= policy.attempts => return give_up(kind),
-        _ => policy.backoff(moment.tried, moment.jitter),
+        _ => policy.backoff(moment.tried, moment.dice),
     };
     if moment.elapsed.saturating_add(after) > policy.total_time {
         return Next::GiveUp {
@@ -223,7 +242,7 @@ mod tests {
             tried,
             elapsed,
             told,
-            jitter: 0.5,
+            dice: 0.5,
         }
     }
 
@@ -307,6 +326,9 @@ mod tests {
         assert_eq!(waits, [S, 2 * S, 4 * S, 8 * S, 16 * S, 30 * S, 30 * S]);
         assert_eq!(policy.backoff(3, 0.0), Duration::ZERO);
         assert_eq!(policy.backoff(3, 0.25), S);
+        assert_eq!(policy.clone().jitter(0.0).backoff(3, 0.25), 4 * S);
+        assert_eq!(policy.clone().jitter(0.5).backoff(3, 0.0), 2 * S);
+        assert!(policy.clone().jitter(1.5).check().is_err());
         assert_eq!(policy.backoff(u32::MAX, 1.0), 30 * S);
         let endless = policy.first_wait(Duration::MAX).longest_wait(Duration::MAX);
         assert_eq!(endless.backoff(9, 1.0), LONGEST);

@@ -68,10 +68,25 @@ fn collect(value: &Value, field: &str, parts: &mut Vec<String>) {
     }
 }
 
+/// Takes a secret out, in upper or lower case: a host name that a server makes of it is lower case.
+fn redact(line: &str, secret: &str) -> String {
+    let (lower, secret) = (line.to_ascii_lowercase(), secret.to_ascii_lowercase());
+    let mut text = String::with_capacity(line.len());
+    let mut from = 0;
+    // Both have the same bytes at the same places but for the case of letters.
+    for (at, found) in lower.match_indices(&secret) {
+        text.push_str(line.get(from..at).unwrap_or_default());
+        text.push_str("REDACTED");
+        from = at + found.len();
+    }
+    text.push_str(line.get(from..).unwrap_or_default());
+    text
+}
+
 /// Makes a line fit for an error: without the secret, which a server may repeat, and then not too
 /// long, so that no part of the secret is left at the end.
 pub(crate) fn presentable(line: &str, secret: &str) -> String {
-    let text = line.replace(secret, "REDACTED");
+    let text = redact(line, secret);
     match text.char_indices().nth(LONGEST) {
         None => text,
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -112,5 +127,7 @@ mod tests {
         assert_eq!(presentable(&line, "secret").chars().count(), LONGEST + 1);
         let at_the_end = format!("{}secret", "x".repeat(LONGEST - 3));
         assert!(!presentable(&at_the_end, "secret").contains("xsec"));
+        let redacted = presentable("a SeCrEt and é secret", "sEcret");
+        assert_eq!(redacted, "a REDACTED and é REDACTED");
     }
 }
