@@ -63,7 +63,9 @@ impl Limits {
     }
 
     /// Sets how long a request that was given up without an answer counts as being in flight, since
-    /// it may still be running on the server; 5 s by default. Until then its customers wait, too.
+    /// it may still be running on the server; 5 s by default, a day at most. Until then its
+    /// customers wait, too. A request that the server executes even later can undo a newer row:
+    /// that can't be excluded.
     #[must_use]
     pub fn grace(mut self, time: Duration) -> Self {
         self.grace = time;

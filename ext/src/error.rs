@@ -11,7 +11,10 @@ use std::time::Duration;
 /// Its text says what was refused, what the server said about it, what to do, and, where there was
 /// more than one attempt, how many were made over how long. It holds no access token and is cheap to clone.
 #[derive(Clone)]
-pub struct Error(Arc<Inner>);
+pub struct Error {
+    inner: Arc<Inner>,
+    row: Option<u64>,
+}
 
 struct Inner {
     kind: ErrorKind,
@@ -70,13 +73,28 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    fn of(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            row: None,
+        }
+    }
+
+    /// The same error, as the reason of one row.
+    pub(crate) fn of_row(&self, index: u64) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            row: Some(index),
+        }
+    }
+
     fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Arc::new(Inner {
+        Self::of(Inner {
             kind,
             message: message.into(),
             call: None,
             source: None,
-        }))
+        })
     }
 
     pub(crate) fn config(message: impl Into<Cow<'static, str>>) -> Self {
@@ -87,25 +105,25 @@ impl Error {
         message: impl Into<Cow<'static, str>>,
         source: impl StdError + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self::of(Inner {
             kind: ErrorKind::Config,
             message: message.into(),
             call: None,
             source: Some(Box::new(source)),
-        }))
+        })
     }
 
     pub(crate) fn input(source: Box<dyn StdError + Send + Sync>) -> Self {
-        Self(Arc::new(Inner {
+        Self::of(Inner {
             kind: ErrorKind::Input,
             message: source.to_string().into(),
             call: None,
             source: Some(source),
-        }))
+        })
     }
 
-    pub(crate) fn row(index: u64, rule: &Rule) -> Self {
-        Self::new(ErrorKind::Row, format!("row {index}: {rule}"))
+    pub(crate) fn breaks_rule(index: u64, rule: &Rule) -> Self {
+        Self::new(ErrorKind::Row, rule.to_string()).of_row(index)
     }
 
     pub(crate) fn left_out() -> Self {
@@ -144,42 +162,51 @@ impl Error {
         call: CallRecord,
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self::of(Inner {
             kind,
             message: message.into(),
             call: Some(call),
             source,
-        }))
+        })
     }
 
     /// Says what kind of thing went wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        self.0.kind
+        self.inner.kind
+    }
+
+    /// Returns the index in the input of the row that was rejected, if it was one.
+    #[must_use]
+    pub fn row(&self) -> Option<u64> {
+        self.row
     }
 
     /// Returns the HTTP status of the last answer, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        self.0.call.as_ref().and_then(|call| call.status)
+        self.inner.call.as_ref().and_then(|call| call.status)
     }
 
     /// Returns what the server said: the title and the field messages of its answer.
     #[must_use]
     pub fn server_message(&self) -> Option<&str> {
-        self.0.call.as_ref().and_then(|call| call.said.as_deref())
+        self.inner
+            .call
+            .as_ref()
+            .and_then(|call| call.said.as_deref())
     }
 
     /// Returns how many requests were made before giving up; 0 if nothing was sent.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.0.call.as_ref().map_or(0, |call| call.attempts)
+        self.inner.call.as_ref().map_or(0, |call| call.attempts)
     }
 
     /// Returns how long was tried, waits between attempts included.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.0
+        self.inner
             .call
             .as_ref()
             .map_or(Duration::ZERO, |call| call.elapsed)
@@ -193,7 +220,7 @@ impl Error {
             return false;
         }
         matches!(
-            self.0.kind,
+            self.inner.kind,
             ErrorKind::RateLimited
                 | ErrorKind::Unavailable
                 | ErrorKind::Timeout
@@ -205,13 +232,16 @@ impl Error {
 
     /// Says whether every other call would end the same way.
     pub(crate) fn ends_run(&self) -> bool {
-        self.is_access() || matches!(self.0.kind, ErrorKind::NotFound | ErrorKind::Redirect)
+        self.is_access() || matches!(self.inner.kind, ErrorKind::NotFound | ErrorKind::Redirect)
     }
 
     /// Says whether the access token is the trouble, by 401 or 403: no call can succeed with it.
     #[must_use]
     pub fn is_access(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Unauthorized | ErrorKind::Forbidden)
+        matches!(
+            self.inner.kind,
+            ErrorKind::Unauthorized | ErrorKind::Forbidden
+        )
     }
 }
 
@@ -222,10 +252,13 @@ impl fmt::Display for Error {
             call,
             source,
             ..
-        } = &*self.0;
+        } = &*self.inner;
+        if let Some(row) = self.row {
+            write!(f, "row {row}: ")?;
+        }
         let Some(call) = call else {
             f.write_str(message)?;
-            return match (self.0.kind, source) {
+            return match (self.inner.kind, source) {
                 (ErrorKind::Config, Some(source)) => write!(f, ": {source}"),
                 _ => Ok(()),
             };
@@ -249,16 +282,16 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
-            .field("kind", &self.0.kind)
+            .field("kind", &self.inner.kind)
             .field("message", &self.to_string())
-            .field("source", &self.0.source)
+            .field("source", &self.inner.source)
             .finish()
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
+        self.inner
             .source
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))

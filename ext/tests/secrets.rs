@@ -69,7 +69,7 @@ fn logged() -> String {
 #[tokio::test(start_paused = true)]
 async fn a_whole_chaos_logs_no_token() {
     log();
-    let verdict = chaos::run(5, 400).await.expect("a verdict");
+    let verdict = chaos::run(5, 400, None).await.expect("a verdict");
     assert!(verdict.holds(), "{verdict}");
     let logged = logged();
     for expected in [

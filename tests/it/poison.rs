@@ -55,6 +55,8 @@ async fn seven_bad_values_among_seven_thousand() {
                         .filter_map(|outcome| outcome.error());
                     for error in errors {
                         assert!(error.to_string().contains("this value is bad"), "{error}");
+                        let row = error.row().expect("a row");
+                        assert!(error.to_string().starts_with(&format!("row {row}: ")));
                     }
                 }
                 assert_eq!(sandbox.values().len(), 7064);

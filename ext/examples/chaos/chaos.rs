@@ -76,8 +76,8 @@ fn rows(seed: u64, customers: i64) -> Vec<AttributeValueUpsert> {
     keys.into_iter().enumerate().map(row).collect()
 }
 
-/// Runs it, with delays of milliseconds; all that is random comes from the seed.
-pub async fn run(seed: u64, customers: i64) -> Result<Verdict, Failure> {
+/// Runs it within a window, or with one that holds all rows, and with delays of milliseconds.
+pub async fn run(seed: u64, customers: i64, window: Option<usize>) -> Result<Verdict, Failure> {
     let keys = [ErrorKeys::Indexed, ErrorKeys::Field, ErrorKeys::Empty];
     let rejections = [BatchRejection::Atomic, BatchRejection::Partial];
     let choose = |options: usize| usize::try_from(seed).unwrap_or_default() % options;
@@ -108,7 +108,7 @@ pub async fn run(seed: u64, customers: i64) -> Result<Verdict, Failure> {
     let rows = rows(seed, customers);
     let mut outcomes = store
         .upsert()
-        .window(rows.len() + 1)
+        .window(window.unwrap_or(rows.len() + 1))
         .stream(stream::iter(rows.clone()));
     let mut ended: BTreeMap<u64, Outcome> = BTreeMap::new();
     let mut twice = 0;
@@ -213,6 +213,10 @@ impl Left<'_> {
         if customers >= 2000 {
             let kinds = format!("{} faults of {} kinds", counts.faults, played.len());
             checks.push((format!("{kinds}, not met: {missed:?}"), missed.is_empty()));
+            checks.push((
+                "calls are as many and as large as they may be".to_owned(),
+                counts.peak_in_flight == 3 && counts.largest_batch_customers == 10,
+            ));
         }
         Verdict {
             accounted: self.ended.len() as f64 / rows.max(1) as f64,

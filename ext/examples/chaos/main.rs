@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let verdict = match chaos::run(seed, customers).await {
+    let verdict = match chaos::run(seed, customers, None).await {
         Ok(verdict) => verdict,
         Err(error) => {
             eprintln!("chaos: {error}");

@@ -136,7 +136,7 @@ impl Engine {
                     });
                     return;
                 }
-                Err(rule) => (Some(row), Error::row(index, &rule)),
+                Err(rule) => (Some(row), Error::breaks_rule(index, &rule)),
             },
         };
         self.settle(index, row, OutcomeKind::Rejected(error));
@@ -353,7 +353,8 @@ impl Engine {
     /// Rejects the latest row of a slot; the one that it replaced is sent after all.
     fn rejected(&mut self, mut slot: Slot, error: &Error) {
         let older = slot.older.pop();
-        self.settle_taken(slot.row, OutcomeKind::Rejected(error.clone()));
+        let reason = error.of_row(slot.row.index);
+        self.settle_taken(slot.row, OutcomeKind::Rejected(reason));
         self.refused_at_first += 1;
         let most = self.rules.stop_after_refused;
         if most > 0 && self.summary.stored == 0 && self.refused_at_first >= most {
