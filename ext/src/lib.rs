@@ -53,6 +53,7 @@ mod config;
 mod credentials;
 mod error;
 mod event;
+mod outcomes;
 mod store;
 mod upsert;
 mod value;
@@ -67,8 +68,9 @@ pub use config::{ACCESS_TOKEN_VARIABLE, Limits, STORE_HASH_VARIABLE, StoreBuilde
 pub use credentials::AccessToken;
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Wait};
+pub use outcomes::Outcomes;
 pub use store::Store;
-pub use upsert::{Outcomes, Upsert};
+pub use upsert::Upsert;
 pub use value::{AttributeValueUpsert, IntoRow, Value};
 
 #[cfg(doctest)]
