@@ -26,7 +26,7 @@ struct Inner {
 /// What is known of the call that failed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallRecord {
-    pub operation: &'static str,
+    pub operation: Cow<'static, str>,
     pub status: Option<u16>,
     /// Title and field messages of the answer, already cut to a sensible length.
     pub said: Option<String>,
@@ -50,7 +50,8 @@ pub enum ErrorKind {
     Forbidden,
     /// 404, 405 or 410: the endpoint is not there, so the store hash or the URL is wrong.
     NotFound,
-    /// 413: more than the endpoint accepts in a call; of a row, that it is refused even alone.
+    /// 413 or 414: more than the endpoint accepts in a call; of a row, that it is refused even
+    /// alone.
     TooLarge,
     /// Any other 4xx: the server refuses what was sent, and would again.
     Refused,

@@ -72,6 +72,25 @@ pub enum Event {
         /// The number of the call within its run.
         call: u64,
     },
+    /// A page of a list is delivered.
+    #[non_exhaustive]
+    Page {
+        /// The page's number, counted from 1 over the whole list.
+        number: u64,
+        /// Values on the page, without those that an earlier page has shown.
+        values: usize,
+        /// Values on all pages, once the server has said so.
+        total: Option<u64>,
+    },
+    /// While a list was read, the number of values that it holds has changed: values may have
+    /// moved between its pages.
+    #[non_exhaustive]
+    Shifted {
+        /// How many values there were.
+        was: u64,
+        /// How many there are.
+        now: u64,
+    },
     /// Rows have got their outcomes, with or without a call.
     #[non_exhaustive]
     Settled {

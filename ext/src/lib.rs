@@ -53,6 +53,7 @@ mod config;
 mod credentials;
 mod error;
 mod event;
+mod list;
 mod outcomes;
 mod store;
 mod upsert;
@@ -68,6 +69,7 @@ pub use config::{ACCESS_TOKEN_VARIABLE, Limits, STORE_HASH_VARIABLE, StoreBuilde
 pub use credentials::AccessToken;
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Wait};
+pub use list::{List, Page, Pages, Values, When};
 pub use outcomes::Outcomes;
 pub use store::Store;
 pub use upsert::Upsert;

@@ -1,10 +1,8 @@
 //! The stream that runs an upsert: all that waits, sends or reads a clock between the engine and
 //! the calls.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,19 +12,17 @@ use std::time::Duration;
 use bigcommerce_sdk::types;
 use futures::stream::{FusedStream, Stream};
 use tokio::runtime::Handle;
-use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::Instrument;
 
 use crate::batch::{Batch, Engine, Note, Outcome, Rules, Size, Summary};
-use crate::call::{Ended, Run, call};
+use crate::call::{Calls, Operation, Run, call};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::store::Store;
 use crate::value::sealed::IntoRow as _;
 use crate::value::{AttributeValueUpsert, IntoRow};
 
-const OPERATION: &str = "PUT /customers/attribute-values";
 /// How many times as long as for an idle input anything waits at most.
 const MOST_LINGERS: u32 = 600;
 
@@ -41,8 +37,6 @@ pub(crate) struct Plan {
     /// Rows that come before those of the stream.
     pub added: Vec<AttributeValueUpsert>,
 }
-
-type CallEnded = Ended<types::AttributeValuePage>;
 
 /// The outcomes of a running upsert, in the order in which they become known.
 ///
@@ -68,12 +62,11 @@ pub struct Outcomes<S> {
     /// When customers are free again that were held.
     release: Option<Pin<Box<Sleep>>>,
     engine: Engine,
-    calls: JoinSet<CallEnded>,
+    /// By the job that each is for.
+    calls: Calls<u64, types::AttributeValuePage>,
     calls_begun: u64,
     /// How many settled rows the observer knows of.
     told: u64,
-    /// The job and the number of each call.
-    jobs: HashMap<task::Id, (u64, u64)>,
 }
 
 impl<S> Outcomes<S> {
@@ -93,10 +86,9 @@ impl<S> Outcomes<S> {
             undue_since: None,
             runtime: None,
             release: None,
-            calls: JoinSet::new(),
+            calls: Calls::default(),
             calls_begun: 0,
             told: 0,
-            jobs: HashMap::new(),
         }
     }
 
@@ -139,17 +131,7 @@ impl<S> Outcomes<S> {
 
     /// Hears of the calls that have ended.
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(joined)) = self.calls.poll_join_next_with_id(cx) {
-            let (id, ended) = match joined {
-                Ok(joined) => joined,
-                // What panics in a task is the caller's observer.
-                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-                // Nobody else can end the task but a runtime that shuts down.
-                Err(error) => (error.id(), Ended::lost()),
-            };
-            let Some((job, call)) = self.jobs.remove(&id) else {
-                continue;
-            };
+        while let Some((job, call, ended)) = self.calls.poll_ended(cx) {
             self.engine.count_calls(ended.attempts);
             let note = self.engine.finish(job, ended.result, ended.hold);
             self.run.observer.tell(Event::Ended { call });
@@ -218,15 +200,15 @@ impl<S> Outcomes<S> {
         let store = self.store.clone();
         let run = Arc::clone(&self.run);
         let task = async move {
-            call(&store, &run, OPERATION, call_number, |client| {
+            call(&store, &run, &Operation::upsert(), call_number, |client| {
                 let body: Vec<_> = batch.iter().map(|slot| slot.row.wire.clone()).collect();
                 async move { client.upsert_attribute_values().body(body).send().await }
             })
             .await
         };
         let span = tracing::debug_span!("upsert_call", call = call_number, customers, values);
-        let id = self.calls.spawn_on(task.instrument(span), runtime).id();
-        self.jobs.insert(id, (job, call_number));
+        self.calls
+            .spawn(runtime, job, call_number, task.instrument(span));
     }
 }
 

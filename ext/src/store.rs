@@ -1,6 +1,7 @@
 //! A handle to one store.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use bigcommerce_sdk::{self as sdk, ClientInfo};
@@ -9,6 +10,7 @@ use crate::call::{Pacer, Permits, RetryPolicy};
 use crate::config::{Limits, StoreBuilder};
 use crate::credentials::AccessToken;
 use crate::error::Error;
+use crate::list::List;
 use crate::upsert::Upsert;
 
 /// A handle to one store: cheap to clone, and clones share the limits.
@@ -36,6 +38,14 @@ pub(crate) struct Shared {
     pub(crate) retry: RetryPolicy,
     pub(crate) permits: Permits,
     pub(crate) pacer: Mutex<Pacer>,
+    /// The most values that the server gives in a page, as far as it has shown.
+    pub(crate) page_size: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn base_url(&self) -> &str {
+        self.client.baseurl()
+    }
 }
 
 impl Store {
@@ -54,6 +64,7 @@ impl Store {
             retry,
             permits,
             pacer,
+            page_size: AtomicU64::new(u64::MAX),
         }))
     }
 
@@ -93,6 +104,11 @@ impl Store {
     /// [`send`](Upsert::send) or [`stream`](Upsert::stream).
     pub fn upsert(&self) -> Upsert {
         Upsert::new(self.clone())
+    }
+
+    /// Starts a list of attribute values; nothing is sent before its stream is polled.
+    pub fn list(&self) -> List {
+        List::new(self.clone())
     }
 
     /// Gives the generated client, the way past everything that this crate does: its requests

@@ -2,7 +2,9 @@
 //! no point in going on.
 
 mod attempt;
+mod calls;
 mod flight;
+mod operation;
 mod pace;
 mod permits;
 mod retry;
@@ -22,7 +24,9 @@ use crate::event::{Event, Observer, Wait};
 use crate::store::Store;
 
 use attempt::{Missed, attempt};
+pub(crate) use calls::Calls;
 use flight::Flight;
+pub(crate) use operation::Operation;
 use pace::Hold;
 pub(crate) use pace::Pacer;
 pub(crate) use permits::Permits;
@@ -116,11 +120,11 @@ impl From<Error> for Failed {
     }
 }
 
-/// Makes a call: `send` is run once per attempt and must be idempotent.
+/// Makes a call: `send` is run once per attempt.
 pub(crate) async fn call<T, F, Fut>(
     store: &Store,
     run: &Run,
-    operation: &'static str,
+    operation: &Operation,
     number: u64,
     send: F,
 ) -> Ended<T>
@@ -165,6 +169,7 @@ where
             elapsed: since(began),
             told: missed.told,
             dice: fastrand::f64(),
+            may_repeat: operation.is_idempotent,
         };
         let next = decide(policy, missed.seen, moment);
         last = Some(missed);
@@ -176,7 +181,7 @@ where
                         trouble = Some(Trouble::new(&run.in_trouble));
                     }
                 }
-                tracing::debug!(operation, attempts, ?after, %why, "trying again");
+                tracing::debug!(operation = &*operation.label, attempts, ?after, %why, "trying again");
                 run.observer.tell(Event::Waiting {
                     call: number,
                     why,
@@ -193,14 +198,14 @@ where
     };
     let last = last.unwrap_or_else(|| Missed::new(Seen::Unsendable, None));
     let record = CallRecord {
-        operation,
+        operation: operation.label.clone(),
         status: last.status,
         said: last.said,
         attempts,
         elapsed: since(began),
     };
-    let error = Error::call(kind, advice(kind, reason), record, last.source);
-    tracing::debug!(operation, attempts, %error, "giving up");
+    let error = Error::call(kind, advice(kind, reason, operation), record, last.source);
+    tracing::debug!(operation = &*operation.label, attempts, %error, "giving up");
     Ended {
         result: Err(Failed {
             is_ambiguous,
@@ -261,16 +266,21 @@ async fn take_off(
     }
 }
 
-fn advice(kind: ErrorKind, reason: Reason) -> String {
+fn advice(kind: ErrorKind, reason: Reason, operation: &Operation) -> String {
+    let open = match operation.is_read {
+        true => "",
+        false => ", so whether it was done is not known",
+    };
     let text = match kind {
         ErrorKind::Unauthorized => {
             "the access token was not accepted: check that it is whole, not revoked, and belongs \
              to this store"
         }
-        ErrorKind::Forbidden => {
-            "the access token lacks the OAuth scope store_v2_customers (Customers: modify): give \
-             it to the API account and make a new token"
-        }
+        ErrorKind::Forbidden => &format!(
+            "the access token lacks the OAuth scope {}: give it to the API account and make a new \
+             token",
+            operation.scope()
+        ),
         ErrorKind::NotFound => "there is no such endpoint: check the store hash or the base URL",
         ErrorKind::TooLarge => "the call holds more than the endpoint accepts",
         ErrorKind::Refused => "the server refuses what was sent, and would again: correct it",
@@ -279,7 +289,7 @@ fn advice(kind: ErrorKind, reason: Reason) -> String {
         }
         ErrorKind::Unavailable => "the server can't do it now: send again later",
         ErrorKind::Timeout => {
-            "no answer in time, so whether it was done is not known: send again later"
+            &format!("no answer in time{open}: send again later")
         }
         ErrorKind::Connection => {
             "the connection could not be made or broke: check the network, and send again later"
@@ -289,7 +299,7 @@ fn advice(kind: ErrorKind, reason: Reason) -> String {
              elsewhere: check the base URL"
         }
         ErrorKind::Answer => {
-            "the answer can't be understood, so whether it was done is not known: send again later"
+            &format!("the answer can't be understood{open}: send again later")
         }
         ErrorKind::Stopped => "the run was stopped while the call waited",
         ErrorKind::Config | ErrorKind::Row | ErrorKind::Input => "it can't be sent",

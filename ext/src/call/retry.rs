@@ -168,6 +168,8 @@ pub(crate) struct Moment {
     pub told: Option<Duration>,
     /// In 0 to 1.
     pub dice: f64,
+    /// Whether it may be done twice.
+    pub may_repeat: bool,
 }
 
 /// What happens next.
@@ -194,7 +196,7 @@ pub(crate) fn decide(policy: &RetryPolicy, seen: Seen, moment: Moment) -> Next {
         Seen::Status(401) => return give_up(ErrorKind::Unauthorized),
         Seen::Status(403) => return give_up(ErrorKind::Forbidden),
         Seen::Status(404 | 405 | 410) => return give_up(ErrorKind::NotFound),
-        Seen::Status(413) => return give_up(ErrorKind::TooLarge),
+        Seen::Status(413 | 414) => return give_up(ErrorKind::TooLarge),
         Seen::Status(429) if moment.told.is_some() => (Wait::Quota, ErrorKind::RateLimited),
         Seen::Status(429) => (Wait::Busy, ErrorKind::RateLimited),
         Seen::Status(500 | 502 | 503 | 504) => (Wait::Server, ErrorKind::Unavailable),
@@ -208,6 +210,9 @@ pub(crate) fn decide(policy: &RetryPolicy, seen: Seen, moment: Moment) -> Next {
         Seen::TimedOut => (Wait::Connection, ErrorKind::Timeout),
         Seen::NotConnected | Seen::Broken => (Wait::Connection, ErrorKind::Connection),
     };
+    if seen.is_ambiguous() && !moment.may_repeat {
+        return give_up(kind);
+    }
     let after = match moment.told {
         Some(told) if why == Wait::Quota => told,
         _ if moment.tried >= policy.attempts => return give_up(kind),
@@ -243,6 +248,7 @@ mod tests {
             elapsed,
             told,
             dice: 0.5,
+            may_repeat: true,
         }
     }
 
@@ -267,6 +273,10 @@ mod tests {
         let last = moment(10, S, None);
         let told_last = moment(10, S, Some(7 * S));
         let late = moment(1, 300 * S, None);
+        let once = Moment {
+            may_repeat: false,
+            ..first
+        };
         let no_time = |kind, after| Next::GiveUp {
             kind,
             no_time_for: Some(after),
@@ -275,6 +285,7 @@ mod tests {
             (Status(401), first, give_up(E::Unauthorized)),
             (Status(403), first, give_up(E::Forbidden)),
             (Status(413), first, give_up(E::TooLarge)),
+            (Status(414), first, give_up(E::TooLarge)),
             (Status(400), first, give_up(E::Refused)),
             (Status(404), first, give_up(E::NotFound)),
             (Status(405), first, give_up(E::NotFound)),
@@ -302,6 +313,10 @@ mod tests {
             (Status(503), told, retry(S / 2, Wait::Server)),
             (Status(503), last, give_up(E::Unavailable)),
             (Status(503), late, no_time(E::Unavailable, S / 2)),
+            (Status(503), once, give_up(E::Unavailable)),
+            (Broken, once, give_up(E::Connection)),
+            (Status(429), once, retry(S / 2, Wait::Busy)),
+            (NotConnected, once, retry(S / 2, Wait::Connection)),
             (Unsendable, first, give_up(E::Refused)),
             (Unreadable, first, retry(S / 2, Wait::Server)),
             (Unreadable, last, give_up(E::Answer)),

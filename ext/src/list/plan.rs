@@ -1,0 +1,157 @@
+//! Which page is fetched next, and which is delivered next. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bigcommerce_sdk::types::Pagination;
+
+/// A page's place: the query that it belongs to, and its number, counted from 1.
+pub(super) type Place = (usize, u64);
+
+/// The most pages that are fetched and not delivered.
+const AHEAD: usize = 6;
+
+/// The pages of a row of queries, fetched ahead and delivered in order.
+#[derive(Debug)]
+pub(super) struct Plan<T> {
+    queries: usize,
+    in_flight: BTreeSet<Place>,
+    fetched: BTreeMap<Place, T>,
+    /// The queries that have begun and are not delivered to their end.
+    begun: BTreeMap<usize, Query>,
+    /// The page to deliver next.
+    next: Place,
+    /// How many queries have said how many values there are, and how many that is together.
+    said: (usize, u64),
+}
+
+#[derive(Debug)]
+struct Query {
+    /// Values per page as it was asked for: pages of different sizes don't fit together.
+    limit: u64,
+    /// The page to fetch next.
+    next: u64,
+    /// The last page as far as is known; `None` until the first one is there.
+    last: Option<u64>,
+    total: Option<u64>,
+}
+
+/// How many values there were and are, where that has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Changed {
+    pub was: u64,
+    pub now: u64,
+}
+
+impl<T> Plan<T> {
+    pub(super) fn new(queries: usize) -> Self {
+        Self {
+            queries,
+            in_flight: BTreeSet::new(),
+            fetched: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            next: (0, 1),
+            said: (0, 0),
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.next.0 >= self.queries
+    }
+
+    /// How many values there are on all pages, once the server has said so for each query.
+    pub(super) fn total(&self) -> Option<u64> {
+        (self.said.0 == self.queries).then_some(self.said.1)
+    }
+
+    /// Gives a page to fetch, with the number of values to ask for: `limit`, unless its query has
+    /// begun with another one.
+    pub(super) fn next_fetch(&mut self, limit: u64) -> Option<(Place, u64)> {
+        let (query, begun) = (self.next.0..self.queries).find_map(|query| {
+            let begun = self.begun.get(&query);
+            let is_due = begun.is_none_or(|begun| match begun.last {
+                Some(last) => begun.next <= last,
+                None => begun.next == 1,
+            });
+            is_due.then_some((query, begun.is_some()))
+        })?;
+        if !begun {
+            let new = Query {
+                limit,
+                next: 1,
+                last: None,
+                total: None,
+            };
+            // Only what is sure to be sent begins.
+            if self.is_full((query, 1)) {
+                return None;
+            }
+            self.begun.insert(query, new);
+        }
+        let page = self.begun.get(&query)?.next;
+        if self.is_full((query, page)) {
+            return None;
+        }
+        let begun = self.begun.get_mut(&query)?;
+        begun.next += 1;
+        self.in_flight.insert((query, page));
+        Some(((query, page), begun.limit))
+    }
+
+    /// Has a query begin again with smaller pages, the first of which was refused; says whether it
+    /// can.
+    pub(super) fn begin_again(&mut self, place: Place) -> bool {
+        self.in_flight.remove(&place);
+        self.begun.remove(&place.0).is_some()
+    }
+
+    /// Takes in a page with what it says of itself, and whether it holds nothing.
+    pub(super) fn fetched(
+        &mut self,
+        place: Place,
+        page: T,
+        said: Option<&Pagination>,
+        is_empty: bool,
+    ) -> Option<Changed> {
+        self.in_flight.remove(&place);
+        self.fetched.insert(place, page);
+        let query = self.begun.get_mut(&place.0)?;
+        let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+        let total = said.and_then(|said| number(said.total));
+        let per_page = said.and_then(|said| number(said.per_page));
+        let pages = said.and_then(|said| number(said.total_pages));
+        let last = pages.or_else(|| match (total, per_page) {
+            (Some(total), Some(1..)) => Some(total.div_ceil(per_page.unwrap_or(query.limit))),
+            _ => None,
+        });
+        // A server that does not say is asked for one page after the other, up to an empty one.
+        let last = last.unwrap_or(place.1 + u64::from(!is_empty));
+        // What was asked for is delivered.
+        query.last = Some(last.max(query.next - 1));
+        let was = query.total;
+        let now = total?;
+        query.total = Some(now);
+        self.said.0 += usize::from(was.is_none());
+        self.said.1 = (self.said.1 + now).saturating_sub(was.unwrap_or(0));
+        was.filter(|&was| was != now)
+            .map(|was| Changed { was, now })
+    }
+
+    /// Gives the next page in the order of delivery, once it is there.
+    pub(super) fn deliver(&mut self) -> Option<(Place, T)> {
+        let place = self.next;
+        let page = self.fetched.remove(&place)?;
+        let last = self.begun.get(&place.0).and_then(|query| query.last);
+        if last.is_some_and(|last| place.1 < last) {
+            self.next.1 += 1;
+        } else {
+            self.begun.remove(&place.0);
+            self.next = (place.0 + 1, 1);
+        }
+        Some((place, page))
+    }
+
+    /// Says whether a page has to wait until others were delivered.
+    fn is_full(&self, place: Place) -> bool {
+        place != self.next && self.in_flight.len() + self.fetched.len() >= AHEAD
+    }
+}
