@@ -135,6 +135,36 @@ impl Error {
         )
     }
 
+    pub(crate) fn not_selected() -> Self {
+        Self::new(
+            ErrorKind::Answer,
+            "the server lists values that were not selected, as if it left a filter out: nothing \
+             that this list holds was deleted",
+        )
+    }
+
+    pub(crate) fn without_id() -> Self {
+        Self::new(
+            ErrorKind::Answer,
+            "the server lists values without their IDs, by which alone they can be deleted",
+        )
+    }
+
+    pub(crate) fn still_listed() -> Self {
+        Self::new(
+            ErrorKind::Answer,
+            "the server confirmed the delete, but it still lists the value, however often it is \
+             deleted: look it up before relying on it",
+        )
+    }
+
+    pub(crate) fn came_meanwhile() -> Self {
+        Self::new(
+            ErrorKind::Stopped,
+            "the value came while others of the selection were deleted, each time: delete again",
+        )
+    }
+
     pub(crate) fn stopped() -> Self {
         Self::new(ErrorKind::Stopped, "the run was asked to stop")
     }
@@ -301,7 +331,7 @@ impl StdError for Error {
 
 /// A rule that a row breaks: the field, and what is wrong with it.
 #[derive(Debug)]
-pub(crate) struct Rule {
+pub struct Rule {
     field: &'static str,
     text: String,
 }

@@ -47,14 +47,17 @@
 //! # }
 //! ```
 
+mod attributes;
 mod batch;
 mod call;
 mod config;
 mod credentials;
+mod delete;
 mod error;
 mod event;
 mod list;
 mod outcomes;
+mod row;
 mod store;
 mod upsert;
 mod value;
@@ -67,13 +70,15 @@ pub use batch::{Outcome, OutcomeKind, Report, Summary};
 pub use call::RetryPolicy;
 pub use config::{ACCESS_TOKEN_VARIABLE, Limits, STORE_HASH_VARIABLE, StoreBuilder};
 pub use credentials::AccessToken;
+pub use delete::Delete;
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Wait};
 pub use list::{List, Page, Pages, Values, When};
 pub use outcomes::Outcomes;
+pub use row::{IntoRow, Row};
 pub use store::Store;
 pub use upsert::Upsert;
-pub use value::{AttributeValueUpsert, IntoRow, Value};
+pub use value::{AttributeKey, AttributeValueUpsert, Value};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,4 +1,4 @@
-//! The stream that runs an upsert: all that waits, sends or reads a clock between the engine and
+//! The stream that runs an upsert or a delete: all that waits, sends or reads a clock between the engine and
 //! the calls.
 
 use std::fmt;
@@ -15,30 +15,50 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::Instrument;
 
-use crate::batch::{Batch, Engine, Note, Outcome, Rules, Size, Summary};
-use crate::call::{Calls, Operation, Run, call};
-use crate::error::Error;
+use crate::attributes::{self, Definitions};
+use crate::batch::{Batch, Does, Engine, Note, Outcome, Rules, Size, Summary};
+use crate::call::{Calls, Ended, Run, call};
+use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
+use crate::list;
+use crate::row::{IntoRow, Row, sealed::IntoRow as _};
 use crate::store::Store;
-use crate::value::sealed::IntoRow as _;
-use crate::value::{AttributeValueUpsert, IntoRow};
+use crate::value::AttributeValueUpsert;
 
+/// Rows that are looked ahead.
+pub(crate) const WINDOW: usize = 10_000;
+/// How long the input may be idle before what waits is sent.
+pub(crate) const LINGER: Duration = Duration::from_millis(100);
+/// How many rows may be refused before any is accepted.
+pub(crate) const STOP_AFTER_REFUSED: u64 = 100;
 /// How many times as long as for an idle input anything waits at most.
 const MOST_LINGERS: u32 = 600;
 
 pub(crate) type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a run is to do.
-pub(crate) struct Plan {
+pub(crate) struct Plan<R> {
     pub rules: Rules,
+    /// Whether values are held against the types of their attributes; `None` for those of
+    /// attributes that are named.
+    pub checks_types: Option<bool>,
+    /// Whether nothing is changed in the store.
+    pub is_dry: bool,
     pub linger: Duration,
     pub stop: Option<Stop>,
     pub observer: Observer,
     /// Rows that come before those of the stream.
-    pub added: Vec<AttributeValueUpsert>,
+    pub added: Vec<R>,
 }
 
-/// The outcomes of a running upsert, in the order in which they become known.
+/// What is known of the attributes that the store defines.
+enum Defined {
+    NotAsked,
+    Asked,
+    Known(Definitions),
+}
+
+/// The outcomes of a running upsert or delete, in the order in which they become known.
 ///
 /// The run goes on only while this is polled, except for the calls in flight, each of which is in
 /// a task of its own: a slow reader slows the run down and breaks nothing.
@@ -46,12 +66,17 @@ pub(crate) struct Plan {
 /// Cancel safety: `next()` may be dropped and called again. Dropping the stream itself cancels the
 /// calls in flight and loses the outcomes that were not read.
 #[must_use = "streams do nothing unless polled"]
-pub struct Outcomes<S> {
+pub struct Outcomes<S, R: Row = AttributeValueUpsert> {
     store: Store,
     run: Arc<Run>,
     linger: Duration,
     stop: Option<Stop>,
-    added: std::vec::IntoIter<AttributeValueUpsert>,
+    checks_types: Option<bool>,
+    is_dry: bool,
+    defined: Defined,
+    /// A row that was read and can't be taken before the attributes are known.
+    waiting: Option<R>,
+    added: std::vec::IntoIter<R>,
     /// `None` once it has ended or is not to be read any more.
     input: Option<Pin<Box<S>>>,
     idle: Option<Pin<Box<Sleep>>>,
@@ -61,25 +86,28 @@ pub struct Outcomes<S> {
     runtime: Option<Handle>,
     /// When customers are free again that were held.
     release: Option<Pin<Box<Sleep>>>,
-    engine: Engine,
+    engine: Engine<R>,
     /// By the job that each is for.
-    calls: Calls<u64, types::AttributeValuePage>,
+    calls: Calls<u64, R::Answer>,
+    reads: Calls<u64, Vec<types::AttributeValue>>,
+    definitions: Calls<(), Definitions>,
     calls_begun: u64,
     /// How many settled rows the observer knows of.
     told: u64,
 }
 
-impl<S> Outcomes<S> {
-    pub(crate) fn new(store: Store, plan: Plan, rows: S) -> Self {
+impl<S, R: Row> Outcomes<S, R> {
+    pub(crate) fn new(store: Store, plan: Plan<R>, rows: S) -> Self {
         Self {
             engine: Engine::new(plan.rules),
-            run: Arc::new(Run {
-                observer: plan.observer,
-                ..Run::default()
-            }),
+            run: Arc::new(Run::new(plan.observer)),
             store,
             linger: plan.linger,
             stop: plan.stop,
+            checks_types: plan.checks_types,
+            is_dry: plan.is_dry,
+            defined: Defined::NotAsked,
+            waiting: None,
             added: plan.added.into_iter(),
             input: Some(Box::pin(rows)),
             idle: None,
@@ -87,6 +115,8 @@ impl<S> Outcomes<S> {
             runtime: None,
             release: None,
             calls: Calls::default(),
+            reads: Calls::default(),
+            definitions: Calls::default(),
             calls_begun: 0,
             told: 0,
         }
@@ -111,6 +141,11 @@ impl<S> Outcomes<S> {
         self.engine.settled_up_to()
     }
 
+    /// Ends the run before it begins.
+    pub(crate) fn stop(&mut self, error: Error) {
+        self.engine.stop(error);
+    }
+
     /// Hears whether the run is to stop.
     fn poll_stop(&mut self, cx: &mut Context<'_>) {
         if self.engine.stopped_by().is_none()
@@ -122,7 +157,7 @@ impl<S> Outcomes<S> {
         }
         if let Some(error) = self.engine.stopped_by().cloned() {
             self.input = None;
-            for row in self.added.by_ref() {
+            for row in self.waiting.take().into_iter().chain(self.added.by_ref()) {
                 self.engine.take_too_late(row, &error);
             }
             self.run.stopping.send_replace(true);
@@ -138,6 +173,19 @@ impl<S> Outcomes<S> {
             if let Some(note) = note {
                 tracing::debug!(call, ?note, "batch");
                 self.run.observer.tell(event(call, note));
+            }
+        }
+        while let Some((read, call, ended)) = self.reads.poll_ended(cx) {
+            self.engine.count_calls(ended.attempts);
+            self.engine.finish_read(read, ended.result);
+            self.run.observer.tell(Event::Ended { call });
+        }
+        while let Some(((), call, ended)) = self.definitions.poll_ended(cx) {
+            self.engine.count_calls(ended.attempts);
+            self.run.observer.tell(Event::Ended { call });
+            match ended.result {
+                Ok(definitions) => self.defined = Defined::Known(definitions),
+                Err(failed) => self.engine.stop(failed.error),
             }
         }
     }
@@ -170,46 +218,98 @@ impl<S> Outcomes<S> {
         }
     }
 
-    /// Makes tasks of the batches that are due, as many as may be in flight; says whether any was.
+    /// Makes tasks of what is due, as many as may be in flight; says whether anything was.
     fn start_calls(&mut self, runtime: &Handle) -> bool {
-        let most = self.store.shared().limits.in_flight;
+        let shared = self.store.shared();
+        let most = shared.limits.in_flight;
+        let largest_page = list::largest_page(shared);
+        let longest_lists = list::room_for_ids(shared);
         let mut started = false;
-        while self.calls.len() < most {
+        while self.calls.len() + self.reads.len() + self.definitions.len() < most {
             // In an outage nothing new is begun.
             let may_begin = self.run.in_trouble.load(Ordering::Relaxed) == 0;
-            let Some((job, batch)) = self.engine.next_batch(may_begin) else {
+            if self.waiting.is_some() && matches!(self.defined, Defined::NotAsked) {
+                self.ask_for_definitions(runtime);
+            } else if let Some((job, batch)) = self.engine.next_batch(may_begin) {
+                self.start(job, batch, runtime);
+            } else if let Some((id, read)) =
+                self.engine
+                    .next_read(may_begin, largest_page, longest_lists)
+            {
+                let number = self.begin_call();
+                let (store, run) = (self.store.clone(), Arc::clone(&self.run));
+                let task = async move { list::read(&store, &run, number, read).await };
+                let span = tracing::debug_span!("read_call", call = number);
+                self.reads.spawn(runtime, id, number, task.instrument(span));
+            } else {
                 break;
-            };
-            self.start(job, batch, runtime);
+            }
             started = true;
         }
         started
     }
 
-    fn start(&mut self, job: u64, batch: Batch, runtime: &Handle) {
-        let mut customers: Vec<_> = batch.iter().map(|slot| slot.key().0).collect();
-        customers.dedup();
-        let (customers, values) = (customers.len(), batch.len());
-        let call_number = self.calls_begun;
+    fn ask_for_definitions(&mut self, runtime: &Handle) {
+        self.defined = Defined::Asked;
+        let number = self.begin_call();
+        let (store, run) = (self.store.clone(), Arc::clone(&self.run));
+        let task = async move { attributes::fetch(&store, &run, number).await };
+        self.definitions.spawn(runtime, (), number, task);
+    }
+
+    fn begin_call(&mut self) -> u64 {
+        let number = self.calls_begun;
         self.calls_begun += 1;
+        number
+    }
+
+    fn start(&mut self, job: u64, batch: Batch<R>, runtime: &Handle) {
+        let number = self.begin_call();
+        let values = batch.len();
+        let customers = match R::DOES {
+            Does::Upsert => {
+                let mut customers: Vec<_> = batch.iter().map(|slot| slot.key().0).collect();
+                customers.dedup();
+                customers.len()
+            }
+            Does::Delete => 0,
+        };
         self.run.observer.tell(Event::Cut {
-            call: call_number,
+            call: number,
             customers,
             values,
         });
-        let store = self.store.clone();
-        let run = Arc::clone(&self.run);
-        let task = async move {
-            call(&store, &run, &Operation::upsert(), call_number, |client| {
-                let body: Vec<_> = batch.iter().map(|slot| slot.row.wire.clone()).collect();
-                async move { client.upsert_attribute_values().body(body).send().await }
-            })
-            .await
-        };
-        let span = tracing::debug_span!("upsert_call", call = call_number, customers, values);
+        if self.is_dry {
+            self.engine.plan(job);
+            return;
+        }
+        let (store, run) = (self.store.clone(), Arc::clone(&self.run));
+        let task = async move { send(&store, &run, number, batch).await };
+        let span = tracing::debug_span!("write_call", call = number, customers, values);
         self.calls
-            .spawn(runtime, job, call_number, task.instrument(span));
+            .spawn(runtime, job, number, task.instrument(span));
     }
+}
+
+/// Sends a batch, with all retries.
+async fn send<R: Row>(store: &Store, run: &Run, number: u64, batch: Batch<R>) -> Ended<R::Answer> {
+    let mut ended = call(store, run, &R::operation(), number, |client| {
+        R::send(
+            client,
+            batch.iter().map(|slot| slot.row.wire.clone()).collect(),
+        )
+    })
+    .await;
+    if let Err(failed) = &mut ended.result
+        && R::CAN_BE_MISSING
+        && failed.error.kind() == ErrorKind::NotFound
+    {
+        // Either the endpoint is not there, or what was named is not: who lists knows.
+        let probe = list::probe(store, run, number).await;
+        ended.attempts += probe.attempts;
+        failed.blames_rows = probe.result.is_ok();
+    }
+    ended
 }
 
 fn event(call: u64, note: Note) -> Event {
@@ -227,15 +327,16 @@ fn event(call: u64, note: Note) -> Event {
     }
 }
 
-impl<S> Outcomes<S>
+impl<S, R> Outcomes<S, R>
 where
     S: Stream,
-    S::Item: IntoRow,
+    S::Item: IntoRow<R>,
+    R: Row,
 {
-    fn poll_row(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<AttributeValueUpsert, Error>>> {
+    fn poll_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R, Error>>> {
+        if let Some(row) = self.waiting.take() {
+            return Poll::Ready(Some(Ok(row)));
+        }
         if let Some(row) = self.added.next() {
             return Poll::Ready(Some(Ok(row)));
         }
@@ -255,7 +356,9 @@ where
             match self.poll_row(cx) {
                 Poll::Ready(Some(item)) => {
                     self.idle = None;
-                    self.engine.take(item);
+                    if !self.take(item) {
+                        break;
+                    }
                 }
                 Poll::Ready(None) => self.engine.end_input(),
                 Poll::Pending => return self.poll_idle(cx),
@@ -264,6 +367,32 @@ where
         // What the engine does not ask for does not make the input idle.
         self.idle = None;
         self.undue_since = None;
+    }
+
+    /// Takes what the input yielded; says whether more can be taken.
+    fn take(&mut self, item: Result<R, Error>) -> bool {
+        let mut row = match item {
+            Ok(row) => row,
+            Err(error) => {
+                self.engine.take(Err(error));
+                return true;
+            }
+        };
+        let is_named = row.is_named();
+        let checks_type = self.checks_types.unwrap_or(is_named);
+        if !is_named && !checks_type {
+            self.engine.take(Ok(row));
+            return true;
+        }
+        let Defined::Known(definitions) = &self.defined else {
+            self.waiting = Some(row);
+            return false;
+        };
+        match row.resolve(definitions, checks_type) {
+            Ok(()) => self.engine.take(Ok(row)),
+            Err(rule) => self.engine.refuse(row, &rule),
+        }
+        true
     }
 
     /// Hears that the input pauses, and has all that waits sent once that has gone on for too long.
@@ -284,14 +413,15 @@ where
     }
 }
 
-impl<S> Stream for Outcomes<S>
+impl<S, R> Stream for Outcomes<S, R>
 where
     S: Stream,
-    S::Item: IntoRow,
+    S::Item: IntoRow<R>,
+    R: Row,
 {
-    type Item = Outcome;
+    type Item = Outcome<R>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if let Some(outcome) = this.engine.next_outcome() {
             return Poll::Ready(Some(outcome));
@@ -299,7 +429,7 @@ where
         let runtime = match this.runtime.clone().map_or_else(Handle::try_current, Ok) {
             Ok(runtime) => runtime,
             Err(error) => {
-                let error = Error::config_by("upserts run on a tokio runtime", error);
+                let error = Error::config_by("upserts and deletes run on a tokio runtime", error);
                 this.engine.stop(error);
                 this.poll_stop(cx);
                 return Poll::Ready(this.engine.next_outcome());
@@ -327,17 +457,18 @@ where
     }
 }
 
-impl<S> FusedStream for Outcomes<S>
+impl<S, R> FusedStream for Outcomes<S, R>
 where
     S: Stream,
-    S::Item: IntoRow,
+    S::Item: IntoRow<R>,
+    R: Row,
 {
     fn is_terminated(&self) -> bool {
         self.engine.is_done()
     }
 }
 
-impl<S> fmt::Debug for Outcomes<S> {
+impl<S, R: Row> fmt::Debug for Outcomes<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outcomes")
             .field("store", &self.store)

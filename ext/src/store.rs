@@ -9,6 +9,7 @@ use bigcommerce_sdk::{self as sdk, ClientInfo};
 use crate::call::{Pacer, Permits, RetryPolicy};
 use crate::config::{Limits, StoreBuilder};
 use crate::credentials::AccessToken;
+use crate::delete::Delete;
 use crate::error::Error;
 use crate::list::List;
 use crate::upsert::Upsert;
@@ -109,6 +110,12 @@ impl Store {
     /// Starts a list of attribute values; nothing is sent before its stream is polled.
     pub fn list(&self) -> List {
         List::new(self.clone())
+    }
+
+    /// Starts a delete of attribute values; nothing is sent before [`send`](Delete::send) or
+    /// [`stream`](Delete::stream).
+    pub fn delete(&self) -> Delete {
+        Delete::new(self.clone())
     }
 
     /// Gives the generated client, the way past everything that this crate does: its requests

@@ -1,11 +1,13 @@
 //! A row as the user has it, and how values of other types become text.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use bigcommerce_sdk::types;
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
 
-use crate::error::{Error, Rule};
+use crate::error::Rule;
 
 /// A value to store for a customer and an attribute, as the caller has it.
 ///
@@ -17,22 +19,27 @@ use crate::error::{Error, Rule};
 ///
 /// let row = AttributeValueUpsert::new(2048, 101, "Premium Member").with_tag("message 17");
 /// assert_eq!(row.value(), "Premium Member");
-/// assert_eq!(AttributeValueUpsert::new(2048, 102, 30.43).value(), "30.43");
+/// assert_eq!(AttributeValueUpsert::new(2048, "Points", 30.43).value(), "30.43");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttributeValueUpsert {
     customer_id: i64,
-    attribute_id: i64,
+    attribute: AttributeKey,
     value: Value,
     tag: Option<Box<str>>,
 }
 
 impl AttributeValueUpsert {
-    /// Makes a row from a customer's ID, an attribute's ID and a value: text, a number or a date.
-    pub fn new(customer_id: i64, attribute_id: i64, value: impl Into<Value>) -> Self {
+    /// Makes a row from a customer's ID, an attribute's ID or name, and a value: text, a number or
+    /// a date.
+    pub fn new(
+        customer_id: i64,
+        attribute: impl Into<AttributeKey>,
+        value: impl Into<Value>,
+    ) -> Self {
         Self {
             customer_id,
-            attribute_id,
+            attribute: attribute.into(),
             value: value.into(),
             tag: None,
         }
@@ -52,10 +59,14 @@ impl AttributeValueUpsert {
         self.customer_id
     }
 
-    /// Returns the attribute's ID.
+    /// Returns the attribute.
     #[must_use]
-    pub fn attribute_id(&self) -> i64 {
-        self.attribute_id
+    pub fn attribute(&self) -> &AttributeKey {
+        &self.attribute
+    }
+
+    pub(crate) fn attribute_mut(&mut self) -> &mut AttributeKey {
+        &mut self.attribute
     }
 
     /// Returns the value as the text that is sent.
@@ -72,9 +83,11 @@ impl AttributeValueUpsert {
 
     /// Checks the row by the document's rules and turns it into what goes over the wire.
     pub(crate) fn to_wire(&self) -> Result<types::AttributeValueUpsert, Rule> {
+        // A name that was not resolved is no ID.
+        let attribute_id = self.attribute.id().unwrap_or_default();
         for (field, id) in [
             ("customer_id", self.customer_id),
-            ("attribute_id", self.attribute_id),
+            ("attribute_id", attribute_id),
         ] {
             if id < 1 {
                 return Err(Rule::new(field, format!("is {id}: an ID is 1 or more")));
@@ -86,7 +99,7 @@ impl AttributeValueUpsert {
         }
         types::AttributeValueUpsert::builder()
             .customer_id(self.customer_id)
-            .attribute_id(self.attribute_id)
+            .attribute_id(attribute_id)
             .value(self.value.text.as_str())
             .try_into()
             .map_err(|error: types::error::ConversionError| {
@@ -98,16 +111,97 @@ impl AttributeValueUpsert {
             })
     }
 
-    pub(crate) fn into_tag(self) -> Option<Box<str>> {
-        self.tag
+    pub(crate) fn into_mark(self) -> Mark {
+        Mark {
+            tag: self.tag,
+            name: self.attribute.name,
+        }
     }
 
-    pub(crate) fn from_wire(wire: types::AttributeValueUpsert, tag: Option<Box<str>>) -> Self {
+    pub(crate) fn from_wire(wire: types::AttributeValueUpsert, mark: Mark) -> Self {
         Self {
             customer_id: wire.customer_id,
-            attribute_id: wire.attribute_id,
+            attribute: AttributeKey {
+                id: Some(wire.attribute_id),
+                name: mark.name,
+            },
             value: Value::from(String::from(wire.value)),
-            tag,
+            tag: mark.tag,
+        }
+    }
+}
+
+/// What of a row is not sent and comes back with its outcome.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    tag: Option<Box<str>>,
+    name: Option<Arc<str>>,
+}
+
+/// An attribute, by its ID or by its name.
+///
+/// A run asks for the IDs of names once, when the first one comes; see
+/// [`Store::attributes`](crate::Store::attributes).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AttributeKey {
+    id: Option<i64>,
+    name: Option<Arc<str>>,
+}
+
+impl AttributeKey {
+    /// Returns the ID; `None` of a name as long as it was not asked for.
+    #[must_use]
+    pub fn id(&self) -> Option<i64> {
+        self.id
+    }
+
+    /// Returns the name, if that is how the attribute was given.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    pub(crate) fn set_id(&mut self, id: i64) {
+        self.id = Some(id);
+    }
+}
+
+impl From<i64> for AttributeKey {
+    fn from(id: i64) -> Self {
+        Self {
+            id: Some(id),
+            name: None,
+        }
+    }
+}
+
+impl From<&str> for AttributeKey {
+    fn from(name: &str) -> Self {
+        Self::from(Arc::from(name))
+    }
+}
+
+impl From<String> for AttributeKey {
+    fn from(name: String) -> Self {
+        Self::from(Arc::from(name))
+    }
+}
+
+/// For names that many rows share.
+impl From<Arc<str>> for AttributeKey {
+    fn from(name: Arc<str>) -> Self {
+        Self {
+            id: None,
+            name: Some(name),
+        }
+    }
+}
+
+impl fmt::Display for AttributeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.name, self.id) {
+            (Some(name), _) => write!(f, "\"{name}\""),
+            (None, id) => write!(f, "{}", id.unwrap_or_default()),
         }
     }
 }
@@ -189,38 +283,6 @@ impl<Tz: TimeZone> From<DateTime<Tz>> for Value {
     }
 }
 
-/// What an input may yield: rows, or results of rows.
-///
-/// An `Err` gets the outcome [`Rejected`](crate::OutcomeKind::Rejected) with its index and its
-/// message; the rows around it are sent.
-pub trait IntoRow: sealed::IntoRow {}
-
-impl IntoRow for AttributeValueUpsert {}
-
-impl<E: Into<BoxError>> IntoRow for Result<AttributeValueUpsert, E> {}
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-pub(crate) mod sealed {
-    use super::{AttributeValueUpsert, BoxError, Error};
-
-    pub trait IntoRow {
-        fn into_row(self) -> Result<AttributeValueUpsert, Error>;
-    }
-
-    impl IntoRow for AttributeValueUpsert {
-        fn into_row(self) -> Result<AttributeValueUpsert, Error> {
-            Ok(self)
-        }
-    }
-
-    impl<E: Into<BoxError>> IntoRow for Result<AttributeValueUpsert, E> {
-        fn into_row(self) -> Result<AttributeValueUpsert, Error> {
-            self.map_err(|error| Error::input(error.into()))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +334,7 @@ mod tests {
             let row = AttributeValueUpsert::new(1, 1, value.clone()).with_tag("t");
             let wire = row.to_wire().expect("the row is good");
             assert_eq!(
-                AttributeValueUpsert::from_wire(wire, row.clone().into_tag()),
+                AttributeValueUpsert::from_wire(wire, row.clone().into_mark()),
                 row
             );
         }

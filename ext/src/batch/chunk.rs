@@ -1,16 +1,16 @@
 //! Packing: which rows go into the next call.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use bigcommerce_sdk::types;
+use super::work::Work;
 
 /// A row that was taken from the input and keeps to the rules.
 #[derive(Clone, Debug)]
-pub(crate) struct Taken {
+pub(crate) struct Taken<R: Work> {
     pub index: u64,
-    pub tag: Option<Box<str>>,
-    pub wire: types::AttributeValueUpsert,
+    pub mark: R::Mark,
+    pub wire: R::Wire,
     /// Whether an answer leaves it open: it came with a refused call whose good rows may have been
     /// stored, or the answer left it out.
     pub may_be_stored: bool,
@@ -19,16 +19,16 @@ pub(crate) struct Taken {
 /// What is to be sent for one customer and one attribute: the latest row, and those that it
 /// replaced, oldest first, which stand in for it should the server reject it.
 #[derive(Clone, Debug)]
-pub(crate) struct Slot {
-    pub row: Taken,
-    pub older: Vec<Taken>,
+pub(crate) struct Slot<R: Work> {
+    pub row: Taken<R>,
+    pub older: Vec<Taken<R>>,
     /// How many answers have left the row out so far.
     pub left_out: u32,
 }
 
-impl Slot {
+impl<R: Work> Slot<R> {
     pub(crate) fn key(&self) -> (i64, i64) {
-        (self.row.wire.customer_id, self.row.wire.attribute_id)
+        R::key(&self.row.wire)
     }
 
     fn rows(&self) -> usize {
@@ -42,22 +42,52 @@ impl Slot {
 
 /// The rows that wait to be sent, grouped by customer; a customer's place is that of its oldest
 /// row.
-#[derive(Debug, Default)]
-pub(crate) struct Window {
-    customers: HashMap<i64, Waiting>,
+#[derive(Debug)]
+pub(crate) struct Window<R: Work> {
+    customers: HashMap<i64, Waiting<R>>,
     /// Customers by the index of their oldest row.
     order: BTreeMap<u64, i64>,
     rows: usize,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Waiting<R: Work> {
     place: u64,
     /// Sorted by attribute.
-    slots: Vec<Slot>,
+    slots: Vec<Slot<R>>,
 }
 
-impl Window {
+/// How much a call may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    pub customers: usize,
+    pub rows: usize,
+    /// Whether one customer more may go beyond `rows`.
+    pub beyond_rows: bool,
+    /// Bytes of its URL that the rows may take.
+    pub length: usize,
+}
+
+impl Most {
+    pub(crate) const ANY: Self = Self {
+        customers: usize::MAX,
+        rows: usize::MAX,
+        beyond_rows: false,
+        length: usize::MAX,
+    };
+}
+
+impl<R: Work> Default for Window<R> {
+    fn default() -> Self {
+        Self {
+            customers: HashMap::new(),
+            order: BTreeMap::new(),
+            rows: 0,
+        }
+    }
+}
+
+impl<R: Work> Window<R> {
     /// How many rows wait, those that were replaced included.
     pub(crate) fn rows(&self) -> usize {
         self.rows
@@ -69,7 +99,7 @@ impl Window {
 
     /// Takes a row in. Rows come in the order of their indexes, so it replaces one that waits for
     /// the same customer and attribute.
-    pub(crate) fn push(&mut self, row: Taken) {
+    pub(crate) fn push(&mut self, row: Taken<R>) {
         self.insert(Slot {
             row,
             older: Vec::new(),
@@ -79,7 +109,7 @@ impl Window {
 
     /// Puts back a slot that was cut and is to be sent after all: in its old place, below a newer
     /// row that has come for the same customer and attribute.
-    pub(crate) fn put_back(&mut self, slot: Slot) {
+    pub(crate) fn put_back(&mut self, slot: Slot<R>) {
         self.insert(slot);
     }
 
@@ -93,7 +123,7 @@ impl Window {
         })
     }
 
-    fn insert(&mut self, slot: Slot) {
+    fn insert(&mut self, slot: Slot<R>) {
         self.rows += slot.rows();
         let (customer, attribute) = slot.key();
         let first = slot.first_index();
@@ -123,59 +153,82 @@ impl Window {
         }
     }
 
-    /// The index of the oldest row whose customer is not in flight.
-    pub(crate) fn oldest_free(&self, busy: &HashSet<i64>) -> Option<u64> {
-        self.free(busy).next().map(|(place, _)| place)
+    /// The customers that wait, oldest first, with the index of their oldest row and what waits
+    /// for them.
+    pub(crate) fn oldest_first(&self) -> impl Iterator<Item = (u64, i64, &[Slot<R>])> {
+        self.order
+            .iter()
+            .map(|(&place, &customer)| (place, customer, self.of_customer(customer)))
     }
 
-    /// Cuts a batch: all rows of the oldest customers that are not in flight, as many as fit; the
-    /// first one goes even if it does not fit, and so does one more if `beyond_rows`.
+    /// What waits for a customer, in the order of attributes.
+    pub(crate) fn of_customer(&self, customer: i64) -> &[Slot<R>] {
+        let waiting = self.customers.get(&customer);
+        waiting.map_or(&[], |waiting| waiting.slots.as_slice())
+    }
+
+    /// Cuts a batch: all rows of the oldest customers that may go, as many as fit; the first one
+    /// goes even if it does not fit.
     pub(crate) fn cut(
         &mut self,
-        most_customers: usize,
-        most_rows: usize,
-        beyond_rows: bool,
-        busy: &HashSet<i64>,
-    ) -> Vec<Slot> {
-        let mut slots = 0_usize;
+        most: Most,
+        may_go: impl Fn(i64, &[Slot<R>]) -> bool,
+    ) -> Vec<Slot<R>> {
+        let (mut slots, mut length) = (0_usize, 0_usize);
         let chosen: Vec<_> = self
-            .free(busy)
-            .take(most_customers)
-            .take_while(|(_, customer)| {
-                let goes_anyhow = slots == 0 || (beyond_rows && slots <= most_rows);
-                slots += self
-                    .customers
-                    .get(customer)
-                    .map_or(0, |waiting| waiting.slots.len());
-                goes_anyhow || slots <= most_rows
+            .oldest_first()
+            .filter(|&(_, customer, waiting)| may_go(customer, waiting))
+            .take(most.customers)
+            .take_while(|&(_, _, waiting)| {
+                let is_first = slots == 0;
+                let goes_beyond = most.beyond_rows && slots <= most.rows;
+                slots += waiting.len();
+                length += waiting
+                    .iter()
+                    .map(|slot| R::length(&slot.row.wire))
+                    .sum::<usize>();
+                is_first || ((goes_beyond || slots <= most.rows) && length <= most.length)
             })
+            .map(|(_, customer, _)| customer)
             .collect();
         let mut batch = Vec::new();
-        for (place, customer) in chosen {
-            self.order.remove(&place);
-            if let Some(waiting) = self.customers.remove(&customer) {
-                batch.extend(waiting.slots);
-            }
+        for customer in chosen {
+            batch.extend(self.take(customer, |_| true));
         }
-        self.rows -= batch.iter().map(Slot::rows).sum::<usize>();
         batch
     }
 
-    /// Takes out everything, oldest customers first.
-    pub(crate) fn drain(&mut self) -> Vec<Slot> {
-        self.cut(usize::MAX, usize::MAX, false, &HashSet::new())
+    /// Takes slots of a customer out.
+    pub(crate) fn take(&mut self, customer: i64, takes: impl Fn(&Slot<R>) -> bool) -> Vec<Slot<R>> {
+        let Some(waiting) = self.customers.get_mut(&customer) else {
+            return Vec::new();
+        };
+        let (taken, left): (Vec<_>, Vec<_>) = std::mem::take(&mut waiting.slots)
+            .into_iter()
+            .partition(takes);
+        self.order.remove(&waiting.place);
+        match left.iter().map(Slot::first_index).min() {
+            Some(place) => {
+                waiting.place = place;
+                waiting.slots = left;
+                self.order.insert(place, customer);
+            }
+            None => {
+                self.customers.remove(&customer);
+            }
+        }
+        self.rows -= taken.iter().map(Slot::rows).sum::<usize>();
+        taken
     }
 
-    fn free<'a>(&'a self, busy: &'a HashSet<i64>) -> impl Iterator<Item = (u64, i64)> + 'a {
-        self.order
-            .iter()
-            .map(|(&place, &customer)| (place, customer))
-            .filter(|(_, customer)| !busy.contains(customer))
+    /// Takes out everything, oldest customers first.
+    pub(crate) fn drain(&mut self) -> Vec<Slot<R>> {
+        self.cut(Most::ANY, |_, _| true)
     }
 }
 
 /// Makes one slot of two: the latest row counts, the others are older ones.
-fn merge(there: &mut Slot, mut other: Slot) {
+fn merge<R: Work>(there: &mut Slot<R>, mut other: Slot<R>) {
     if other.row.index > there.row.index {
         std::mem::swap(there, &mut other);
     }
@@ -187,19 +240,22 @@ fn merge(there: &mut Slot, mut other: Slot) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::HashSet;
 
-    fn taken(index: u64, customer: i64, attribute: i64) -> Taken {
-        let row = crate::AttributeValueUpsert::new(customer, attribute, index);
+    use super::*;
+    use crate::AttributeValueUpsert;
+
+    fn taken(index: u64, customer: i64, attribute: i64) -> Taken<AttributeValueUpsert> {
+        let row = AttributeValueUpsert::new(customer, attribute, index);
         Taken {
             index,
-            tag: None,
+            mark: row.clone().into_mark(),
             may_be_stored: false,
             wire: row.to_wire().expect("a good row"),
         }
     }
 
-    fn window(rows: &[(i64, i64)]) -> Window {
+    fn window(rows: &[(i64, i64)]) -> Window<AttributeValueUpsert> {
         let mut window = Window::default();
         for (index, &(customer, attribute)) in rows.iter().enumerate() {
             window.push(taken(index as u64, customer, attribute));
@@ -207,47 +263,64 @@ mod tests {
         window
     }
 
-    fn indexes(batch: &[Slot]) -> Vec<u64> {
+    fn indexes(batch: &[Slot<AttributeValueUpsert>]) -> Vec<u64> {
         batch.iter().map(|slot| slot.row.index).collect()
     }
 
-    fn older(slot: &Slot) -> Vec<u64> {
+    fn older(slot: &Slot<AttributeValueUpsert>) -> Vec<u64> {
         slot.older.iter().map(|row| row.index).collect()
+    }
+
+    fn most(customers: usize, rows: usize) -> Most {
+        Most {
+            customers,
+            rows,
+            ..Most::ANY
+        }
+    }
+
+    fn oldest_free(window: &Window<AttributeValueUpsert>, busy: &HashSet<i64>) -> Option<u64> {
+        let mut free = window
+            .oldest_first()
+            .filter(|(_, id, _)| !busy.contains(id));
+        free.next().map(|(place, ..)| place)
     }
 
     #[test]
     fn the_oldest_customers_go_first_with_all_their_rows() {
         let mut window = window(&[(5, 1), (3, 1), (9, 1), (5, 2), (3, 2)]);
         let nobody = HashSet::new();
-        assert_eq!(window.oldest_free(&nobody), Some(0));
+        assert_eq!(oldest_free(&window, &nobody), Some(0));
         assert_eq!(
-            indexes(&window.cut(2, usize::MAX, false, &nobody)),
+            indexes(&window.cut(most(2, usize::MAX), |_, _| true)),
             [0, 3, 1, 4]
         );
         assert_eq!(window.rows(), 1);
-        assert_eq!(indexes(&window.cut(2, usize::MAX, false, &nobody)), [2]);
+        assert_eq!(indexes(&window.cut(most(2, usize::MAX), |_, _| true)), [2]);
         assert!(window.is_empty());
-        assert!(window.cut(2, usize::MAX, false, &nobody).is_empty());
+        assert!(window.cut(most(2, usize::MAX), |_, _| true).is_empty());
     }
 
     #[test]
     fn rows_are_limited_too() {
         let mut window = window(&[(1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (3, 2), (4, 1)]);
-        let nobody = HashSet::new();
-        assert_eq!(indexes(&window.cut(10, 2, false, &nobody)), [0, 1, 2]);
-        assert_eq!(indexes(&window.cut(10, 2, false, &nobody)), [3]);
-        assert_eq!(indexes(&window.cut(10, 3, false, &nobody)), [4, 5, 6]);
+        assert_eq!(indexes(&window.cut(most(10, 2), |_, _| true)), [0, 1, 2]);
+        assert_eq!(indexes(&window.cut(most(10, 2), |_, _| true)), [3]);
+        assert_eq!(indexes(&window.cut(most(10, 3), |_, _| true)), [4, 5, 6]);
     }
 
     #[test]
     fn a_customer_in_flight_waits_and_holds_up_nobody() {
         let mut window = window(&[(1, 1), (2, 1), (1, 2), (3, 1)]);
         let busy = HashSet::from([1]);
-        assert_eq!(window.oldest_free(&busy), Some(1));
-        assert_eq!(indexes(&window.cut(10, usize::MAX, false, &busy)), [1, 3]);
-        assert_eq!(window.oldest_free(&busy), None);
+        assert_eq!(oldest_free(&window, &busy), Some(1));
         assert_eq!(
-            indexes(&window.cut(10, usize::MAX, false, &HashSet::new())),
+            indexes(&window.cut(most(10, usize::MAX), |id, _| !busy.contains(&id))),
+            [1, 3]
+        );
+        assert_eq!(oldest_free(&window, &busy), None);
+        assert_eq!(
+            indexes(&window.cut(most(10, usize::MAX), |_, _| true)),
             [0, 2]
         );
     }
@@ -256,7 +329,7 @@ mod tests {
     fn the_latest_row_counts_and_keeps_those_it_replaced() {
         let mut window = window(&[(1, 1), (1, 1), (1, 2), (1, 1)]);
         assert_eq!(window.rows(), 4);
-        let batch = window.cut(10, usize::MAX, false, &HashSet::new());
+        let batch = window.cut(most(10, usize::MAX), |_, _| true);
         assert_eq!(indexes(&batch), [3, 2]);
         assert_eq!(older(&batch[0]), [0, 1]);
         assert_eq!(window.rows(), 0);
@@ -265,11 +338,11 @@ mod tests {
     #[test]
     fn what_is_put_back_goes_below_newer_rows_and_in_its_old_place() {
         let mut window = window(&[(1, 1), (2, 1)]);
-        let mut cut = window.cut(1, usize::MAX, false, &HashSet::new());
+        let mut cut = window.cut(most(1, usize::MAX), |_, _| true);
         window.push(taken(2, 1, 1));
-        assert_eq!(window.oldest_free(&HashSet::new()), Some(1));
+        assert_eq!(oldest_free(&window, &HashSet::new()), Some(1));
         window.put_back(cut.remove(0));
-        let batch = window.cut(1, usize::MAX, false, &HashSet::new());
+        let batch = window.cut(most(1, usize::MAX), |_, _| true);
         assert_eq!(indexes(&batch), [2]);
         assert_eq!(older(&batch[0]), [0]);
         assert_eq!(window.rows(), 1);

@@ -8,21 +8,22 @@ use tokio::time::Instant;
 
 use super::chunk::Slot;
 use super::sizes::{Size, Sizes};
+use super::work::Work;
 
 /// Slots that go out in one call. Shared between the engine and the call's task, so that nothing
 /// is lost with the task.
-pub(crate) type Batch = Arc<Vec<Slot>>;
+pub(crate) type Batch<R> = Arc<Vec<Slot<R>>>;
 
 /// A batch, one part of which is in flight at a time.
 ///
 /// Where a part is known to hold a culprit and its first half turns out to hold none, the second
 /// half does: it is not sent whole to find that out.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub(crate) struct Job<R: Work> {
     customers: Vec<i64>,
     /// Parts yet to be sent; the last one is next.
-    parts: Vec<Part>,
-    sent: Option<Sent>,
+    parts: Vec<Part<R>>,
+    sent: Option<Sent<R>>,
     /// Sizes of parts that were refused without saying that size was the reason.
     refused: Vec<Size>,
     accepted: Vec<Size>,
@@ -35,8 +36,8 @@ pub(crate) struct Job {
 }
 
 #[derive(Debug)]
-struct Part {
-    slots: Vec<Slot>,
+struct Part<R: Work> {
+    slots: Vec<Slot<R>>,
     /// Whether a row of it is known to be refused, if rows are the reason at all.
     holds_culprit: bool,
     /// Whether it or the part after it holds a culprit.
@@ -45,8 +46,8 @@ struct Part {
     is_named: bool,
 }
 
-impl Part {
-    fn new(slots: Vec<Slot>) -> Self {
+impl<R: Work> Part<R> {
+    fn new(slots: Vec<Slot<R>>) -> Self {
         Self {
             slots,
             holds_culprit: false,
@@ -57,23 +58,23 @@ impl Part {
 }
 
 #[derive(Debug)]
-struct Sent {
-    batch: Batch,
+struct Sent<R: Work> {
+    batch: Batch<R>,
     shares_culprit: bool,
     is_named: bool,
 }
 
 /// What follows a refusal.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub(crate) enum Refused<R: Work> {
     /// The only row of the part is to blame.
-    Culprit(Box<Slot>),
+    Culprit(Box<Slot<R>>),
     /// The part is sent again in smaller ones.
     Split(Size),
 }
 
-impl Job {
-    pub(crate) fn new(slots: Vec<Slot>) -> Self {
+impl<R: Work> Job<R> {
+    pub(crate) fn new(slots: Vec<Slot<R>>) -> Self {
         Self {
             customers: distinct(&slots).into_iter().collect(),
             parts: vec![Part::new(slots)],
@@ -106,7 +107,7 @@ impl Job {
     }
 
     /// Gives the next part to send, if there is one.
-    pub(crate) fn next(&mut self, sizes: &Sizes) -> Option<Batch> {
+    pub(crate) fn next(&mut self, sizes: &Sizes) -> Option<Batch<R>> {
         loop {
             let part = self.parts.pop()?;
             let is_refusable = part.holds_culprit || !sizes.allow(size(&part.slots));
@@ -125,7 +126,7 @@ impl Job {
     }
 
     /// Takes the part that was sent, which was accepted.
-    pub(crate) fn accept(&mut self, sizes: &mut Sizes) -> Vec<Slot> {
+    pub(crate) fn accept(&mut self, sizes: &mut Sizes) -> Vec<Slot<R>> {
         let Some(sent) = self.sent.take() else {
             return Vec::new();
         };
@@ -143,14 +144,14 @@ impl Job {
     }
 
     /// Takes the part that was sent, of which nothing is known or nothing was done.
-    pub(crate) fn give_up(&mut self) -> Vec<Slot> {
+    pub(crate) fn give_up(&mut self) -> Vec<Slot<R>> {
         self.is_clean = false;
         let sent = self.sent.take();
         sent.map_or(Vec::new(), |sent| Arc::unwrap_or_clone(sent.batch))
     }
 
     /// Takes all parts that were not sent yet.
-    pub(crate) fn abandon(&mut self) -> Vec<Slot> {
+    pub(crate) fn abandon(&mut self) -> Vec<Slot<R>> {
         self.is_clean &= self.parts.is_empty();
         self.parts
             .drain(..)
@@ -166,7 +167,7 @@ impl Job {
         is_too_large: bool,
         named: &BTreeSet<usize>,
         sizes: &mut Sizes,
-    ) -> Option<Refused> {
+    ) -> Option<Refused<R>> {
         let sent = self.sent.take()?;
         let mut slots = Arc::unwrap_or_clone(sent.batch);
         let size = size(&slots);
@@ -217,7 +218,7 @@ impl Job {
     }
 
     /// Splits by customers, or by values where there is one customer only.
-    fn halve(&mut self, mut slots: Vec<Slot>, holds_culprit: bool) {
+    fn halve(&mut self, mut slots: Vec<Slot<R>>, holds_culprit: bool) {
         let customers = distinct(&slots);
         let middle = if customers.len() > 1 {
             let mut seen = HashSet::new();
@@ -239,12 +240,12 @@ impl Job {
     }
 
     /// Splits off the rows that an answer named, each to stand alone.
-    fn take_out(&mut self, slots: Vec<Slot>, places: &BTreeSet<usize>) {
+    fn take_out(&mut self, slots: Vec<Slot<R>>, places: &BTreeSet<usize>) {
         let (named, rest): (Vec<_>, Vec<_>) = slots
             .into_iter()
             .enumerate()
             .partition(|(place, _)| places.contains(place));
-        let slots = |part: Vec<(usize, Slot)>| part.into_iter().map(|(_, slot)| slot);
+        let slots = |part: Vec<(usize, Slot<R>)>| part.into_iter().map(|(_, slot)| slot);
         self.parts.push(Part::new(slots(rest).collect()));
         self.parts.extend(slots(named).map(|slot| Part {
             is_named: true,
@@ -253,33 +254,31 @@ impl Job {
     }
 }
 
-fn distinct(slots: &[Slot]) -> HashSet<i64> {
+fn distinct<R: Work>(slots: &[Slot<R>]) -> HashSet<i64> {
     slots.iter().map(|slot| slot.key().0).collect()
 }
 
-/// Customers and rows of a call with these slots.
-fn size(slots: &[Slot]) -> Size {
-    Size {
-        customers: distinct(slots).len(),
-        rows: slots.len(),
-    }
+/// What counts as the size of a call with these slots.
+fn size<R: Work>(slots: &[Slot<R>]) -> Size {
+    R::size(distinct(slots).len(), slots.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::chunk::Taken;
     use super::*;
+    use crate::AttributeValueUpsert;
 
     /// One row per place, two per customer.
-    fn job(rows: u64) -> Job {
+    fn job(rows: u64) -> Job<AttributeValueUpsert> {
         let slot = |index: u64| {
             let customer = i64::try_from(index / 2).expect("small") + 1;
             let attribute = i64::try_from(index % 2).expect("small") + 1;
-            let row = crate::AttributeValueUpsert::new(customer, attribute, index);
+            let row = AttributeValueUpsert::new(customer, attribute, index);
             Slot {
                 row: Taken {
                     index,
-                    tag: None,
+                    mark: row.clone().into_mark(),
                     wire: row.to_wire().expect("a good row"),
                     may_be_stored: false,
                 },
@@ -291,7 +290,11 @@ mod tests {
     }
 
     /// Plays a server that refuses these rows; gives the parts that were sent.
-    fn sent(mut job: Job, bad: &[u64], names: impl Fn(&[u64]) -> Option<usize>) -> Vec<Vec<u64>> {
+    fn sent(
+        mut job: Job<AttributeValueUpsert>,
+        bad: &[u64],
+        names: impl Fn(&[u64]) -> Option<usize>,
+    ) -> Vec<Vec<u64>> {
         let mut sizes = Sizes::default();
         let mut parts = Vec::new();
         while let Some(batch) = job.next(&sizes) {

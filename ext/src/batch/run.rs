@@ -1,31 +1,44 @@
-//! The engine under an upsert: which rows wait, which are in flight, and what becomes of each.
+//! The engine under upserts and deletes: which rows wait, which are in flight, and what becomes of each.
 //!
 //! It decides and keeps accounts; it never waits, sends or reads a clock.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use bigcommerce_sdk::types;
 use tokio::time::Instant;
 
-use super::chunk::{Slot, Taken, Window};
+use super::chunk::{Most, Slot, Taken, Window};
 use super::job::{Batch, Job, Refused};
+use super::known::Known;
 use super::report::{Outcome, OutcomeKind, Summary};
 use super::settled::Settled;
 use super::sizes::{Size, Sizes};
+use super::work::Work;
 use crate::call::Failed;
-use crate::error::{Error, ErrorKind};
-use crate::value::AttributeValueUpsert;
+use crate::error::{Error, ErrorKind, Rule};
+use crate::list::length_of;
 
 /// What a run may do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// Values that wait at most.
+    /// Rows that wait at most.
     pub window: usize,
     pub customers_per_call: usize,
+    /// Bytes that the rows of a call may take of its URL.
+    pub length_per_call: usize,
     /// How often a row is sent that answers leave out.
     pub attempts: u32,
     /// Ends the run when this many rows were refused before any was stored; 0 for never.
     pub stop_after_refused: u64,
+    /// Whether to read what the store holds, and to send only what differs.
+    pub skips_unchanged: bool,
+}
+
+/// What is to be read before the rows of these customers are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub customers: BTreeSet<i64>,
+    pub attributes: BTreeSet<i64>,
 }
 
 /// What a call's end has led to, for those who watch.
@@ -39,12 +52,16 @@ pub(crate) enum Note {
 
 /// The engine; see the module.
 #[derive(Debug)]
-pub(crate) struct Engine {
+pub(crate) struct Engine<R: Work> {
     rules: Rules,
-    window: Window,
+    window: Window<R>,
     /// Customers in flight. No two calls in flight touch the same one.
     busy: HashSet<i64>,
-    jobs: HashMap<u64, Job>,
+    /// What the store holds; only what the rows that wait are compared with.
+    known: Known,
+    reads: HashMap<u64, Read>,
+    jobs: HashMap<u64, Job<R>>,
+    /// Jobs and reads.
     jobs_begun: u64,
     /// Jobs with a part that is to be sent next.
     due: VecDeque<u64>,
@@ -52,7 +69,7 @@ pub(crate) struct Engine {
     held: BTreeMap<Instant, Vec<i64>>,
     sizes: Sizes,
     learned: Option<Size>,
-    ready: VecDeque<Outcome>,
+    ready: VecDeque<Outcome<R>>,
     settled: Settled,
     summary: Summary,
     /// Rows that the server refused, until it stores one.
@@ -64,12 +81,14 @@ pub(crate) struct Engine {
     stopped_by: Option<Error>,
 }
 
-impl Engine {
+impl<R: Work> Engine<R> {
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
             rules,
             window: Window::default(),
             busy: HashSet::new(),
+            known: Known::default(),
+            reads: HashMap::new(),
             jobs: HashMap::new(),
             jobs_begun: 0,
             due: VecDeque::new(),
@@ -78,7 +97,7 @@ impl Engine {
             learned: None,
             ready: VecDeque::new(),
             settled: Settled::default(),
-            summary: Summary::default(),
+            summary: Summary::of(R::DOES),
             refused_at_first: 0,
             taken: 0,
             due_below: 0,
@@ -117,33 +136,48 @@ impl Engine {
         (self.input_ended || self.stopped_by.is_some())
             && self.window.is_empty()
             && self.jobs.is_empty()
+            && self.reads.is_empty()
             && self.ready.is_empty()
     }
 
     /// Takes what the input yielded next.
-    pub(crate) fn take(&mut self, item: Result<AttributeValueUpsert, Error>) {
+    pub(crate) fn take(&mut self, item: Result<R, Error>) {
+        let index = self.taken;
+        let row = match item {
+            Err(error) => return self.reject(None, error),
+            Ok(row) => row,
+        };
+        let wire = match row.to_wire() {
+            Err(rule) => return self.refuse(row, &rule),
+            Ok(wire) => wire,
+        };
+        self.taken += 1;
+        let (customer, _) = R::key(&wire);
+        self.window.push(Taken {
+            index,
+            mark: row.into_mark(),
+            wire,
+            may_be_stored: false,
+        });
+        if !self.busy.contains(&customer) {
+            self.leave_out_unchanged(customer);
+        }
+    }
+
+    /// Takes a row that breaks a rule.
+    pub(crate) fn refuse(&mut self, row: R, rule: &Rule) {
+        let error = Error::breaks_rule(self.taken, rule);
+        self.reject(Some(row), error);
+    }
+
+    fn reject(&mut self, row: Option<R>, error: Error) {
         let index = self.taken;
         self.taken += 1;
-        let (row, error) = match item {
-            Err(error) => (None, error),
-            Ok(row) => match row.to_wire() {
-                Ok(wire) => {
-                    self.window.push(Taken {
-                        index,
-                        tag: row.into_tag(),
-                        wire,
-                        may_be_stored: false,
-                    });
-                    return;
-                }
-                Err(rule) => (Some(row), Error::breaks_rule(index, &rule)),
-            },
-        };
         self.settle(index, row, OutcomeKind::Rejected(error));
     }
 
     /// Takes a row that was there when the run stopped.
-    pub(crate) fn take_too_late(&mut self, row: AttributeValueUpsert, error: &Error) {
+    pub(crate) fn take_too_late(&mut self, row: R, error: &Error) {
         let index = self.taken;
         self.taken += 1;
         self.settle(index, Some(row), OutcomeKind::NotSent(error.clone()));
@@ -173,7 +207,7 @@ impl Engine {
 
     /// Gives the next batch to send and the number of its job, which takes the answer: a part of
     /// a job that has begun, or else a new one if one is due and may begin.
-    pub(crate) fn next_batch(&mut self, may_begin: bool) -> Option<(u64, Batch)> {
+    pub(crate) fn next_batch(&mut self, may_begin: bool) -> Option<(u64, Batch<R>)> {
         while let Some(id) = self.due.pop_front() {
             match self.jobs.get_mut(&id).and_then(|job| job.next(&self.sizes)) {
                 Some(batch) => return Some((id, batch)),
@@ -183,21 +217,152 @@ impl Engine {
         if !may_begin {
             return None;
         }
-        let oldest = self.window.oldest_free(&self.busy)?;
-        if self.window.rows() < self.rules.window && oldest >= self.due_below {
+        let Size { customers, rows } = self.sizes.limit();
+        let most = Most {
+            customers: customers.min(self.rules.customers_per_call),
+            rows,
+            // While it is open whether customers or rows are limited, more rows than were seen tell.
+            beyond_rows: self.sizes.is_open(),
+            length: self.rules.length_per_call,
+        };
+        if !self.has_due_batch(most.customers) {
             return None;
         }
-        let Size { customers, rows } = self.sizes.limit();
-        let customers = customers.min(self.rules.customers_per_call);
-        // While it is open whether customers or rows are limited, more rows than were seen tell.
-        let beyond_rows = self.sizes.is_open();
-        let cut = self.window.cut(customers, rows, beyond_rows, &self.busy);
+        let (busy, known) = (&self.busy, &self.known);
+        let skips = self.rules.skips_unchanged;
+        let cut = self.window.cut(most, |customer, slots| {
+            !busy.contains(&customer) && (!skips || covers(known, slots))
+        });
         let mut job = Job::new(cut);
         let batch = job.next(&self.sizes)?;
         self.busy.extend(job.customers());
         self.jobs_begun += 1;
         self.jobs.insert(self.jobs_begun, job);
         Some((self.jobs_begun, batch))
+    }
+
+    /// Gives what is to be read next, as much as so many values and so many bytes of a URL may
+    /// hold, and the number that takes the answer.
+    pub(crate) fn next_read(
+        &mut self,
+        may_begin: bool,
+        most_values: usize,
+        most_length: usize,
+    ) -> Option<(u64, Read)> {
+        if !may_begin || !self.has_due_read() {
+            return None;
+        }
+        let mut read = Read {
+            customers: BTreeSet::new(),
+            attributes: BTreeSet::new(),
+        };
+        let (mut values, mut length) = (0, 0);
+        for (_, customer, slots) in self.window.oldest_first() {
+            if !self.is_unread(customer, slots) {
+                continue;
+            }
+            let attributes = slots.iter().map(|slot| slot.key().1);
+            let new = attributes
+                .clone()
+                .filter(|id| !read.attributes.contains(id));
+            values += slots.len();
+            length += length_of(customer) + new.map(length_of).sum::<usize>();
+            if !read.customers.is_empty() && (values > most_values || length > most_length) {
+                break;
+            }
+            read.customers.insert(customer);
+            read.attributes.extend(attributes);
+        }
+        self.busy.extend(&read.customers);
+        self.jobs_begun += 1;
+        self.reads.insert(self.jobs_begun, read.clone());
+        Some((self.jobs_begun, read))
+    }
+
+    /// Hears how a read ended. Of customers that could not be read, all rows are sent.
+    pub(crate) fn finish_read(
+        &mut self,
+        id: u64,
+        result: Result<Vec<types::AttributeValue>, Failed>,
+    ) {
+        let Some(read) = self.reads.remove(&id) else {
+            return;
+        };
+        match result {
+            Ok(values) => self.known.read(&read.customers, &read.attributes, values),
+            Err(failed) => {
+                self.known.not_read(&read.customers);
+                if failed.error.ends_run() || failed.never_left {
+                    self.stop(failed.error);
+                }
+            }
+        }
+        for customer in read.customers {
+            self.busy.remove(&customer);
+            self.leave_out_unchanged(customer);
+        }
+    }
+
+    /// Settles the rows of a customer that the store holds already.
+    fn leave_out_unchanged(&mut self, customer: i64) {
+        if !self.rules.skips_unchanged {
+            return;
+        }
+        let known = &self.known;
+        let is_known = |slot: &Slot<R>| known.is(slot.key(), R::value(&slot.row.wire));
+        for slot in self.window.take(customer, is_known) {
+            let kind = match slot.row.may_be_stored {
+                // An earlier call of this run has stored it after all.
+                true => OutcomeKind::Stored(None),
+                false => OutcomeKind::Unchanged,
+            };
+            self.done(slot, kind);
+        }
+        if self.window.of_customer(customer).is_empty() {
+            self.known.forget(customer);
+        }
+    }
+
+    /// Says whether a batch is to be cut, of so many customers at most.
+    fn has_due_batch(&self, most_customers: usize) -> bool {
+        let mut ready = self.waiting_if(|customer, slots| self.may_go(customer, slots));
+        let Some(oldest) = ready.next() else {
+            return false;
+        };
+        if !self.rules.skips_unchanged {
+            return self.is_due(oldest);
+        }
+        // Who may go waits for company as long as there is somebody to read.
+        let others = ready.take(most_customers).count();
+        others + 1 >= most_customers
+            || (self.is_due(oldest) && self.reads.is_empty() && !self.has_due_read())
+    }
+
+    /// The places of customers that wait and fulfil a condition, oldest first.
+    fn waiting_if(&self, is: impl Fn(i64, &[Slot<R>]) -> bool) -> impl Iterator<Item = u64> {
+        self.window
+            .oldest_first()
+            .filter(move |(_, customer, slots)| is(*customer, slots))
+            .map(|(place, ..)| place)
+    }
+
+    /// Says whether nothing but being due keeps a customer's rows from being sent.
+    fn may_go(&self, customer: i64, slots: &[Slot<R>]) -> bool {
+        !self.busy.contains(&customer)
+            && (!self.rules.skips_unchanged || covers(&self.known, slots))
+    }
+
+    fn is_unread(&self, customer: i64, slots: &[Slot<R>]) -> bool {
+        self.rules.skips_unchanged && !self.busy.contains(&customer) && !covers(&self.known, slots)
+    }
+
+    fn has_due_read(&self) -> bool {
+        let mut unread = self.waiting_if(|customer, slots| self.is_unread(customer, slots));
+        unread.next().is_some_and(|place| self.is_due(place))
+    }
+
+    fn is_due(&self, place: u64) -> bool {
+        self.window.rows() >= self.rules.window || place < self.due_below
     }
 
     /// Counts requests that were made.
@@ -210,15 +375,15 @@ impl Engine {
     pub(crate) fn finish(
         &mut self,
         id: u64,
-        result: Result<types::AttributeValuePage, Failed>,
+        result: Result<R::Answer, Failed>,
         hold: Option<Instant>,
     ) -> Option<Note> {
         let mut job = self.jobs.remove(&id)?;
         job.hold_until(hold);
         let note = match result {
-            Ok(page) => {
+            Ok(answer) => {
                 let slots = job.accept(&mut self.sizes);
-                self.confirm(slots, page);
+                self.confirm(slots, answer);
                 None
             }
             Err(failed) => self.fail(&mut job, &failed),
@@ -236,6 +401,19 @@ impl Engine {
             self.learned = learned;
             learned.filter(|_| is_news).map(Note::Learned)
         })
+    }
+
+    /// Takes a job's batch, which is not to be sent, for done.
+    pub(crate) fn plan(&mut self, id: u64) {
+        let Some(mut job) = self.jobs.remove(&id) else {
+            return;
+        };
+        for slot in job.give_up() {
+            self.known.note(slot.key(), R::value(&slot.row.wire));
+            self.done(slot, OutcomeKind::Planned);
+        }
+        self.jobs.insert(id, job);
+        self.end_job(id);
     }
 
     /// Frees the customers whose time of being held is over.
@@ -267,50 +445,50 @@ impl Engine {
             Some(until) => {
                 let held = self.held.entry(until).or_default();
                 held.extend_from_slice(job.customers());
+                for &customer in job.customers() {
+                    self.known.forget(customer);
+                }
             }
             None => {
-                for customer in job.customers() {
-                    self.busy.remove(customer);
+                for &customer in job.customers() {
+                    self.busy.remove(&customer);
+                    self.leave_out_unchanged(customer);
                 }
             }
         }
     }
 
-    fn confirm(&mut self, slots: Vec<Slot>, page: types::AttributeValuePage) {
-        let stored = page.meta.and_then(|meta| meta.pagination?.total);
-        let shows_a_part = stored.is_some_and(|total| {
-            usize::try_from(total)
-                .is_ok_and(|total| total >= slots.len() && total > page.data.len())
-        });
-        let mut records: HashMap<_, _> = page
-            .data
-            .into_iter()
-            .map(|record| ((record.customer_id, record.attribute_id), record))
-            .collect();
-        for mut slot in slots {
-            match records.remove(&slot.key()) {
-                None if !shows_a_part => {
-                    slot.left_out += 1;
-                    slot.row.may_be_stored = true;
-                    if slot.left_out < self.rules.attempts {
-                        self.send_again(slot);
-                    } else {
-                        self.unknown(slot, &Error::left_out());
-                    }
+    fn confirm(&mut self, slots: Vec<Slot<R>>, answer: R::Answer) {
+        let keys: Vec<_> = slots.iter().map(Slot::key).collect();
+        for (mut slot, kind) in slots.into_iter().zip(R::confirm(answer, &keys)) {
+            let Some(kind) = kind else {
+                slot.left_out += 1;
+                slot.row.may_be_stored = true;
+                self.known.forget(slot.key().0);
+                if slot.left_out < self.rules.attempts {
+                    self.send_again(slot);
+                } else {
+                    self.unknown(slot, &Error::left_out());
                 }
-                record => self.stored(slot, record),
-            }
+                continue;
+            };
+            let value = match &kind {
+                OutcomeKind::Stored(Some(record)) => &record.attribute_value,
+                _ => R::value(&slot.row.wire),
+            };
+            self.known.note(slot.key(), value);
+            self.done(slot, kind);
         }
     }
 
-    fn fail(&mut self, job: &mut Job, failed: &Failed) -> Option<Note> {
+    fn fail(&mut self, job: &mut Job<R>, failed: &Failed) -> Option<Note> {
         let error = &failed.error;
         let is_too_large = error.kind() == ErrorKind::TooLarge;
         if is_too_large || failed.blames_rows {
             return match job.refuse(is_too_large, &failed.named, &mut self.sizes)? {
                 Refused::Split(size) => Some(Note::Split(size)),
                 Refused::Culprit(slot) => {
-                    self.rejected(*slot, error);
+                    self.rejected(*slot, failed);
                     None
                 }
             };
@@ -335,30 +513,33 @@ impl Engine {
     }
 
     /// Puts a slot back among those that wait, as due as it was.
-    fn send_again(&mut self, slot: Slot) {
+    fn send_again(&mut self, slot: Slot<R>) {
         match self.stopped_by.clone() {
             Some(error) => self.not_sent(slot, &error),
             None => self.window.put_back(slot),
         }
     }
 
-    fn stored(&mut self, slot: Slot, record: Option<types::AttributeValue>) {
+    fn done(&mut self, slot: Slot<R>, kind: OutcomeKind) {
         let by = slot.row.index;
         for older in slot.older {
             self.settle_taken(older, OutcomeKind::Superseded { by });
         }
-        self.settle_taken(slot.row, OutcomeKind::Stored(record));
+        self.settle_taken(slot.row, kind);
     }
 
     /// Rejects the latest row of a slot; the one that it replaced is sent after all.
-    fn rejected(&mut self, mut slot: Slot, error: &Error) {
+    fn rejected(&mut self, mut slot: Slot<R>, failed: &Failed) {
+        let kind = R::refused(failed, slot.row.index);
+        if !matches!(kind, OutcomeKind::Rejected(_)) {
+            return self.done(slot, kind);
+        }
         let older = slot.older.pop();
-        let reason = error.of_row(slot.row.index);
-        self.settle_taken(slot.row, OutcomeKind::Rejected(reason));
+        self.settle_taken(slot.row, kind);
         self.refused_at_first += 1;
         let most = self.rules.stop_after_refused;
-        if most > 0 && self.summary.stored == 0 && self.refused_at_first >= most {
-            self.stop(Error::all_refused(self.refused_at_first, error));
+        if most > 0 && self.summary.done() == 0 && self.refused_at_first >= most {
+            self.stop(Error::all_refused(self.refused_at_first, &failed.error));
         }
         if let Some(row) = older {
             self.send_again(Slot {
@@ -369,8 +550,9 @@ impl Engine {
         }
     }
 
-    fn unknown(&mut self, mut slot: Slot, error: &Error) {
+    fn unknown(&mut self, mut slot: Slot<R>, error: &Error) {
         slot.row.may_be_stored = true;
+        self.known.forget(slot.key().0);
         let Some(slot) = self.below_newer(slot) else {
             return;
         };
@@ -381,7 +563,7 @@ impl Engine {
         self.settle_taken(slot.row, OutcomeKind::Unknown(error.clone()));
     }
 
-    fn not_sent(&mut self, slot: Slot, error: &Error) {
+    fn not_sent(&mut self, slot: Slot<R>, error: &Error) {
         let Some(slot) = self.below_newer(slot) else {
             return;
         };
@@ -392,7 +574,7 @@ impl Engine {
 
     /// Puts a slot that is given up below a newer row that waits for the same customer and
     /// attribute: to send the older one again after it would undo it.
-    fn below_newer(&mut self, slot: Slot) -> Option<Slot> {
+    fn below_newer(&mut self, slot: Slot<R>) -> Option<Slot<R>> {
         if self.stopped_by.is_none() && self.window.holds(slot.key()) {
             self.window.put_back(slot);
             return None;
@@ -400,7 +582,7 @@ impl Engine {
         Some(slot)
     }
 
-    fn row_not_sent(&mut self, row: Taken, error: &Error) {
+    fn row_not_sent(&mut self, row: Taken<R>, error: &Error) {
         let kind = match row.may_be_stored {
             true => OutcomeKind::Unknown(error.clone()),
             false => OutcomeKind::NotSent(error.clone()),
@@ -408,23 +590,27 @@ impl Engine {
         self.settle_taken(row, kind);
     }
 
-    fn settle_taken(&mut self, row: Taken, kind: OutcomeKind) {
+    fn settle_taken(&mut self, row: Taken<R>, kind: OutcomeKind) {
         let Taken {
-            index, tag, wire, ..
+            index, mark, wire, ..
         } = row;
-        let row = AttributeValueUpsert::from_wire(wire, tag);
+        let row = R::from_wire(wire, mark);
         self.settle(index, Some(row), kind);
     }
 
-    fn settle(&mut self, index: u64, row: Option<AttributeValueUpsert>, kind: OutcomeKind) {
+    fn settle(&mut self, index: u64, row: Option<R>, kind: OutcomeKind) {
         self.summary.count(&kind);
         self.ready.push_back(Outcome { index, row, kind });
     }
 
     /// Hands out the next outcome.
-    pub(crate) fn next_outcome(&mut self) -> Option<Outcome> {
+    pub(crate) fn next_outcome(&mut self) -> Option<Outcome<R>> {
         let outcome = self.ready.pop_front()?;
         self.settled.settle(outcome.index);
         Some(outcome)
     }
+}
+
+fn covers<R: Work>(known: &Known, slots: &[Slot<R>]) -> bool {
+    slots.iter().all(|slot| known.covers(slot.key()))
 }

@@ -2,7 +2,7 @@
 
 /// Customers and rows of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size {
+pub struct Size {
     pub customers: usize,
     pub rows: usize,
 }

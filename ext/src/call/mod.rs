@@ -33,7 +33,7 @@ pub(crate) use permits::Permits;
 pub use retry::RetryPolicy;
 use retry::{Moment, Next, Seen, decide};
 
-type Sent<T> = Result<ResponseValue<T>, sdk::Error<types::ErrorBody>>;
+pub(crate) type Sent<T> = Result<ResponseValue<T>, sdk::Error<types::ErrorBody>>;
 
 /// What the calls of a run have in common.
 #[derive(Debug, Default)]
@@ -46,6 +46,13 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    pub(crate) fn new(observer: Observer) -> Self {
+        Self {
+            observer,
+            ..Self::default()
+        }
+    }
+
     /// Waits unless the run is stopped; says whether the time has passed.
     async fn wait(&self, time: Duration) -> bool {
         let mut stopping = self.stopping.subscribe();
@@ -82,6 +89,15 @@ pub(crate) struct Ended<T> {
 }
 
 impl<T> Ended<T> {
+    /// Calls that left nothing running.
+    pub(crate) fn of(result: Result<T, Failed>, attempts: u32) -> Self {
+        Self {
+            result,
+            attempts,
+            hold: None,
+        }
+    }
+
     /// A call whose task has ended without saying how.
     pub(crate) fn lost() -> Self {
         Self {
@@ -96,7 +112,7 @@ impl<T> Ended<T> {
 }
 
 /// Why a call failed.
-pub(crate) struct Failed {
+pub struct Failed {
     pub error: Error,
     /// Whether the server may have done what it was asked.
     pub is_ambiguous: bool,
@@ -288,9 +304,7 @@ fn advice(kind: ErrorKind, reason: Reason, operation: &Operation) -> String {
             "the quota stayed spent: send again later, or leave this app more of it"
         }
         ErrorKind::Unavailable => "the server can't do it now: send again later",
-        ErrorKind::Timeout => {
-            &format!("no answer in time{open}: send again later")
-        }
+        ErrorKind::Timeout => &format!("no answer in time{open}: send again later"),
         ErrorKind::Connection => {
             "the connection could not be made or broke: check the network, and send again later"
         }
@@ -298,9 +312,7 @@ fn advice(kind: ErrorKind, reason: Reason, operation: &Operation) -> String {
             "the redirect was not followed, since it would change the request or take the token \
              elsewhere: check the base URL"
         }
-        ErrorKind::Answer => {
-            &format!("the answer can't be understood{open}: send again later")
-        }
+        ErrorKind::Answer => &format!("the answer can't be understood{open}: send again later"),
         ErrorKind::Stopped => "the run was stopped while the call waited",
         ErrorKind::Config | ErrorKind::Row | ErrorKind::Input => "it can't be sent",
     };

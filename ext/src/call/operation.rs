@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// An operation of the API.
 #[derive(Clone, Debug)]
-pub(crate) struct Operation {
+pub struct Operation {
     pub label: Cow<'static, str>,
     /// Whether it changes nothing, so that a lost answer leaves nothing open.
     pub is_read: bool,

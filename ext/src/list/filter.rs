@@ -9,7 +9,7 @@ use crate::error::Error;
 /// The most bytes of a URL that anything on the way surely lets pass.
 pub(crate) const LONGEST_URL: usize = 2_000;
 /// The path, page and limit, and the names of the lists.
-const FIXED: usize = 100;
+pub(super) const FIXED: usize = 100;
 /// A date with its parameter's name, at most.
 const DATE: usize = 50;
 /// A comma, as it is encoded.
@@ -113,6 +113,16 @@ impl Checked {
         queries
     }
 
+    /// Asks for an attribute by its ID instead of by its name.
+    pub(crate) fn name_is(&mut self, id: i64) {
+        let Self(filter) = self;
+        filter.name = None;
+        match &mut filter.attributes {
+            Some(ids) => ids.retain(|&asked| asked == id),
+            None => filter.attributes = Some(vec![id]),
+        }
+    }
+
     /// Says whether a value can be one that was asked for. Its dates are held against what was
     /// asked with a day to spare, since days begin somewhere, and the name is not looked at.
     pub(crate) fn can_match(&self, value: &types::AttributeValue) -> bool {
@@ -146,6 +156,11 @@ impl Dates {
 pub(crate) struct Query(Filter);
 
 impl Query {
+    /// Asks for all values of the store.
+    pub(super) fn all() -> Self {
+        Self(Filter::default())
+    }
+
     /// Asks for a page.
     pub(crate) async fn send(
         &self,

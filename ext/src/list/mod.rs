@@ -3,6 +3,7 @@
 mod filter;
 mod pages;
 mod plan;
+mod read;
 mod seen;
 mod when;
 
@@ -11,8 +12,9 @@ use std::fmt;
 use crate::event::{Event, Observer};
 use crate::store::Store;
 
-pub(crate) use filter::{Checked, Filter, LONGEST_URL, length_of};
+pub(crate) use filter::{Checked, Filter, length_of};
 pub use pages::{Page, Pages, Values};
+pub(crate) use read::{largest_page, probe, read, room_for_ids};
 pub use when::When;
 
 /// Adds the methods by which a builder says which values it is about; its `filter` is a
@@ -122,13 +124,9 @@ pub struct List {
 
 impl List {
     pub(crate) fn new(store: Store) -> Self {
-        Self::of(store, Filter::default())
-    }
-
-    pub(crate) fn of(store: Store, filter: Filter) -> Self {
         Self {
             store,
-            filter,
+            filter: Filter::default(),
             page_size: None,
             observer: Observer::default(),
         }

@@ -20,7 +20,7 @@ use crate::event::{Event, Observer};
 use crate::store::Store;
 
 /// The most that the provider's lists give in a page.
-const LARGEST_PAGE: u64 = 250;
+pub(super) const LARGEST_PAGE: u64 = 250;
 /// What to fall back on where the server refuses a page for its size; the last is its default.
 const SMALLER_PAGES: [u64; 2] = [100, 50];
 
@@ -75,10 +75,7 @@ impl Pages {
         };
         Self {
             plan: Plan::new(queries.len()),
-            run: Arc::new(Run {
-                observer,
-                ..Run::default()
-            }),
+            run: Arc::new(Run::new(observer)),
             store,
             queries,
             page_size: page_size.unwrap_or(LARGEST_PAGE),
@@ -298,6 +295,10 @@ pub struct Values {
 }
 
 impl Values {
+    pub(crate) fn of(store: Store, filter: Checked, observer: Observer) -> Self {
+        Self::new(Pages::new(store, Ok(filter), None, observer))
+    }
+
     pub(super) fn new(pages: Pages) -> Self {
         Self {
             pages,

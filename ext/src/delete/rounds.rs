@@ -1,0 +1,210 @@
+//! A delete by rounds: what is selected is listed to the end, deleted, and listed again.
+
+use std::collections::HashMap;
+
+use futures::future::{self, FutureExt, Shared};
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::DeleteRules;
+use crate::attributes;
+use crate::batch::{Does, Outcome, OutcomeKind, Report, Summary};
+use crate::call::Run;
+use crate::error::{Error, ErrorKind};
+use crate::event::Observer;
+use crate::list::{Checked, Filter, Values};
+use crate::outcomes::{Outcomes, Stop};
+use crate::store::Store;
+
+/// How often what a selection finds is deleted, before what is still there is left.
+const ROUNDS: usize = 3;
+
+pub(super) struct Rounds {
+    store: Store,
+    rules: DeleteRules,
+    stop: Option<Shared<Stop>>,
+    observer: Observer,
+    outcomes: Vec<Outcome<i64>>,
+    /// Where the outcome of an ID is.
+    places: HashMap<i64, usize>,
+    calls: u64,
+    stopped_by: Option<Error>,
+}
+
+impl Rounds {
+    pub(super) fn new(
+        store: Store,
+        rules: DeleteRules,
+        stop: Option<Stop>,
+        observer: Observer,
+    ) -> Self {
+        Self {
+            store,
+            rules,
+            stop: stop.map(FutureExt::shared),
+            observer,
+            outcomes: Vec::new(),
+            places: HashMap::new(),
+            calls: 0,
+            stopped_by: None,
+        }
+    }
+
+    /// Deletes values by their IDs; of those that had an outcome before, the new one counts.
+    pub(super) async fn delete(&mut self, ids: Vec<i64>) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let stop = self.stop.clone().map(|stop| Box::pin(stop) as Stop);
+        let plan = self
+            .rules
+            .plan(&self.store, ids, stop, self.observer.clone());
+        let mut running = Outcomes::new(self.store.clone(), plan, stream::empty::<i64>());
+        let mut new: Vec<_> = running.by_ref().collect().await;
+        self.calls += running.summary().calls;
+        self.stopped_by = running.stopped_by().cloned();
+        if let Some(error) = &self.stopped_by
+            && error.kind() == ErrorKind::Config
+        {
+            return Err(error.clone());
+        }
+        new.sort_unstable_by_key(|outcome| outcome.index);
+        let known = std::mem::take(&mut self.places);
+        let before = self.outcomes.len();
+        for mut outcome in new {
+            let place = outcome.row.and_then(|id| known.get(&id).copied());
+            match place.and_then(|place| self.outcomes.get_mut(place)) {
+                Some(old) => {
+                    outcome.index = old.index;
+                    *old = outcome;
+                }
+                None => {
+                    outcome.index = self.outcomes.len() as u64;
+                    self.outcomes.push(outcome);
+                }
+            }
+        }
+        self.places = known;
+        let new = self.outcomes.iter().enumerate().skip(before);
+        let places = new.filter_map(|(place, outcome)| Some((outcome.row?, place)));
+        self.places.extend(places);
+        Ok(())
+    }
+
+    /// Deletes what a filter selects, until nothing of it is left.
+    pub(super) async fn delete_selected(&mut self, filter: Filter) -> Result<(), Error> {
+        if self.stopped_by.is_some() {
+            return Ok(());
+        }
+        let result = self.delete_in_rounds(filter).await;
+        match result {
+            Err(error) if self.outcomes.is_empty() => Err(error),
+            Err(error) => {
+                self.stopped_by = Some(error);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn delete_in_rounds(&mut self, filter: Filter) -> Result<(), Error> {
+        let selection = self.by_ids(filter).await?;
+        for _ in 0..ROUNDS {
+            let found = self.find(&selection).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            self.delete(found).await?;
+            if self.stopped_by.is_some() || self.rules.is_dry {
+                return Ok(());
+            }
+        }
+        for id in self.find(&selection).await? {
+            self.leave(id);
+        }
+        Ok(())
+    }
+
+    /// Puts the ID of a named attribute in place of its name: a server that does not know the
+    /// filter and leaves it out would select everything, and by the ID that can be seen.
+    async fn by_ids(&mut self, mut filter: Filter) -> Result<Checked, Error> {
+        let name = filter.name.take();
+        let mut checked = Filter {
+            name: name.clone(),
+            ..filter
+        }
+        .checked()?;
+        let Some(name) = name else {
+            return Ok(checked);
+        };
+        let run = Run::new(self.observer.clone());
+        let ended = attributes::fetch(&self.store, &run, 0).await;
+        self.calls += u64::from(ended.attempts);
+        let definitions = ended.result.map_err(|failed| failed.error)?;
+        let known = definitions.by_name(&name);
+        let id = known.map_err(|rule| Error::config(rule.to_string()))?.id;
+        checked.name_is(id);
+        Ok(checked)
+    }
+
+    /// Lists the IDs of a selection, but those that the server refuses to delete.
+    async fn find(&mut self, selection: &Checked) -> Result<Vec<i64>, Error> {
+        let mut values = Values::of(self.store.clone(), selection.clone(), self.observer.clone());
+        let mut stop = self.stop.clone();
+        let stopped = async {
+            match &mut stop {
+                Some(stop) => stop.await,
+                None => future::pending().await,
+            }
+        };
+        let list = async {
+            let mut ids = Vec::new();
+            while let Some(value) = values.try_next().await? {
+                if !selection.can_match(&value) {
+                    return Err(Error::not_selected());
+                }
+                ids.push(value.id.ok_or_else(Error::without_id)?);
+            }
+            Ok(ids)
+        };
+        let ids = tokio::select! {
+            biased;
+            () = stopped => Err(Error::stopped()),
+            ids = list => ids,
+        };
+        self.calls += values.calls();
+        let is_rejected = |id: &i64| {
+            let place = self.places.get(id);
+            let outcome = place.and_then(|&place| self.outcomes.get(place));
+            outcome.is_some_and(|outcome| matches!(outcome.kind, OutcomeKind::Rejected(_)))
+        };
+        let mut ids = ids?;
+        ids.retain(|id| !is_rejected(id));
+        Ok(ids)
+    }
+
+    /// Hears that a value is still there after all rounds.
+    fn leave(&mut self, id: i64) {
+        let place = self.places.get(&id);
+        match place.and_then(|&place| self.outcomes.get_mut(place)) {
+            Some(outcome) if matches!(outcome.kind, OutcomeKind::Deleted) => {
+                outcome.kind = OutcomeKind::Unknown(Error::still_listed());
+            }
+            // It has its reason.
+            Some(_) => {}
+            None => self.outcomes.push(Outcome {
+                index: self.outcomes.len() as u64,
+                row: Some(id),
+                kind: OutcomeKind::NotSent(Error::came_meanwhile()),
+            }),
+        }
+    }
+
+    pub(super) fn into_report(self) -> Report<i64> {
+        let mut summary = Summary::of(Does::Delete);
+        summary.calls = self.calls;
+        for outcome in &self.outcomes {
+            summary.count(&outcome.kind);
+        }
+        Report::new(self.outcomes, summary, self.stopped_by)
+    }
+}

@@ -1,0 +1,74 @@
+//! Lists that are read to their end within one task.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bigcommerce_sdk::types;
+
+use super::filter::{FIXED, Filter, LONGEST_URL, Query};
+use super::pages::{LARGEST_PAGE, fetch, shrink_pages};
+use super::plan::Plan;
+use crate::batch::Read;
+use crate::call::{Ended, Failed, Run};
+use crate::store::{Shared, Store};
+
+/// The most values that a page can hold, as far as the server has shown.
+pub(crate) fn largest_page(shared: &Shared) -> usize {
+    let largest = shared.page_size.load(Ordering::Relaxed).min(LARGEST_PAGE);
+    usize::try_from(largest).unwrap_or(usize::MAX)
+}
+
+/// How many bytes of a URL lists of IDs can take.
+pub(crate) fn room_for_ids(shared: &Shared) -> usize {
+    LONGEST_URL.saturating_sub(shared.base_url().len() + FIXED)
+}
+
+/// Reads what the store holds for some attributes of some customers.
+pub(crate) async fn read(
+    store: &Store,
+    run: &Run,
+    number: u64,
+    read: Read,
+) -> Ended<Vec<types::AttributeValue>> {
+    let filter = Filter {
+        customers: Some(read.customers.into_iter().collect()),
+        attributes: Some(read.attributes.into_iter().collect()),
+        ..Filter::default()
+    };
+    let queries = match filter.checked() {
+        Ok(filter) => filter.queries(store.shared().base_url()),
+        Err(error) => return Ended::of(Err(Failed::from(error)), 0),
+    };
+    let mut values = Vec::new();
+    let mut attempts = 0;
+    for query in queries.into_iter().map(Arc::new) {
+        let mut plan = Plan::new(1);
+        while let Some((place, limit)) = plan.next_fetch(largest_page(store.shared()) as u64) {
+            let ended = fetch(store, run, number, &query, None, place.1, limit).await;
+            attempts += ended.attempts;
+            match ended.result {
+                Ok(page) => {
+                    let said = page.meta.and_then(|meta| meta.pagination);
+                    plan.fetched(place, (), said.as_ref(), page.data.is_empty());
+                    plan.deliver();
+                    values.extend(page.data);
+                }
+                Err(failed) if place.1 == 1 && shrink_pages(store, limit, &failed) => {
+                    plan.begin_again(place);
+                }
+                Err(failed) => return Ended::of(Err(failed), attempts),
+            }
+        }
+    }
+    Ended::of(Ok(values), attempts)
+}
+
+/// Asks for as little as there can be, to know whether the endpoint is there.
+pub(crate) async fn probe(
+    store: &Store,
+    run: &Run,
+    number: u64,
+) -> Ended<types::AttributeValuePage> {
+    let query = Arc::new(Query::all());
+    fetch(store, run, number, &query, None, 1, 1).await
+}

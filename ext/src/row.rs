@@ -1,0 +1,202 @@
+//! What a run takes: rows to upsert, or IDs of values to delete.
+
+use bigcommerce_sdk::{self as sdk, IdList, types};
+use std::collections::HashMap;
+
+use crate::attributes::Definitions;
+use crate::batch::{Does, OutcomeKind, Size, Work};
+use crate::call::{Failed, Operation, Sent};
+use crate::error::{Error, ErrorKind, Rule};
+use crate::list::length_of;
+use crate::value::{AttributeValueUpsert, Mark};
+
+/// What a run can be made of: [`AttributeValueUpsert`]s to store, or IDs of values to delete.
+pub trait Row: Work {}
+
+impl Row for AttributeValueUpsert {}
+
+impl Row for i64 {}
+
+impl Work for AttributeValueUpsert {
+    type Wire = types::AttributeValueUpsert;
+    type Mark = Mark;
+    type Answer = types::AttributeValuePage;
+
+    const DOES: Does = Does::Upsert;
+    const CAN_BE_MISSING: bool = false;
+
+    fn is_named(&self) -> bool {
+        self.attribute().id().is_none()
+    }
+
+    fn resolve(&mut self, definitions: &Definitions, checks_type: bool) -> Result<(), Rule> {
+        let Some(known) = definitions.get(self.attribute())? else {
+            return Ok(());
+        };
+        if checks_type {
+            known.check(self.value())?;
+        }
+        let id = known.id;
+        self.attribute_mut().set_id(id);
+        Ok(())
+    }
+
+    fn to_wire(&self) -> Result<Self::Wire, Rule> {
+        self.to_wire()
+    }
+
+    fn into_mark(self) -> Mark {
+        self.into_mark()
+    }
+
+    fn from_wire(wire: Self::Wire, mark: Mark) -> Self {
+        Self::from_wire(wire, mark)
+    }
+
+    fn key(wire: &Self::Wire) -> (i64, i64) {
+        (wire.customer_id, wire.attribute_id)
+    }
+
+    fn value(wire: &Self::Wire) -> &str {
+        &wire.value
+    }
+
+    fn length(_: &Self::Wire) -> usize {
+        0
+    }
+
+    fn size(customers: usize, rows: usize) -> Size {
+        Size { customers, rows }
+    }
+
+    fn operation() -> Operation {
+        Operation::upsert()
+    }
+
+    async fn send(client: sdk::Client, batch: Vec<Self::Wire>) -> Sent<Self::Answer> {
+        client.upsert_attribute_values().body(batch).send().await
+    }
+
+    fn confirm(page: Self::Answer, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
+        let stored = page.meta.and_then(|meta| meta.pagination?.total);
+        let shows_a_part = stored.is_some_and(|total| {
+            usize::try_from(total).is_ok_and(|total| total >= keys.len() && total > page.data.len())
+        });
+        let mut records: HashMap<_, _> = page
+            .data
+            .into_iter()
+            .map(|record| ((record.customer_id, record.attribute_id), record))
+            .collect();
+        keys.iter()
+            .map(|key| match records.remove(key) {
+                None if !shows_a_part => None,
+                record => Some(OutcomeKind::Stored(record)),
+            })
+            .collect()
+    }
+
+    fn refused(failed: &Failed, index: u64) -> OutcomeKind {
+        OutcomeKind::Rejected(failed.error.of_row(index))
+    }
+}
+
+/// The ID of a value to delete. It stands for a customer of its own: no two calls name it.
+impl Work for i64 {
+    type Wire = i64;
+    type Mark = ();
+    type Answer = ();
+
+    const DOES: Does = Does::Delete;
+    const CAN_BE_MISSING: bool = true;
+
+    fn is_named(&self) -> bool {
+        false
+    }
+
+    fn resolve(&mut self, _: &Definitions, _: bool) -> Result<(), Rule> {
+        Ok(())
+    }
+
+    fn to_wire(&self) -> Result<i64, Rule> {
+        match self {
+            1.. => Ok(*self),
+            id => Err(Rule::new("id", format!("is {id}: an ID is 1 or more"))),
+        }
+    }
+
+    fn into_mark(self) {}
+
+    fn from_wire(id: i64, (): ()) -> i64 {
+        id
+    }
+
+    fn key(id: &i64) -> (i64, i64) {
+        (*id, 0)
+    }
+
+    fn value(_: &i64) -> &str {
+        ""
+    }
+
+    fn length(id: &i64) -> usize {
+        length_of(*id)
+    }
+
+    /// Only the number of IDs can be limited.
+    fn size(_: usize, rows: usize) -> Size {
+        Size { customers: 1, rows }
+    }
+
+    fn operation() -> Operation {
+        Operation::delete()
+    }
+
+    async fn send(client: sdk::Client, batch: Vec<i64>) -> Sent<()> {
+        let ids = IdList::from(batch);
+        client.delete_attribute_values().id_in(ids).send().await
+    }
+
+    fn confirm((): (), keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
+        keys.iter().map(|_| Some(OutcomeKind::Deleted)).collect()
+    }
+
+    fn refused(failed: &Failed, index: u64) -> OutcomeKind {
+        match failed.error.kind() {
+            // Whether it never was there or an earlier attempt has deleted it: it is gone.
+            ErrorKind::NotFound => OutcomeKind::Deleted,
+            _ => OutcomeKind::Rejected(failed.error.of_row(index)),
+        }
+    }
+}
+
+/// What an input may yield: rows, or results of rows.
+///
+/// An `Err` gets the outcome [`Rejected`](crate::OutcomeKind::Rejected) with its index and its
+/// message; the rows around it are sent.
+pub trait IntoRow<R>: sealed::IntoRow<R> {}
+
+impl<R: Row> IntoRow<R> for R {}
+
+impl<R: Row, E: Into<BoxError>> IntoRow<R> for Result<R, E> {}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+pub(crate) mod sealed {
+    use super::{BoxError, Error, Row};
+
+    pub trait IntoRow<R> {
+        fn into_row(self) -> Result<R, Error>;
+    }
+
+    impl<R: Row> IntoRow<R> for R {
+        fn into_row(self) -> Result<R, Error> {
+            Ok(self)
+        }
+    }
+
+    impl<R: Row, E: Into<BoxError>> IntoRow<R> for Result<R, E> {
+        fn into_row(self) -> Result<R, Error> {
+            self.map_err(|error| Error::input(error.into()))
+        }
+    }
+}
