@@ -9,6 +9,8 @@ mod report;
 mod run;
 mod settled;
 mod sizes;
+#[cfg(test)]
+mod unchanged;
 mod work;
 
 pub(crate) use job::Batch;

@@ -7,36 +7,38 @@ use bigcommerce_sdk::types;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::job::Batch;
+use super::job;
 use super::report::{OutcomeKind, Summary};
 use super::run::{Engine, Note, Rules};
 use crate::call::Failed;
 use crate::error::{CallRecord, Error, ErrorKind};
 use crate::value::AttributeValueUpsert;
 
+type Batch = job::Batch<AttributeValueUpsert>;
+
 /// What happens to a run.
 #[derive(Clone, Debug)]
-struct Plan {
+pub(super) struct Plan {
     /// Customer and attribute; every value is its own.
-    rows: Vec<(i64, i64)>,
+    pub(super) rows: Vec<(i64, i64)>,
     /// Which rows the server refuses.
-    bad: BTreeSet<usize>,
-    rules: Rules,
-    in_flight: usize,
-    server: Server,
+    pub(super) bad: BTreeSet<usize>,
+    pub(super) rules: Rules,
+    pub(super) in_flight: usize,
+    pub(super) server: Server,
     /// One call in so many fails.
-    fault: Option<(usize, Fault)>,
+    pub(super) fault: Option<(usize, Fault)>,
     /// Whether the run is asked to stop at some moment.
-    stops: bool,
+    pub(super) stops: bool,
     /// Decides what happens next: reading, an idle input, or the end of a call.
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 /// How the server deals with what it does not like.
 #[derive(Clone, Copy, Debug)]
-struct Server {
+pub(super) struct Server {
     /// Whether the good rows of a bad batch are stored.
-    is_partial: bool,
+    pub(super) is_partial: bool,
     names: Names,
     most_customers: usize,
     most_rows: usize,
@@ -45,7 +47,7 @@ struct Server {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Names {
+pub(super) enum Names {
     Nothing,
     /// The rows that are bad.
     Rows,
@@ -54,7 +56,7 @@ enum Names {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Fault {
+pub(super) enum Fault {
     /// No answer, whether or not it was done.
     Lost,
     /// Refused for now.
@@ -78,7 +80,7 @@ fn servers() -> impl Strategy<Value = Server> {
     )
 }
 
-fn plans() -> impl Strategy<Value = Plan> {
+pub(super) fn plans() -> impl Strategy<Value = Plan> {
     let fault = prop_oneof![Just(Fault::Lost), Just(Fault::Busy), Just(Fault::LeavesOut)];
     (
         prop::collection::vec((1..40_i64, 1..4_i64), 0..200),
@@ -96,8 +98,10 @@ fn plans() -> impl Strategy<Value = Plan> {
                     rules: Rules {
                         window,
                         customers_per_call,
+                        length_per_call: usize::MAX,
                         attempts: 5,
                         stop_after_refused: 0,
+                        skips_unchanged: false,
                     },
                     in_flight,
                     server,
@@ -144,7 +148,7 @@ struct Left {
 /// Runs a plan, checking on the way what must hold at every moment.
 fn run(plan: &Plan) -> Left {
     let mut dice = fastrand::Rng::with_seed(plan.seed);
-    let mut engine = Engine::new(plan.rules);
+    let mut engine = Engine::<AttributeValueUpsert>::new(plan.rules);
     let mut rows = plan.rows.iter().enumerate();
     let mut in_flight: Vec<(usize, u64, Batch, bool)> = Vec::new();
     let mut held: Vec<(Instant, u64, Batch)> = Vec::new();
@@ -226,12 +230,12 @@ fn run(plan: &Plan) -> Left {
     }
 }
 
-fn customers(batch: &Batch) -> HashSet<i64> {
+pub(super) fn customers(batch: &Batch) -> HashSet<i64> {
     batch.iter().map(|slot| slot.key().0).collect()
 }
 
 /// Plays the server.
-fn answer(
+pub(super) fn answer(
     plan: &Plan,
     batch: &Batch,
     fault: Option<Fault>,
@@ -319,6 +323,9 @@ proptest! {
                     prop_assert!(matches!(left.outcomes[by], OutcomeKind::Stored(_)));
                 }
                 OutcomeKind::Rejected(_) => prop_assert!(plan.bad.contains(&index)),
+                OutcomeKind::Unchanged | OutcomeKind::Deleted | OutcomeKind::Planned => {
+                    prop_assert!(false, "an upsert does not end as {:?}", kind);
+                }
                 OutcomeKind::NotSent(_) => {
                     prop_assert!(left.state.get(key) != Some(&index.to_string()), "{} is stored", index);
                 }
@@ -381,7 +388,7 @@ proptest! {
     fn customers_that_fit_the_window_cost_the_fewest_calls(plan in plans()) {
         let plan = untroubled(plan);
         let rules = Rules { window: plan.rows.len() + 1, ..plan.rules };
-        let mut engine = Engine::new(rules);
+        let mut engine = Engine::<AttributeValueUpsert>::new(rules);
         for &(customer, attribute) in &plan.rows {
             engine.take(Ok(AttributeValueUpsert::new(customer, attribute, "x")));
             prop_assert!(engine.next_batch(true).is_none(), "nothing is due yet");
@@ -417,7 +424,7 @@ proptest! {
 
 /// Runs a plan whose input is read to its end before anything is sent.
 fn run_at_once(plan: &Plan) -> Left {
-    let mut engine = Engine::new(plan.rules);
+    let mut engine = Engine::<AttributeValueUpsert>::new(plan.rules);
     let mut dice = fastrand::Rng::with_seed(plan.seed);
     for (index, &(customer, attribute)) in plan.rows.iter().enumerate() {
         engine.take(Ok(AttributeValueUpsert::new(customer, attribute, index)));
@@ -450,8 +457,10 @@ fn a_run_whose_first_rows_are_all_refused_stops_by_itself() {
         rules: Rules {
             window: 10_000,
             customers_per_call: 10,
+            length_per_call: usize::MAX,
             attempts: 5,
             stop_after_refused: 100,
+            skips_unchanged: false,
         },
         in_flight: 3,
         server: Server {
