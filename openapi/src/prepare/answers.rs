@@ -1,70 +1,89 @@
 use serde_json::{Map, Value, json};
 
-use super::endpoint::{answer, answer_mut, label};
+use super::bound::{RECORDS, Record};
+use super::endpoint::{answer, operation_mut};
 use super::merge::merge;
 use super::spot::Spot;
 use crate::error::Problem;
 
-/// The fields that an answer always has, by where they are; [`check_needs`](super::needs) makes
-/// sure that the document knows them.
-const REQUIRED: [(&str, &[&str]); 2] = [
-    ("", &["data"]),
-    (
-        "/properties/data/items",
-        &["attribute_id", "attribute_value", "customer_id"],
-    ),
-];
-
-/// Makes one page type of GET's and PUT's answers, and one that refuses nothing over a length, a
-/// missing optional field or an unknown value: the SDK should live longer than the document.
+/// Makes one page type of all answers with the same records, and one that refuses nothing over a
+/// length, a missing optional field or an unknown value: the SDK should live longer than the
+/// document. What pages say about themselves is one type for all of them.
 pub(super) fn tolerate_answers(root: &mut Value) -> Result<(), Problem> {
-    let mut page = read_page(root, "get")?;
-    let other = read_page(root, "put")?;
-    let spot = Spot::new(&label("put"), "answer");
-    merge(&mut page, other, &spot, &|spot, get, put| {
-        Problem::new(format!(
-            "{spot} is {put}, but {get} in the answer of {}",
-            label("get")
-        ))
-    })?;
-    let mut page = Value::Object(page);
-    loosen(&mut page);
-    for (place, required) in REQUIRED {
-        if let Some(owner) = page.pointer_mut(place) {
-            owner["required"] = json!(required);
-            for name in required {
-                let field = owner.get_mut("properties").and_then(|p| p.get_mut(name));
-                if let Some(field) = field.and_then(Value::as_object_mut) {
-                    field.remove("nullable");
+    let mut meta = Shared::default();
+    let mut pages = Vec::new();
+    for record in &RECORDS {
+        let page = read_pages(root, record)?;
+        if let (Some(own), Some(first)) =
+            (page.pointer("/properties/meta"), record.operations().next())
+        {
+            let spot = Spot::new(&first.label(), "answer").field("meta");
+            meta.add(own, &first.label(), &spot)?;
+        }
+        pages.push(page);
+    }
+    for (record, mut page) in RECORDS.iter().zip(pages) {
+        page["properties"]["meta"] = meta.schema.clone().into();
+        loosen(&mut page);
+        require(&mut page, record);
+        let response =
+            json!({"description": "", "content": {"application/json": {"schema": page}}});
+        for operation in record.operations() {
+            let bound = operation_mut(root, operation);
+            if let Some(responses) = bound.and_then(|o| o.get_mut("responses")) {
+                for status in operation.success {
+                    responses[status] = response.clone();
                 }
             }
-        }
-    }
-    for method in ["get", "put"] {
-        if let Some(answer) = answer_mut(root, method, "200") {
-            *answer = page.clone();
         }
     }
     Ok(())
 }
 
-fn read_page(root: &Value, method: &str) -> Result<Map<String, Value>, Problem> {
-    let mut page = known_page();
-    if let Some(Value::Object(answer)) = answer(root, method, "200") {
-        let spot = Spot::new(&label(method), "answer");
-        merge(&mut page, answer.clone(), &spot, &|spot, ours, theirs| {
-            Problem::new(format!("{spot} is {theirs}, but the SDK needs {ours}"))
-        })?;
+/// A schema that several answers share.
+#[derive(Default)]
+struct Shared {
+    schema: Map<String, Value>,
+    /// The first operation that has it.
+    first: Option<String>,
+}
+
+impl Shared {
+    fn add(&mut self, schema: &Value, label: &str, spot: &Spot) -> Result<(), Problem> {
+        let first = self.first.get_or_insert_with(|| label.to_owned());
+        let Value::Object(schema) = schema.clone() else {
+            return Ok(());
+        };
+        merge(&mut self.schema, schema, spot, &|spot, one, other| {
+            Problem::new(format!(
+                "{spot} is {other}, but {one} in the answer of {first}"
+            ))
+        })
     }
-    Ok(page)
+}
+
+/// The page that all answers with a record's pages are.
+fn read_pages(root: &Value, record: &Record) -> Result<Value, Problem> {
+    let mut pages = Shared::default();
+    for operation in record.operations() {
+        let spot = Spot::new(&operation.label(), "answer");
+        let mut page = known_page(record);
+        if let Some(Value::Object(answer)) = answer(root, operation, "200") {
+            merge(&mut page, answer.clone(), &spot, &|spot, ours, theirs| {
+                Problem::new(format!("{spot} is {theirs}, but the SDK needs {ours}"))
+            })?;
+        }
+        pages.add(&page.into(), &operation.label(), &spot)?;
+    }
+    Ok(pages.schema.into())
 }
 
 /// What every page can have, so that a document that leaves out an optional field gives the same
-/// Rust types. Required fields are not in it: a document has to have those itself.
-fn known_page() -> Map<String, Value> {
+/// Rust types. Required fields are not in it: [`check_needs`](super::needs) makes sure that the
+/// document has those itself.
+fn known_page(record: &Record) -> Map<String, Value> {
     let int64 = json!({"type": "integer", "format": "int64"});
     let text = json!({"type": "string"});
-    let date_time = json!({"type": "string", "format": "date-time"});
     let object = |properties: Value| json!({"type": "object", "properties": properties});
     let links = object(json!({"previous": text, "current": text, "next": text}));
     let pagination = object(json!({
@@ -75,19 +94,33 @@ fn known_page() -> Map<String, Value> {
         "total_pages": int64,
         "links": links,
     }));
-    let value = object(json!({
-        "id": int64,
-        "date_created": date_time,
-        "date_modified": date_time,
-    }));
+    let optional = record.optional.iter().map(|(name, kind, format)| {
+        let field = json!({"type": kind, "format": format});
+        ((*name).to_owned(), field)
+    });
     let properties = json!({
-        "data": {"type": "array", "items": value},
+        "data": {"type": "array", "items": object(optional.collect::<Map<_, _>>().into())},
         "meta": object(json!({"pagination": pagination})),
     });
     Map::from_iter([
         ("type".to_owned(), "object".into()),
         ("properties".to_owned(), properties),
     ])
+}
+
+fn require(page: &mut Value, record: &Record) {
+    let fields: Vec<_> = record.fields.iter().map(|(name, _)| *name).collect();
+    for (place, required) in [("", vec!["data"]), ("/properties/data/items", fields)] {
+        if let Some(owner) = page.pointer_mut(place) {
+            owner["required"] = json!(required);
+            for name in required {
+                let field = owner.get_mut("properties").and_then(|p| p.get_mut(name));
+                if let Some(field) = field.and_then(Value::as_object_mut) {
+                    field.remove("nullable");
+                }
+            }
+        }
+    }
 }
 
 /// The formats whose values have a Rust type of their own, in which servers and we agree.
