@@ -154,15 +154,17 @@ fn loosen(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::endpoint::PATH;
+    use crate::prepare::bound::{ATTRIBUTES, VALUES, named};
+
+    fn operation(item: Value, meta: Value) -> Value {
+        let data = json!({"type": "array", "items": {"type": "object", "properties": item}});
+        let page = json!({"type": "object", "properties": {"data": data, "meta": meta}});
+        json!({"responses": {"200": {"content": {"application/json": {"schema": page}}}}})
+    }
 
     fn document(get: Value, put: Value) -> Value {
-        let operation = |item: Value| {
-            let data = json!({"type": "array", "items": {"type": "object", "properties": item}});
-            let page = json!({"type": "object", "properties": {"data": data}});
-            json!({"responses": {"200": {"content": {"application/json": {"schema": page}}}}})
-        };
-        json!({"paths": {PATH: {"get": operation(get), "put": operation(put)}}})
+        let [get, put] = [get, put].map(|item| operation(item, json!({})));
+        json!({"paths": {VALUES: {"get": get, "put": put}}})
     }
 
     #[test]
@@ -184,8 +186,13 @@ mod tests {
         });
         let mut root = document(get, put);
         tolerate_answers(&mut root).expect("they agree");
-        let page = answer(&root, "get", "200").expect("is there").clone();
-        assert_eq!(answer(&root, "put", "200"), Some(&page));
+        let page = answer(&root, named("list_attribute_values"), "200")
+            .expect("is there")
+            .clone();
+        assert_eq!(
+            answer(&root, named("upsert_attribute_values"), "200"),
+            Some(&page)
+        );
         assert_eq!(page["required"], json!(["data"]));
         assert!(page["properties"]["meta"]["properties"]["pagination"].is_object());
         let date_time = json!({"type": "string", "format": "date-time"});
@@ -227,6 +234,68 @@ mod tests {
             problem.to_string(),
             "GET /customers/attribute-values: answer field \"data[].id\" is string, \
              but the SDK needs integer"
+        );
+    }
+
+    #[test]
+    fn each_path_has_pages_of_its_own_that_say_the_same_of_themselves() {
+        let text = json!({"type": "string"});
+        let meta = |field: &str, kind: &str| json!({"type": "object", "properties": {field: {"type": kind, "maxLength": 9}}});
+        let attribute = json!({
+            "type": {"type": "string", "enum": ["string", "number", "date"]},
+            "id": {"type": "integer", "format": "int64", "nullable": true},
+        });
+        let mut root = json!({"paths": {
+            VALUES: {"get": operation(json!({}), meta("cursor", "string"))},
+            ATTRIBUTES: {
+                "get": operation(attribute, meta("more", "boolean")),
+                "post": operation(json!({"name": text}), json!({})),
+            },
+        }});
+        tolerate_answers(&mut root).expect("they agree");
+        let page = |name: &str, status: &str| answer(&root, named(name), status).cloned();
+        let attributes = page("list_attributes", "200").expect("is there");
+        assert_eq!(page("list_attributes", "201"), None);
+        for status in ["200", "201"] {
+            assert_eq!(
+                page("create_attributes", status).as_ref(),
+                Some(&attributes)
+            );
+        }
+        let date_time = json!({"type": "string", "format": "date-time"});
+        assert_eq!(
+            attributes["properties"]["data"]["items"],
+            json!({
+                "type": "object",
+                "required": ["id", "name", "type"],
+                "properties": {
+                    "id": {"type": "integer", "format": "int64"},
+                    "name": text,
+                    "type": text,
+                    "date_created": date_time,
+                    "date_modified": date_time,
+                },
+            })
+        );
+        let meta = &attributes["properties"]["meta"];
+        assert_eq!(meta["properties"]["cursor"], text);
+        assert_eq!(meta["properties"]["more"], json!({"type": "boolean"}));
+        let values = page("list_attribute_values", "200").expect("is there");
+        assert_eq!(&values["properties"]["meta"], meta);
+    }
+
+    #[test]
+    fn pages_that_contradict_each_other_are_refused_by_name() {
+        let of = |kind: &str| json!({"type": "object", "properties": {"next": {"type": kind}}});
+        let mut root = json!({"paths": {
+            VALUES: {"get": operation(json!({}), of("string"))},
+            ATTRIBUTES: {"get": operation(json!({}), of("integer"))},
+        }});
+        let problem = tolerate_answers(&mut root).expect_err("they disagree");
+        assert_eq!(
+            problem.to_string(),
+            "GET /customers/attributes: answer field \"meta.next\" is integer, \
+             but string in the answer of GET /customers/attribute-values"
         );
     }
 }

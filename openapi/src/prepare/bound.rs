@@ -193,3 +193,11 @@ pub(super) static OPERATIONS: [Operation; 5] = [
         success: &["200", "201"],
     },
 ];
+
+#[cfg(test)]
+pub(super) fn named(name: &str) -> &'static Operation {
+    let mut operations = OPERATIONS.iter();
+    operations
+        .find(|operation| operation.name == name)
+        .expect("is bound")
+}

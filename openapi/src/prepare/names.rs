@@ -302,6 +302,45 @@ mod tests {
     }
 
     #[test]
+    fn what_all_pages_share_is_named_once() {
+        let cursor = json!({"properties": {"after": {}}});
+        let meta = json!({"properties": {"cursor": cursor}});
+        let data = json!({"items": {"properties": {"id": {}}}, "type": "array"});
+        let page = json!({"properties": {"data": data, "meta": meta}});
+        let mut components = Components(Map::new());
+        for role in ["AttributeValuePage", "AttributePage"] {
+            components
+                .add_role(&mut page.clone(), role)
+                .expect("all have names");
+        }
+        let names: Vec<_> = components.0.keys().map(String::as_str).collect();
+        for name in ["AttributeValue", "Attribute", "PageMeta", "PageMetaCursor"] {
+            assert!(names.contains(&name), "{name}");
+        }
+        assert_eq!(names.len(), 6);
+        for page in ["AttributeValuePage", "AttributePage"] {
+            let meta = &components.0[page]["properties"]["meta"];
+            assert_eq!(meta, &refer("PageMeta"));
+        }
+    }
+
+    #[test]
+    fn a_choice_has_a_name_of_its_own_that_nothing_else_takes() {
+        let choice = json!({"type": "string", "enum": ["string"]});
+        let mut create = json!({"properties": {"type": choice, "name": {"type": "string"}}});
+        let mut components = Components(Map::new());
+        components
+            .add_role(&mut create, "AttributeCreate")
+            .expect("all have names");
+        assert_eq!(components.0["AttributeType"], choice);
+        let kind = &components.0["AttributeCreate"]["properties"]["type"];
+        assert_eq!(kind, &refer("AttributeType"));
+        for name in ["Attribute_type", "Attribute_value", "Attribute_create"] {
+            assert!(components.free_name(name).ends_with("Field"), "{name}");
+        }
+    }
+
+    #[test]
     fn a_name_is_used_once_and_is_one_for_the_generator_too() {
         let object = json!({"properties": {"x": {}}});
         let mut components = Components(Map::from_iter([("AttributeValue".to_owned(), object)]));

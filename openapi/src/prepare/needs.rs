@@ -149,7 +149,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::prepare::endpoint::PATH;
+    use crate::prepare::bound::{ATTRIBUTES, VALUES};
 
     fn document() -> Value {
         let object = |fields: &[(&str, &str)]| {
@@ -159,28 +159,35 @@ mod tests {
                 .collect();
             json!({"type": "object", "properties": properties})
         };
-        let parameters = |method: &str| -> Vec<Value> {
-            let ours = QUERY.iter().filter(|(of, _, _)| *of == method);
-            ours.map(|(_, name, kind)| match *kind {
-                ID_LIST => json!({"in": "query", "name": name, "schema": {"$ref": ""}}),
-                kind => json!({"in": "query", "name": name, "schema": {"type": kind}}),
-            })
-            .collect()
-        };
         let content = |schema: Value| json!({"content": {"application/json": {"schema": schema}}});
-        let request = json!({"type": "array", "items": object(&REQUEST)});
-        let page = json!({"properties": {"data": {"items": object(&ANSWER)}}});
-        json!({"paths": {PATH: {
-            "get": {"parameters": parameters("get"), "responses": {"200": content(page)}},
-            "put": {"parameters": [], "requestBody": content(request)},
-            "delete": {"parameters": parameters("delete")},
-        }}})
+        let mut root = json!({"paths": {}});
+        for operation in &OPERATIONS {
+            let query = operation.query.iter().map(|query| match query.kind {
+                ID_LIST => json!({"in": "query", "name": query.name, "schema": {"$ref": ""}}),
+                kind => json!({"in": "query", "name": query.name, "schema": {"type": kind}}),
+            });
+            let mut bound = json!({"parameters": query.collect::<Vec<_>>()});
+            if let Some(row) = operation.sends {
+                let rows = json!({"type": "array", "items": object(row.fields)});
+                bound["requestBody"] = content(rows);
+            }
+            if let Some(record) = operation.returns {
+                let page = json!({"properties": {"data": {"items": object(record.fields)}}});
+                bound["responses"] = json!({"200": content(page)});
+            }
+            root["paths"][operation.path][operation.method] = bound;
+        }
+        root
+    }
+
+    fn refused_at(path: &str, change: impl Fn(&mut Value)) -> String {
+        let mut root = document();
+        change(&mut root["paths"][path]);
+        check_needs(&mut root).expect_err("is refused").to_string()
     }
 
     fn refused(change: impl Fn(&mut Value)) -> String {
-        let mut root = document();
-        change(&mut root["paths"][PATH]);
-        check_needs(&mut root).expect_err("is refused").to_string()
+        refused_at(VALUES, change)
     }
 
     const ITEM: &str = "/put/requestBody/content/application~1json/schema/items";
@@ -190,6 +197,11 @@ mod tests {
         item.pointer_mut(place).expect("is there")
     }
 
+    fn remove_field(owner: &mut Value, name: &str) {
+        let properties = owner["properties"].as_object_mut();
+        properties.and_then(|p| p.remove(name)).expect("was there");
+    }
+
     #[test]
     fn a_document_with_all_that_is_needed_passes() {
         check_needs(&mut document()).expect("has all");
@@ -197,34 +209,47 @@ mod tests {
 
     #[test]
     fn each_need_is_checked_by_name() {
-        for (name, _) in REQUEST {
-            let lacks = refused(|item| {
-                at(item, ITEM)["properties"]
-                    .as_object_mut()
-                    .map(|p| p.remove(name));
-            });
-            assert_eq!(
-                lacks,
-                format!("PUT {PATH}: request field \"{name}\" is missing, which the SDK needs")
-            );
+        let mut checked = 0;
+        for operation in &OPERATIONS {
+            let Operation { path, method, .. } = operation;
+            let label = operation.label();
+            for (name, _) in operation.sends.map_or(&[][..], |row| row.fields) {
+                let place = ITEM.replacen("put", method, 1);
+                let lacks = refused_at(path, |item| remove_field(at(item, &place), name));
+                assert_eq!(
+                    lacks,
+                    format!("{label}: request field \"{name}\" is missing, which the SDK needs")
+                );
+                checked += 1;
+            }
+            for query in operation.query {
+                let lacks = refused_at(path, |item| {
+                    let list = item[method]["parameters"].as_array_mut();
+                    let list = list.expect("is a list");
+                    list.retain(|parameter| parameter["name"] != query.name);
+                });
+                let name = query.name;
+                assert_eq!(
+                    lacks,
+                    format!("{label}: query parameter \"{name}\" is missing, which the SDK needs")
+                );
+                checked += 1;
+            }
         }
-        for (name, _) in ANSWER {
-            let lacks = refused(|item| {
-                at(item, DATA)["properties"]
-                    .as_object_mut()
-                    .map(|p| p.remove(name));
-            });
-            assert!(lacks.contains(&format!("answer field \"data[].{name}\" is missing")));
+        for (record, path) in RECORDS.iter().zip([VALUES, ATTRIBUTES]) {
+            for (name, _) in record.fields {
+                let lacks = refused_at(path, |item| remove_field(at(item, DATA), name));
+                let label = format!("GET {path}");
+                assert_eq!(
+                    lacks,
+                    format!(
+                        "{label}: answer field \"data[].{name}\" is missing, which the SDK needs"
+                    )
+                );
+                checked += 1;
+            }
         }
-        for (method, name, _) in QUERY {
-            let lacks = refused(|item| {
-                let list = item[method]["parameters"]
-                    .as_array_mut()
-                    .expect("is a list");
-                list.retain(|parameter| parameter["name"] != name);
-            });
-            assert!(lacks.contains(&format!("query parameter \"{name}\" is missing")));
-        }
+        assert_eq!(checked, 3 + 2 + 12 + 2 + 3 + 3);
     }
 
     #[test]
@@ -245,7 +270,7 @@ mod tests {
         assert_eq!(
             message,
             format!(
-                "PUT {PATH}: request field \"group_id\" is required there, but bigcommerce-ext \
+                "PUT {VALUES}: request field \"group_id\" is required there, but bigcommerce-ext \
                  does not send it: this SDK is older than the document"
             )
         );
@@ -256,5 +281,20 @@ mod tests {
             item["put"]["parameters"] = json!([header]);
         });
         assert!(message.contains("header parameter \"X-Channel\" is required there"));
+    }
+
+    #[test]
+    fn a_choice_has_to_hold_what_we_send() {
+        let place = ITEM.replacen("put", "post", 1);
+        let with = |values: Value| {
+            let mut root = document();
+            let kind = json!({"type": "string", "enum": values});
+            at(&mut root["paths"][ATTRIBUTES], &place)["properties"]["type"] = kind;
+            check_needs(&mut root).map_err(|problem| problem.to_string())
+        };
+        assert_eq!(with(json!(["date", "flag", "number", "string"])), Ok(()));
+        let message = "POST /customers/attributes: request field \"type\" does not take \"date\", \
+                       which the SDK needs";
+        assert_eq!(with(json!(["string", "number"])), Err(message.to_owned()));
     }
 }

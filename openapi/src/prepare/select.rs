@@ -189,6 +189,7 @@ fn json_schema(holder: &Value) -> Option<&Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prepare::bound::{ATTRIBUTES, VALUES};
 
     fn page() -> Value {
         json!({"description": "", "content": {"application/json; charset=utf-8": {"schema": {}}}})
@@ -219,6 +220,15 @@ mod tests {
                     "delete": {"responses": {}},
                     "post": {"responses": {}},
                 },
+                "/stores/{hash}/v3/customers/attributes": {
+                    "get": {"responses": {"200": page()}},
+                    "post": {
+                        "requestBody": {"content": {"application/json": {"schema": {}}}},
+                        "responses": {"201": page()},
+                    },
+                    "put": {"responses": {"$ref": "#/dangling, but not ours"}},
+                    "delete": {"responses": {}},
+                },
                 "/customers": {"get": {"responses": {"$ref": "#/dangling, but not ours"}}},
             },
             "components": {
@@ -238,8 +248,14 @@ mod tests {
     fn what_we_bind_is_kept_and_written_out() {
         let mut root = document();
         select(&mut root).expect("has all that we bind");
-        let item = &root["paths"][PATH];
-        assert_eq!(item.as_object().map(Map::len), Some(3));
+        assert_eq!(root["paths"].as_object().map(Map::len), Some(2));
+        for (path, methods) in [(VALUES, 3), (ATTRIBUTES, 2)] {
+            let methods_kept = root["paths"][path].as_object().map(Map::len);
+            assert_eq!(methods_kept, Some(methods), "{path}");
+        }
+        let post = &root["paths"][ATTRIBUTES]["post"];
+        assert!(post["requestBody"].is_object() && post["responses"]["200"].is_object());
+        let item = &root["paths"][VALUES];
         assert_eq!(
             item["get"],
             json!({
@@ -268,6 +284,20 @@ mod tests {
         let missing = "/customers/attribute-values: DELETE is missing, which the SDK needs";
         assert_eq!(refused(&mut root), missing);
 
+        let mut root = document();
+        root["paths"]["/stores/{hash}/v3/customers/attributes"]
+            .as_object_mut()
+            .and_then(|item| item.remove("post"))
+            .expect("was there");
+        let missing = "/customers/attributes: POST is missing, which the SDK needs";
+        assert_eq!(refused(&mut root), missing);
+
+        root["paths"]
+            .as_object_mut()
+            .and_then(|paths| paths.remove("/stores/{hash}/v3/customers/attributes"))
+            .expect("was there");
+        assert!(refused(&mut root).starts_with("/customers/attributes is missing"));
+
         root["paths"] = json!({"/customers": {}});
         assert!(refused(&mut root).starts_with("/customers/attribute-values is missing"));
     }
@@ -289,7 +319,7 @@ mod tests {
         assert!(refused(&mut root).contains("cookie \"session\" is required"));
 
         let mut root = document();
-        root["paths"][PATH] = json!({});
+        root["paths"][VALUES] = json!({});
         assert!(refused(&mut root).contains("are the same endpoint"));
     }
 }
