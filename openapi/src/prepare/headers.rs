@@ -1,6 +1,7 @@
 use serde_json::Value;
 
-use super::endpoint::{OPERATIONS, parameters_mut, text};
+use super::bound::OPERATIONS;
+use super::endpoint::{parameters_mut, text};
 use crate::error::Problem;
 
 /// What the client sends by itself.
@@ -9,8 +10,8 @@ const OURS: [&str; 4] = ["accept", "authorization", "content-type", "x-auth-toke
 /// Drops header parameters for what the client sends anyway: the provider declares `Accept` and
 /// `Content-Type` on every operation, and each would become an argument that users have to give.
 pub(super) fn drop_client_headers(root: &mut Value) -> Result<(), Problem> {
-    for (method, _) in OPERATIONS {
-        if let Some(parameters) = parameters_mut(root, method) {
+    for operation in &OPERATIONS {
+        if let Some(parameters) = parameters_mut(root, operation) {
             parameters.retain(|parameter| {
                 let name = text(parameter, "name").to_lowercase();
                 text(parameter, "in") != "header" || !OURS.contains(&name.as_str())
@@ -25,12 +26,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::prepare::endpoint::PATH;
+    use crate::prepare::bound::VALUES;
 
     #[test]
     fn only_what_the_client_sends_is_dropped() {
         let parameter = |place: &str, name: &str| json!({"in": place, "name": name});
-        let mut root = json!({"paths": {PATH: {"get": {"parameters": [
+        let mut root = json!({"paths": {VALUES: {"get": {"parameters": [
             parameter("header", "Accept"),
             parameter("header", "content-type"),
             parameter("header", "X-Auth-Token"),
@@ -39,7 +40,7 @@ mod tests {
         ]}}}});
         drop_client_headers(&mut root).expect("never fails");
         assert_eq!(
-            root["paths"][PATH]["get"]["parameters"],
+            root["paths"][VALUES]["get"]["parameters"],
             json!([
                 parameter("header", "X-Correlation-Id"),
                 parameter("query", "accept")

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
-use super::endpoint::{OPERATIONS, answer_mut, parameters_mut, request_mut, text};
+use super::bound::OPERATIONS;
+use super::endpoint::{answer_mut, parameters_mut, request_mut, text};
 use crate::error::Problem;
 
 /// What bounds an integer, and thereby changes its Rust type: a minimum of 1 makes a `NonZeroU64`.
@@ -19,17 +20,17 @@ const BOUNDS: [&str; 6] = [
 /// Of IDs and counts the bounds go too, so that a document that adds one does not change their
 /// Rust type; other integers keep theirs, for the JSON Schema.
 pub(super) fn widen_integers(root: &mut Value) -> Result<(), Problem> {
-    for (method, _) in OPERATIONS {
-        for parameter in parameters_mut(root, method).into_iter().flatten() {
+    for operation in &OPERATIONS {
+        for parameter in parameters_mut(root, operation).into_iter().flatten() {
             let name = text(parameter, "name").to_owned();
             widen(&mut parameter["schema"], &name);
         }
-        if let Some(schema) = answer_mut(root, method, "200") {
+        if let Some(schema) = answer_mut(root, operation, "200") {
             widen(schema, "");
         }
-    }
-    if let Some(schema) = request_mut(root) {
-        widen(schema, "");
+        if let Some(schema) = request_mut(root, operation) {
+            widen(schema, "");
+        }
     }
     Ok(())
 }

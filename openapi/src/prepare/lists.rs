@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
-use super::endpoint::{OPERATIONS, parameters_mut, text};
+use super::bound::OPERATIONS;
+use super::endpoint::{parameters_mut, text};
 use super::names::ID_LIST;
 use crate::error::Problem;
 
@@ -10,8 +11,8 @@ use crate::error::Problem;
 /// Commas are what the endpoints take, so `explode` is not asked. A list of other things than
 /// numbers is text, to be joined by whoever sends it.
 pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
-    for (method, _) in OPERATIONS {
-        for parameter in parameters_mut(root, method).into_iter().flatten() {
+    for operation in &OPERATIONS {
+        for parameter in parameters_mut(root, operation).into_iter().flatten() {
             let schema = &parameter["schema"];
             let is_list = text(schema, "type") == "array";
             let of_numbers = matches!(text(&schema["items"], "type"), "integer" | "number");
@@ -30,13 +31,13 @@ pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::endpoint::PATH;
+    use crate::prepare::bound::VALUES;
 
     #[test]
     fn lists_are_joined_whatever_they_are_declared_as() {
         let list = |of: &str| json!({"type": "array", "items": {"type": of}});
         let mut root = json!({
-            "paths": {PATH: {"get": {"parameters": [
+            "paths": {VALUES: {"get": {"parameters": [
                 {"name": "customer_id:in", "schema": list("integer")},
                 {"name": "attribute_id:in", "schema": {"type": "string"}},
                 {"name": "channels", "schema": list("number")},
@@ -47,7 +48,7 @@ mod tests {
             "components": {"schemas": {}},
         });
         join_lists(&mut root).expect("never fails");
-        let parameters = root["paths"][PATH]["get"]["parameters"].as_array();
+        let parameters = root["paths"][VALUES]["get"]["parameters"].as_array();
         let schemas: Vec<_> = parameters
             .into_iter()
             .flatten()

@@ -1,4 +1,5 @@
 mod answers;
+mod bound;
 mod endpoint;
 mod expand;
 mod headers;

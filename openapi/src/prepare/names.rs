@@ -1,33 +1,55 @@
 use heck::{ToPascalCase, ToSnakeCase};
 use serde_json::{Map, Value, json};
 
-use super::endpoint::{
-    OPERATIONS, answer_mut, label, operation_mut, parameters, request_mut, text,
-};
+use super::bound::{OPERATIONS, Operation, RECORDS, Row};
+use super::endpoint::{answer_mut, operation_mut, parameters, request_mut, text};
 use crate::error::Problem;
 
 /// The component for lists in the query, which the SDK has a type of its own for.
 pub(crate) const ID_LIST: &str = "IdList";
 
-/// What a role is called: the schema that a property of another one holds, or a list of which.
-const ROLES: [(&str, &str, &str); 4] = [
-    ("AttributeValuePage", "data", "AttributeValue"),
-    ("AttributeValuePage", "meta", "PageMeta"),
-    ("PageMeta", "pagination", "Pagination"),
+const ERROR_BODY: &str = "ErrorBody";
+const PAGE_META: &str = "PageMeta";
+
+/// What a role is called that all pages share: the schema that a property of another one holds.
+const ROLES: [(&str, &str, &str); 2] = [
+    (PAGE_META, "pagination", "Pagination"),
     ("Pagination", "links", "PageLinks"),
 ];
 
-/// The names of the schemas that have a role.
-const TAKEN: [&str; 8] = [
-    ID_LIST,
-    "AttributeValueUpsert",
-    "AttributeValuePage",
-    "AttributeValue",
-    "PageMeta",
-    "Pagination",
-    "PageLinks",
-    "ErrorBody",
-];
+/// What the schema that a property holds is called, or a list of which, if it has a role.
+fn role(owner: &str, property: &str) -> Option<&'static str> {
+    let of_pages = || {
+        let record = RECORDS.iter().find(|record| record.page == owner)?;
+        match property {
+            "data" => Some(record.name),
+            "meta" => Some(PAGE_META),
+            _ => None,
+        }
+    };
+    let of_rows = || {
+        let row = rows().find(|row| row.name == owner)?;
+        let choice = row.choices.iter().find(|choice| choice.field == property)?;
+        Some(choice.name)
+    };
+    let shared = ROLES
+        .iter()
+        .find(|(of, field, _)| *of == owner && *field == property)
+        .map(|(.., role)| *role);
+    shared.or_else(of_pages).or_else(of_rows)
+}
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    OPERATIONS.iter().filter_map(|operation| operation.sends)
+}
+
+/// Whether a name belongs to a schema that has a role.
+fn is_role(name: &str) -> bool {
+    [ID_LIST, ERROR_BODY, PAGE_META].contains(&name)
+        || ROLES.iter().any(|(.., role)| *role == name)
+        || RECORDS.iter().any(|r| r.name == name || r.page == name)
+        || rows().any(|row| row.name == name || row.choices.iter().any(|c| c.name == name))
+}
 
 /// What the generated code calls things in an operation's builder, where parameters are called
 /// something too.
@@ -41,27 +63,31 @@ const RESERVED: [&str; 7] = [
     "send",
 ];
 
-/// Names operations by their method and schemas by their role or place, and moves each schema that
+/// Names operations by their path and method, and schemas by their role or place, and moves each schema that
 /// becomes a Rust type to the components: the provider renames both, and a user's code names them.
 pub(super) fn name_canonically(root: &mut Value) -> Result<(), Problem> {
     let mut components = Components(Map::new());
-    for (method, name) in OPERATIONS {
-        for (status, role) in [
-            ("200", "AttributeValuePage"),
-            ("4XX", "ErrorBody"),
-            ("5XX", "ErrorBody"),
-        ] {
-            if let Some(schema) = answer_mut(root, method, status) {
+    for operation in &OPERATIONS {
+        let page = operation.returns.map(|record| record.page);
+        let pages = operation
+            .success
+            .iter()
+            .copied()
+            .zip(page.into_iter().cycle());
+        for (status, role) in pages.chain([("4XX", ERROR_BODY), ("5XX", ERROR_BODY)]) {
+            if let Some(schema) = answer_mut(root, operation, status) {
                 components.add_role(schema, role)?;
             }
         }
-        if let Some(operation) = operation_mut(root, method) {
-            operation["operationId"] = name.into();
+        if let (Some(row), Some(request)) = (operation.sends, request_mut(root, operation))
+            && let Some(items) = request.get_mut("items")
+        {
+            components.add_role(items, row.name)?;
         }
-        check_parameter_names(root, method)?;
-    }
-    if let Some(items) = request_mut(root).and_then(|request| request.get_mut("items")) {
-        components.add_role(items, "AttributeValueUpsert")?;
+        if let Some(bound) = operation_mut(root, operation) {
+            bound["operationId"] = operation.name.into();
+        }
+        check_parameter_names(root, operation)?;
     }
     if let Some(schemas) = root["components"]["schemas"].as_object_mut() {
         schemas.extend(components.0);
@@ -87,11 +113,8 @@ impl Components {
         if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
             check_field_names(properties, name)?;
             for (property, schema) in properties.iter_mut() {
-                let role = ROLES
-                    .iter()
-                    .find(|(owner, of, _)| *owner == name && of == property);
-                let nested = match role {
-                    Some((.., role)) => Name::Role(role),
+                let nested = match role(name, property) {
+                    Some(role) => Name::Role(role),
                     None => Name::Place(format!("{name}_{property}")),
                 };
                 self.nest(schema, nested)?;
@@ -123,6 +146,10 @@ impl Components {
         };
         let mut component = schema.take();
         *schema = refer_from(&mut component, &name);
+        // Of a role's schemas the first is as good as any; places have names that are free.
+        if self.0.contains_key(&name) {
+            return Ok(());
+        }
         self.add(component, &name)
     }
 
@@ -131,7 +158,7 @@ impl Components {
         let ascii = wanted.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         // The first turn can bring capitals together, of which the second makes a word.
         let mut name = ascii.to_pascal_case().to_pascal_case();
-        while TAKEN.contains(&name.as_str()) || self.0.contains_key(&name) {
+        while is_role(&name) || self.0.contains_key(&name) {
             name.push_str("Field");
         }
         name
@@ -181,12 +208,12 @@ fn check_field_names(properties: &Map<String, Value>, owner: &str) -> Result<(),
     }
 }
 
-fn check_parameter_names(root: &Value, method: &str) -> Result<(), Problem> {
-    let names = parameters(root, method).iter().map(|p| text(p, "name"));
+fn check_parameter_names(root: &Value, operation: &Operation) -> Result<(), Problem> {
+    let names = parameters(root, operation).iter().map(|p| text(p, "name"));
     match clash(names, &RESERVED) {
         Some(name) => Err(Problem::new(format!(
             "{}: parameter \"{name}\" can't have a name of its own in Rust",
-            label(method)
+            operation.label()
         ))),
         None => Ok(()),
     }
@@ -271,6 +298,45 @@ mod tests {
             "Pagination",
         ] {
             assert!(names.contains(&role), "{role}");
+        }
+    }
+
+    #[test]
+    fn what_all_pages_share_is_named_once() {
+        let cursor = json!({"properties": {"after": {}}});
+        let meta = json!({"properties": {"cursor": cursor}});
+        let data = json!({"items": {"properties": {"id": {}}}, "type": "array"});
+        let page = json!({"properties": {"data": data, "meta": meta}});
+        let mut components = Components(Map::new());
+        for role in ["AttributeValuePage", "AttributePage"] {
+            components
+                .add_role(&mut page.clone(), role)
+                .expect("all have names");
+        }
+        let names: Vec<_> = components.0.keys().map(String::as_str).collect();
+        for name in ["AttributeValue", "Attribute", "PageMeta", "PageMetaCursor"] {
+            assert!(names.contains(&name), "{name}");
+        }
+        assert_eq!(names.len(), 6);
+        for page in ["AttributeValuePage", "AttributePage"] {
+            let meta = &components.0[page]["properties"]["meta"];
+            assert_eq!(meta, &refer("PageMeta"));
+        }
+    }
+
+    #[test]
+    fn a_choice_has_a_name_of_its_own_that_nothing_else_takes() {
+        let choice = json!({"type": "string", "enum": ["string"]});
+        let mut create = json!({"properties": {"type": choice, "name": {"type": "string"}}});
+        let mut components = Components(Map::new());
+        components
+            .add_role(&mut create, "AttributeCreate")
+            .expect("all have names");
+        assert_eq!(components.0["AttributeType"], choice);
+        let kind = &components.0["AttributeCreate"]["properties"]["type"];
+        assert_eq!(kind, &refer("AttributeType"));
+        for name in ["Attribute_type", "Attribute_value", "Attribute_create"] {
+            assert!(components.free_name(name).ends_with("Field"), "{name}");
         }
     }
 

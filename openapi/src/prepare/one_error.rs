@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
-use super::endpoint::{OPERATIONS, operation_mut};
+use super::bound::OPERATIONS;
+use super::endpoint::operation_mut;
 use crate::error::Problem;
 
 /// Gives every operation the same answer for every failure, whatever a document lists: progenitor
@@ -11,8 +12,9 @@ pub(super) fn unify_errors(root: &mut Value) -> Result<(), Problem> {
         "description": "The request was refused.",
         "content": {"application/json": {"schema": error_body()}},
     });
-    for (method, _) in OPERATIONS {
-        if let Some(responses) = operation_mut(root, method).and_then(|o| o.get_mut("responses")) {
+    for operation in &OPERATIONS {
+        let operation = operation_mut(root, operation);
+        if let Some(responses) = operation.and_then(|o| o.get_mut("responses")) {
             responses["4XX"] = answer.clone();
             responses["5XX"] = answer.clone();
         }
@@ -46,19 +48,18 @@ fn error_body() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::endpoint::{PATH, answer};
+    use crate::prepare::endpoint::answer;
 
     #[test]
     fn every_failure_has_the_same_type() {
-        let mut root = json!({"paths": {PATH: {
-            "get": {"responses": {"200": {}}},
-            "put": {"responses": {"200": {}}},
-            "delete": {"responses": {"204": {}}},
-        }}});
+        let mut root = json!({"paths": {}});
+        for operation in &OPERATIONS {
+            root["paths"][operation.path][operation.method] = json!({"responses": {"200": {}}});
+        }
         unify_errors(&mut root).expect("never fails");
-        for (method, _) in OPERATIONS {
+        for operation in &OPERATIONS {
             for status in ["4XX", "5XX"] {
-                let body = answer(&root, method, status).expect("has a schema");
+                let body = answer(&root, operation, status).expect("has a schema");
                 assert_eq!(body.get("required"), None);
                 assert_eq!(body["properties"]["errors"].get("type"), None);
             }

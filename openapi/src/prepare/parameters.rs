@@ -1,6 +1,7 @@
 use serde_json::{Map, Value};
 
-use super::endpoint::{OPERATIONS, parameters_mut, text};
+use super::bound::OPERATIONS;
+use super::endpoint::{parameters_mut, text};
 use crate::error::Problem;
 
 /// Leaves of a parameter's schema its type alone: a default, a format or a list of values changes
@@ -8,8 +9,8 @@ use crate::error::Problem;
 ///
 /// A schema that is no single type is text. Optional objects go: nothing says how to write them.
 pub(super) fn simplify_parameters(root: &mut Value) -> Result<(), Problem> {
-    for (method, _) in OPERATIONS {
-        let Some(parameters) = parameters_mut(root, method) else {
+    for operation in &OPERATIONS {
+        let Some(parameters) = parameters_mut(root, operation) else {
             continue;
         };
         parameters.retain(|parameter| {
@@ -43,11 +44,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::prepare::endpoint::PATH;
+    use crate::prepare::bound::VALUES;
 
     #[test]
     fn only_the_type_stays() {
-        let mut root = json!({"paths": {PATH: {"get": {"parameters": [
+        let mut root = json!({"paths": {VALUES: {"get": {"parameters": [
             {"name": "name", "schema": {"type": "string", "maxLength": 50}},
             {"name": "date_created", "schema": {"description": "oneOf two formats"}},
             {"name": "page", "schema": {"type": "integer", "format": "int64", "minimum": 1}},
@@ -56,7 +57,7 @@ mod tests {
         ]}}}});
         simplify_parameters(&mut root).expect("never fails");
         assert_eq!(
-            root["paths"][PATH]["get"]["parameters"],
+            root["paths"][VALUES]["get"]["parameters"],
             json!([
                 {"name": "name", "schema": {"type": "string"}},
                 {"name": "date_created", "schema": {"type": "string"}},

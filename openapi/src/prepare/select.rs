@@ -1,6 +1,7 @@
 use serde_json::{Map, Value, json};
 
-use super::endpoint::{OPERATIONS, PATH, label, text};
+use super::bound::{OPERATIONS, Operation};
+use super::endpoint::text;
 use super::expand::Expander;
 use super::source::Source;
 use super::spot::Spot;
@@ -11,67 +12,67 @@ use crate::error::Problem;
 /// and inline in the next. For a year its path carried the prefix that is in the base URL here.
 pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
     let source = Source::new(root);
-    let item = path_item(source)?;
-    let mut selected = Map::new();
-    for (method, _) in OPERATIONS {
+    let mut selected = json!({});
+    for bound in &OPERATIONS {
+        let Operation { path, method, .. } = bound;
+        let item = path_item(source, path)?;
         let Some(operation) = item.get(method) else {
             return Err(Problem::new(format!(
-                "{PATH}: {} is missing, which the SDK needs",
+                "{path}: {} is missing, which the SDK needs",
                 method.to_uppercase()
             )));
         };
-        let operation = Selection::new(source, method).operation(item, operation)?;
-        selected.insert(method.to_owned(), operation);
+        selected[path][method] = Selection::new(source, bound).operation(item, operation)?;
     }
     *root = json!({
         "openapi": "3.0.3",
-        "info": {"title": "BigCommerce Customer Attribute Values", "version": "3"},
-        "paths": {PATH: selected},
+        "info": {"title": "BigCommerce Customer Attributes and Their Values", "version": "3"},
+        "paths": selected,
         "components": {"schemas": {}},
     });
     Ok(())
 }
 
-fn path_item(source: Source<'_>) -> Result<&Value, Problem> {
+fn path_item<'a>(source: Source<'a>, ours: &str) -> Result<&'a Value, Problem> {
     let paths = source.root.get("paths").and_then(Value::as_object);
     let mut found = paths
         .into_iter()
         .flatten()
-        .filter(|(path, _)| is_ours(path));
+        .filter(|(path, _)| is_ours(path, ours));
     match (found.next(), found.next()) {
         (Some((_, item)), None) => source.follow(item),
         (Some((one, _)), Some((other, _))) => Err(Problem::new(format!(
             "{one} and {other} are the same endpoint; remove one of them"
         ))),
         (None, _) => Err(Problem::new(format!(
-            "{PATH} is missing; the SDK binds that path, with or without /stores/{{store_hash}}/v3 before it"
+            "{ours} is missing; the SDK binds that path, with or without /stores/{{store_hash}}/v3 before it"
         ))),
     }
 }
 
-fn is_ours(path: &str) -> bool {
+fn is_ours(path: &str, ours: &str) -> bool {
     let unprefixed = || {
         let (store, rest) = path.strip_prefix("/stores/{")?.split_once('}')?;
         rest.strip_prefix("/v3").filter(|_| !store.contains('/'))
     };
-    unprefixed().unwrap_or(path).trim_end_matches('/') == PATH
+    unprefixed().unwrap_or(path).trim_end_matches('/') == ours
 }
 
 /// One operation, on its way out of its document.
 struct Selection<'a> {
     source: Source<'a>,
     expander: Expander<'a>,
-    method: &'a str,
+    bound: &'static Operation,
     label: String,
 }
 
 impl<'a> Selection<'a> {
-    fn new(source: Source<'a>, method: &'a str) -> Self {
+    fn new(source: Source<'a>, bound: &'static Operation) -> Self {
         Self {
             source,
             expander: Expander::new(source),
-            method,
-            label: label(method),
+            bound,
+            label: bound.label(),
         }
     }
 
@@ -83,14 +84,14 @@ impl<'a> Selection<'a> {
             }
         }
         out.insert("parameters".to_owned(), self.parameters(item, operation)?);
-        if self.method == "put" {
+        if self.bound.sends.is_some() {
             out.insert("requestBody".to_owned(), self.request_body(operation)?);
         }
         out.insert("responses".to_owned(), self.answer(operation)?);
         Ok(out.into())
     }
 
-    /// The path's parameters and the operation's own, of which the latter win. Our path holds
+    /// The path's parameters and the operation's own, of which the latter win. Our paths hold
     /// no variable, and an HTTP API no cookie that we would send.
     fn parameters(&mut self, item: &'a Value, operation: &'a Value) -> Result<Value, Problem> {
         let list = |owner: &'a Value| owner.get("parameters").and_then(Value::as_array);
@@ -158,7 +159,7 @@ impl<'a> Selection<'a> {
                 successes.extend(schema.map(|schema| (status, schema)));
             }
         }
-        if self.method == "delete" {
+        if self.bound.returns.is_none() {
             return Ok(json!({"204": {"description": ""}}));
         }
         // 200 comes before 2XX and default: the most precise counts.
@@ -188,6 +189,7 @@ fn json_schema(holder: &Value) -> Option<&Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prepare::bound::{ATTRIBUTES, VALUES};
 
     fn page() -> Value {
         json!({"description": "", "content": {"application/json; charset=utf-8": {"schema": {}}}})
@@ -218,6 +220,15 @@ mod tests {
                     "delete": {"responses": {}},
                     "post": {"responses": {}},
                 },
+                "/stores/{hash}/v3/customers/attributes": {
+                    "get": {"responses": {"200": page()}},
+                    "post": {
+                        "requestBody": {"content": {"application/json": {"schema": {}}}},
+                        "responses": {"201": page()},
+                    },
+                    "put": {"responses": {"$ref": "#/dangling, but not ours"}},
+                    "delete": {"responses": {}},
+                },
                 "/customers": {"get": {"responses": {"$ref": "#/dangling, but not ours"}}},
             },
             "components": {
@@ -237,8 +248,14 @@ mod tests {
     fn what_we_bind_is_kept_and_written_out() {
         let mut root = document();
         select(&mut root).expect("has all that we bind");
-        let item = &root["paths"][PATH];
-        assert_eq!(item.as_object().map(Map::len), Some(3));
+        assert_eq!(root["paths"].as_object().map(Map::len), Some(2));
+        for (path, methods) in [(VALUES, 3), (ATTRIBUTES, 2)] {
+            let methods_kept = root["paths"][path].as_object().map(Map::len);
+            assert_eq!(methods_kept, Some(methods), "{path}");
+        }
+        let post = &root["paths"][ATTRIBUTES]["post"];
+        assert!(post["requestBody"].is_object() && post["responses"]["200"].is_object());
+        let item = &root["paths"][VALUES];
         assert_eq!(
             item["get"],
             json!({
@@ -267,6 +284,20 @@ mod tests {
         let missing = "/customers/attribute-values: DELETE is missing, which the SDK needs";
         assert_eq!(refused(&mut root), missing);
 
+        let mut root = document();
+        root["paths"]["/stores/{hash}/v3/customers/attributes"]
+            .as_object_mut()
+            .and_then(|item| item.remove("post"))
+            .expect("was there");
+        let missing = "/customers/attributes: POST is missing, which the SDK needs";
+        assert_eq!(refused(&mut root), missing);
+
+        root["paths"]
+            .as_object_mut()
+            .and_then(|paths| paths.remove("/stores/{hash}/v3/customers/attributes"))
+            .expect("was there");
+        assert!(refused(&mut root).starts_with("/customers/attributes is missing"));
+
         root["paths"] = json!({"/customers": {}});
         assert!(refused(&mut root).starts_with("/customers/attribute-values is missing"));
     }
@@ -288,7 +319,7 @@ mod tests {
         assert!(refused(&mut root).contains("cookie \"session\" is required"));
 
         let mut root = document();
-        root["paths"][PATH] = json!({});
+        root["paths"][VALUES] = json!({});
         assert!(refused(&mut root).contains("are the same endpoint"));
     }
 }

@@ -1,13 +1,14 @@
 use serde_json::{Map, Value};
 
-use super::endpoint::{OPERATIONS, parameters_mut, text};
+use super::bound::OPERATIONS;
+use super::endpoint::{parameters_mut, text};
 use crate::error::Problem;
 
 /// Sorts keys, parameters and lists of required fields, so that the order in which a document says
 /// things does not show in the generated code.
 pub(super) fn sort(root: &mut Value) -> Result<(), Problem> {
-    for (method, _) in OPERATIONS {
-        if let Some(parameters) = parameters_mut(root, method) {
+    for operation in &OPERATIONS {
+        if let Some(parameters) = parameters_mut(root, operation) {
             parameters.sort_by_cached_key(|parameter| text(parameter, "name").to_owned());
         }
     }
@@ -38,14 +39,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::prepare::endpoint::PATH;
+    use crate::prepare::bound::VALUES;
 
     #[test]
     fn order_does_not_matter() {
         let document = |names: [&str; 2], required: [&str; 2]| {
             let parameters = names.map(|name| json!({"name": name}));
             json!({
-                "paths": {PATH: {"get": {"parameters": parameters}}},
+                "paths": {VALUES: {"get": {"parameters": parameters}}},
                 "components": {"schemas": {"A": {"required": required, "enum": ["z", "a"]}}},
             })
         };

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::attributes::AttributeType;
 use crate::plan::FaultPlan;
 use crate::sandbox::Sandbox;
 use crate::settings::{
@@ -153,16 +154,31 @@ impl SandboxBuilder {
         self
     }
 
-    /// Names an attribute, for the `name` filter of a GET; default none is named.
+    /// Defines an attribute whose values are any text; default none is defined.
     ///
-    /// A name neither makes an attribute known nor limits which ones are: see
-    /// [`known_attributes`](Self::known_attributes).
-    pub fn attribute(mut self, id: i64, name: impl Into<String>) -> Self {
-        self.settings.attribute_names.insert(id, name.into());
+    /// A definition neither makes an attribute known nor limits which ones are: see
+    /// [`known_attributes`](Self::known_attributes). It is past all limits and checks; of two with
+    /// the same ID the last one counts.
+    pub fn attribute(self, id: i64, name: impl Into<String>) -> Self {
+        self.typed_attribute(id, name, AttributeType::Text)
+    }
+
+    /// Defines an attribute as [`attribute`](Self::attribute) does, with a type: a row with a value
+    /// that is not of this type is a bad row.
+    pub fn typed_attribute(
+        mut self,
+        id: i64,
+        name: impl Into<String>,
+        attribute_type: AttributeType,
+    ) -> Self {
+        let definition = (name.into(), attribute_type);
+        self.settings.attributes.insert(id, definition);
         self
     }
 
     /// The only attribute IDs that rows may name; by default every ID from 1 up is known.
+    ///
+    /// Whether they are defined is no matter, and a POST that defines one does not make it known.
     pub fn known_attributes(mut self, ids: impl IntoIterator<Item = i64>) -> Self {
         self.settings.known_attributes = Some(ids.into_iter().collect());
         self

@@ -14,6 +14,10 @@ pub struct Counts {
     pub gets: u64,
     /// DELETE requests for the attribute values of this store, whatever became of them.
     pub deletes: u64,
+    /// GET requests for the attributes (their definitions) of this store, whatever became of them.
+    pub attribute_gets: u64,
+    /// POST requests for the attributes of this store, whatever became of them.
+    pub attribute_posts: u64,
     /// Requests in flight when this was read.
     pub in_flight: usize,
     /// The most requests ever in flight at once. One that was refused for being one too many is

@@ -2,20 +2,51 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+use hyper::Method;
+
+use crate::work::Target;
+
 /// What a request asks the store to do, as far as a [`Fault`] is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
-    /// A PUT.
+    /// A PUT of values.
     Upsert,
-    /// A GET.
+    /// A GET of values.
     List,
-    /// A DELETE.
+    /// A DELETE of values.
     Delete,
+    /// A GET of the attributes' definitions.
+    Attributes,
+    /// A POST of attributes' definitions.
+    CreateAttributes,
 }
 
 impl Operation {
     /// All operations.
-    pub const ALL: &[Self] = &[Self::Upsert, Self::List, Self::Delete];
+    pub const ALL: &[Self] = &[
+        Self::Upsert,
+        Self::List,
+        Self::Delete,
+        Self::Attributes,
+        Self::CreateAttributes,
+    ];
+
+    /// What a request with this method to this path asks for, `None` where it is nothing that the
+    /// store does.
+    pub(crate) fn of(method: &Method, target: Target) -> Option<Self> {
+        match (target, method) {
+            (Target::Values, &Method::PUT) => Some(Self::Upsert),
+            (Target::Values, &Method::GET) => Some(Self::List),
+            (Target::Values, &Method::DELETE) => Some(Self::Delete),
+            (Target::Attributes, &Method::GET) => Some(Self::Attributes),
+            (Target::Attributes, &Method::POST) => Some(Self::CreateAttributes),
+            _ => None,
+        }
+    }
+
+    fn reads(self) -> bool {
+        matches!(self, Self::List | Self::Attributes)
+    }
 }
 
 /// A way in which a request can go wrong.
@@ -89,13 +120,14 @@ pub enum Fault {
     /// 200, but some values of the PUT, at least one, are neither stored nor shown; the pagination
     /// counts those shown.
     ///
-    /// Only for PUT: a GET or DELETE stores nothing that could be left out.
+    /// Only for PUT: a GET or DELETE stores nothing that could be left out, and a POST is all or
+    /// nothing.
     LeavesOut,
     /// All is stored, but the answer leaves out some values, at least one; the pagination counts
     /// those shown, so it does not tell.
     ///
-    /// Only for PUT: of a GET no client could tell that values are missing, and a DELETE shows
-    /// none.
+    /// Only for PUT: of a GET no client could tell that values are missing, a DELETE shows none,
+    /// and a POST has no values.
     HidesRows,
     /// All is stored, but the answer shows only the first values, at least one and never all, and
     /// the pagination says so: `total` and `total_pages`, `per_page`, a link to the next page.
@@ -159,7 +191,7 @@ impl Fault {
             Self::Truncated | Self::ClosedDuringAnswer | Self::Trickle => {
                 operation != Operation::Delete
             }
-            Self::LateExecution => operation != Operation::List,
+            Self::LateExecution => !operation.reads(),
             Self::RateLimited
             | Self::Busy
             | Self::InternalError

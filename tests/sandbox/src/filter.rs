@@ -1,7 +1,8 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
+use crate::attributes::Attributes;
 use crate::dates;
 use crate::query::{self, BadParameter};
 use crate::store::{Store, StoredValue};
@@ -11,7 +12,14 @@ use crate::store::{Store, StoredValue};
 pub(crate) struct Filter {
     customers: Option<HashSet<i64>>,
     attributes: Option<HashSet<i64>>,
+    name: Option<String>,
     named: Option<HashSet<i64>>,
+    times: Times,
+}
+
+/// When something was created and modified.
+#[derive(Default)]
+pub(crate) struct Times {
     created: Dates,
     modified: Dates,
 }
@@ -26,28 +34,20 @@ struct Dates {
 
 impl Filter {
     /// Takes one parameter in, or says that it is not a filter.
-    pub(crate) fn set(
-        &mut self,
-        name: &str,
-        text: &str,
-        attribute_names: &HashMap<i64, String>,
-    ) -> Result<(), BadParameter> {
+    pub(crate) fn set(&mut self, name: &str, text: &str) -> Result<(), BadParameter> {
         match name {
             "customer_id:in" => self.customers = Some(query::ids(name, text)?),
             "attribute_id:in" => self.attributes = Some(query::ids(name, text)?),
-            "name" => {
-                let named = attribute_names.iter().filter(|(_, known)| *known == text);
-                self.named = Some(named.map(|(id, _)| *id).collect());
-            }
-            "date_created" => self.created.on = Some(date(name, text)?),
-            "date_created:min" => self.created.min = Some(date(name, text)?),
-            "date_created:max" => self.created.max = Some(date(name, text)?),
-            "date_modified" => self.modified.on = Some(date(name, text)?),
-            "date_modified:min" => self.modified.min = Some(date(name, text)?),
-            "date_modified:max" => self.modified.max = Some(date(name, text)?),
-            _ => return Err(BadParameter::unknown(name)),
+            "name" => self.name = Some(text.to_owned()),
+            _ => self.times.set(name, text)?,
         }
         Ok(())
+    }
+
+    /// Looks up which attributes have the name that is asked for.
+    pub(crate) fn resolve(mut self, attributes: &Attributes) -> Self {
+        self.named = self.name.as_deref().map(|name| attributes.named(name));
+        self
     }
 
     /// How many values match, and those of them that are on the page, by ID.
@@ -78,8 +78,7 @@ impl Filter {
         self.customers.is_none()
             && self.attributes.is_none()
             && self.named.is_none()
-            && self.created.is_open()
-            && self.modified.is_open()
+            && self.times.is_open()
     }
 
     fn matches(&self, value: &StoredValue) -> bool {
@@ -88,8 +87,34 @@ impl Filter {
         among(&self.customers, value.customer_id)
             && among(&self.attributes, value.attribute_id)
             && among(&self.named, value.attribute_id)
-            && self.created.matches(value.date_created)
-            && self.modified.matches(value.date_modified)
+            && self.times.matches(value.date_created, value.date_modified)
+    }
+}
+
+impl Times {
+    /// Takes one parameter in, or says that it is not a filter.
+    pub(crate) fn set(&mut self, name: &str, text: &str) -> Result<(), BadParameter> {
+        let place = match name {
+            "date_created" => &mut self.created.on,
+            "date_created:min" => &mut self.created.min,
+            "date_created:max" => &mut self.created.max,
+            "date_modified" => &mut self.modified.on,
+            "date_modified:min" => &mut self.modified.min,
+            "date_modified:max" => &mut self.modified.max,
+            _ => return Err(BadParameter::unknown(name)),
+        };
+        let message = "must be an ISO 8601 date or date-time";
+        let span = dates::parse(text).ok_or_else(|| BadParameter::new(name, message))?;
+        *place = Some(span);
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        self.created.is_open() && self.modified.is_open()
+    }
+
+    pub(crate) fn matches(&self, created: DateTime<Utc>, modified: DateTime<Utc>) -> bool {
+        self.created.matches(created) && self.modified.matches(modified)
     }
 }
 
@@ -104,9 +129,4 @@ impl Dates {
             && self.min.is_none_or(|span| span.first <= time)
             && self.max.is_none_or(|span| time <= span.last)
     }
-}
-
-fn date(name: &str, text: &str) -> Result<dates::Span, BadParameter> {
-    dates::parse(text)
-        .ok_or_else(|| BadParameter::new(name, "must be an ISO 8601 date or date-time"))
 }

@@ -25,10 +25,15 @@
 //!
 //! # What it plays
 //!
-//! `GET`, `PUT` and `DELETE` on `/stores/{store_hash}/v3/customers/attribute-values`, with state
-//! in memory. Another store hash or path is a 404, another method a 405, a missing or wrong token
-//! a 401, another content type a 415, malformed JSON a 400, and whatever is readable but not
-//! acceptable a 422 (413 where a batch is too large and [`TooLarge`] says so).
+//! `GET`, `PUT` and `DELETE` on `/stores/{store_hash}/v3/customers/attribute-values`, and `GET` and
+//! `POST` on `/stores/{store_hash}/v3/customers/attributes`, which are the attributes' definitions,
+//! with state in memory. Another store hash or path is a 404, another method a 405, a missing or
+//! wrong token a 401, another content type a 415, malformed JSON a 400, and whatever is readable
+//! but not acceptable a 422 (413 where a batch is too large and [`TooLarge`] says so).
+//!
+//! A row need not name an attribute that is defined; where it does, its value must be empty or of
+//! the attribute's [type](AttributeType). A POST creates all of its attributes or none. A store has
+//! 50 at most, and their IDs are the first free ones from 101 up.
 //!
 //! What the provider leaves open is a setting of [`SandboxBuilder`]: whether a 422 stores the good
 //! rows ([`BatchRejection`]), how errors name the bad row ([`ErrorKeys`]), what the same customer
@@ -91,18 +96,22 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod attributes;
 mod body;
 mod builder;
 mod clock;
 mod counts;
 mod dates;
+mod definitions;
 mod delete;
 mod fault;
 mod filter;
+mod json;
 mod limits;
 mod list;
 mod other_app;
 mod overlap;
+mod paging;
 mod plan;
 mod play;
 mod query;
@@ -118,6 +127,7 @@ mod upsert;
 mod wire;
 mod work;
 
+pub use attributes::{AttributeType, StoredAttribute};
 pub use builder::SandboxBuilder;
 pub use counts::Counts;
 pub use fault::{Fault, Operation, UnknownFault};

@@ -30,8 +30,8 @@ use crate::random;
 ///
 /// Requests have numbers, from 0 up, in the order in which they are admitted. One that the store
 /// refuses by itself before any work (another store or path, the token, too many in flight, a
-/// spent quota) has none and meets no fault, and so has any method but PUT, GET and DELETE. The
-/// numbers begin anew with each plan that is set, and not before its
+/// spent quota) has none and meets no fault, and so has any method that the
+/// path does not have. The numbers begin anew with each plan that is set, and not before its
 /// [`outage`](Self::outage) is over.
 ///
 /// What happens to a request depends on the plan, its number and its [`Operation`] alone. Where a

@@ -1,6 +1,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::json::{self, BadBody, BadRow};
+
 /// One row of a PUT.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
@@ -10,40 +12,13 @@ pub(crate) struct Row {
     pub id: Option<i64>,
 }
 
-/// What is wrong with a row, and with which of its fields.
-#[derive(Debug)]
-pub(crate) struct BadRow {
-    pub field: &'static str,
-    pub message: String,
-}
-
-impl BadRow {
-    pub(crate) fn new(field: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            field,
-            message: message.into(),
-        }
-    }
-}
-
-/// A body that has no rows to speak of.
-#[derive(Debug, PartialEq)]
-pub(crate) enum BadBody {
-    Malformed,
-    NotAnArray,
-}
-
 pub(crate) fn parse(body: &[u8]) -> Result<Vec<Result<Row, BadRow>>, BadBody> {
     // Nearly every body is good, and then this is all. Only a bad one is read field by field, to
     // find what is wrong in which row.
     if let Ok(rows) = serde_json::from_slice::<Vec<Row>>(body) {
         return Ok(rows.into_iter().map(Ok).collect());
     }
-    match serde_json::from_slice(body) {
-        Ok(Value::Array(rows)) => Ok(rows.iter().map(row).collect()),
-        Ok(_) => Err(BadBody::NotAnArray),
-        Err(_) => Err(BadBody::Malformed),
-    }
+    Ok(json::array(body)?.iter().map(row).collect())
 }
 
 fn row(row: &Value) -> Result<Row, BadRow> {

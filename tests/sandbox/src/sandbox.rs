@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::attributes::StoredAttribute;
 use crate::builder::SandboxBuilder;
 use crate::clock::Clock;
 use crate::counts::Counts;
@@ -76,6 +77,11 @@ impl Sandbox {
     /// All values, in the order of their IDs.
     pub fn values(&self) -> Vec<StoredValue> {
         self.shared.lock().store.iter().cloned().collect()
+    }
+
+    /// All definitions of attributes, in the order of their IDs.
+    pub fn attributes(&self) -> Vec<StoredAttribute> {
+        self.shared.lock().attributes.iter().cloned().collect()
     }
 
     /// A customer's value for an attribute.

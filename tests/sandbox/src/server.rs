@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -65,10 +65,12 @@ fn arrive(shared: &Shared, head: &Parts) -> Target {
     let target = target(head.uri.path(), &shared.settings.store_hash);
     let counts = &mut shared.lock().counts;
     counts.requests += 1;
-    match operation(head, target) {
+    match Operation::of(&head.method, target) {
         Some(Operation::Upsert) => counts.puts += 1,
         Some(Operation::List) => counts.gets += 1,
         Some(Operation::Delete) => counts.deletes += 1,
+        Some(Operation::Attributes) => counts.attribute_gets += 1,
+        Some(Operation::CreateAttributes) => counts.attribute_posts += 1,
         None => {}
     }
     target
@@ -81,6 +83,7 @@ fn target(path: &str, store_hash: &str) -> Target {
         .and_then(|rest| rest.strip_prefix('/'));
     match inside {
         Some("v3/customers/attribute-values") => Target::Values,
+        Some("v3/customers/attributes") => Target::Attributes,
         Some(_) => Target::ElsewhereInTheStore,
         None => Target::OutsideTheStore,
     }
@@ -124,7 +127,7 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
         None => false,
     };
     // Whom the store refuses by itself has no part in the plan.
-    let play = match (&mut state.faults, operation(head, target)) {
+    let play = match (&mut state.faults, Operation::of(&head.method, target)) {
         (Some(faults), Some(operation)) if !is_spent => faults.draw(operation, now),
         _ => None,
     };
@@ -155,17 +158,6 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
 
     counts.in_flight += 1;
     Admission::Admitted(Place(Arc::clone(shared)), reading, play)
-}
-
-/// What faults may happen to.
-fn operation(head: &Parts, target: Target) -> Option<Operation> {
-    match head.method {
-        _ if target != Target::Values => None,
-        Method::PUT => Some(Operation::Upsert),
-        Method::GET => Some(Operation::List),
-        Method::DELETE => Some(Operation::Delete),
-        _ => None,
-    }
 }
 
 fn is_authorized(head: &Parts, token: Option<&str>) -> bool {
@@ -208,9 +200,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_one_path_of_one_store_is_served() {
+    fn two_paths_of_one_store_are_served() {
         let values = "/stores/abc/v3/customers/attribute-values";
         assert!(target(values, "abc") == Target::Values);
+        assert!(target("/stores/abc/v3/customers/attributes", "abc") == Target::Attributes);
         assert!(target(values, "ab") == Target::OutsideTheStore);
         assert!(target(values, "abcd") == Target::OutsideTheStore);
         for path in [

@@ -1,10 +1,11 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
+use crate::attributes::AttributeType;
 use crate::plan::FaultPlan;
 
 /// What becomes of the good rows of a PUT that is answered 422 for its bad ones.
@@ -117,7 +118,7 @@ pub(crate) struct Settings {
     pub duplicates: Duplicates,
     pub answer_order: AnswerOrder,
     pub unknown_id: UnknownId,
-    pub attribute_names: HashMap<i64, String>,
+    pub attributes: BTreeMap<i64, (String, AttributeType)>,
     pub known_attributes: Option<HashSet<i64>>,
     pub known_customers: Option<HashSet<i64>>,
     pub reject: Option<RejectRule>,
@@ -147,7 +148,7 @@ impl Default for Settings {
             duplicates: Duplicates::default(),
             answer_order: AnswerOrder::default(),
             unknown_id: UnknownId::default(),
-            attribute_names: HashMap::new(),
+            attributes: BTreeMap::new(),
             known_attributes: None,
             known_customers: None,
             reject: None,

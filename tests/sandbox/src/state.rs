@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::attributes::Attributes;
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::fault::Fault;
@@ -25,6 +26,7 @@ pub(crate) struct State {
     pub quota: Option<Quota>,
     pub latency: Duration,
     pub store: Store,
+    pub attributes: Attributes,
     /// `None` where nothing is to go wrong.
     pub faults: Option<Faults>,
     /// How often each fault was played.
@@ -44,6 +46,10 @@ impl Shared {
         let other_app = settings
             .other_app
             .map(|(seed, share)| OtherApp::new(seed, share));
+        let mut attributes = Attributes::default();
+        for (id, (name, attribute_type)) in &settings.attributes {
+            attributes.define(*id, name.clone(), *attribute_type, clock.now());
+        }
         let state = State {
             counts: Counts::default(),
             quota: settings
@@ -51,6 +57,7 @@ impl Shared {
                 .map(|(requests, window)| Quota::new(requests, window, other_app)),
             latency: settings.latency,
             store: Store::default(),
+            attributes,
             faults: Faults::begin(settings.faults.clone()),
             played: BTreeMap::new(),
             busy: Busy::default(),

@@ -1,17 +1,17 @@
 use std::collections::HashSet;
 
-use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::HeaderMap;
 
 use crate::fault::Fault;
-use crate::list;
+use crate::json::{self, BadBody, BadRow};
+use crate::paging::{self, List};
 use crate::play::Play;
-use crate::rows::{self, BadBody, BadRow, Row};
-use crate::settings::{AnswerOrder, BatchRejection, Duplicates, ErrorKeys, Settings};
+use crate::rows::{self, Row};
+use crate::settings::{AnswerOrder, BatchRejection, Duplicates, Settings};
 use crate::state::{Shared, State};
-use crate::store::{Store, StoredValue};
+use crate::store::StoredValue;
 use crate::twist::{self, Write};
-use crate::wire::{Answer, Links, Pagination};
+use crate::wire::{Answer, Values};
 
 /// The body of a PUT.
 pub(crate) struct Batch {
@@ -20,19 +20,10 @@ pub(crate) struct Batch {
     pub customers: Vec<i64>,
 }
 
-/// A status and a title where the body is none.
-pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Batch, (StatusCode, &'static str)> {
-    if !is_json(headers) {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err((status, "Content-Type must be application/json"));
-    }
-    let rows = rows::parse(body).map_err(|bad| match bad {
-        BadBody::Malformed => (StatusCode::BAD_REQUEST, "The body is not JSON"),
-        BadBody::NotAnArray => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "The body must be an array",
-        ),
-    })?;
+/// Reads the body of a PUT.
+pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Batch, BadBody> {
+    json::check_type(headers)?;
+    let rows = rows::parse(body)?;
     let mut customers: Vec<i64> = rows.iter().flatten().map(|row| row.customer_id).collect();
     customers.sort_unstable();
     customers.dedup();
@@ -46,15 +37,6 @@ pub(crate) fn put(shared: &Shared, batch: Batch, play: Option<&mut Play>) -> Ans
     store(shared, judge(&shared.settings, batch.rows), play)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let sent = headers
-        .get(CONTENT_TYPE)
-        .and_then(|sent| sent.to_str().ok());
-    // Parameters such as a charset may follow.
-    let essence = sent.and_then(|sent| sent.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
-}
-
 /// Counts the batch, and refuses one that is empty or too large.
 fn check_size(shared: &Shared, batch: &Batch) -> Option<Answer> {
     let settings = &shared.settings;
@@ -65,8 +47,7 @@ fn check_size(shared: &Shared, batch: &Batch) -> Option<Answer> {
         counts.largest_batch_rows = counts.largest_batch_rows.max(rows);
     }
     if rows == 0 {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        return Some(Answer::problem(status, "The body holds no rows"));
+        return Some(BadBody::Empty.into_answer());
     }
     let refuse = |title: String| Some(Answer::problem(settings.too_large.status(), &title));
     if customers > settings.customers_per_call {
@@ -121,9 +102,9 @@ fn store(shared: &Shared, rows: Vec<Result<Row, BadRow>>, mut play: Option<&mut 
     let mut guard = shared.lock();
     let state = &mut *guard;
 
-    let (mut good, bad) = sort_out(settings, &state.store, rows);
+    let (mut good, bad) = sort_out(settings, state, rows);
     if !bad.is_empty() && settings.batch_rejection == BatchRejection::Atomic {
-        return refuse(settings, bad);
+        return json::refuse(settings.error_keys, bad);
     }
     if bad.is_empty()
         && let Some(play) = &mut play
@@ -141,7 +122,7 @@ fn store(shared: &Shared, rows: Vec<Result<Row, BadRow>>, mut play: Option<&mut 
         }
     }
     if !bad.is_empty() {
-        return refuse(settings, bad);
+        return json::refuse(settings.error_keys, bad);
     }
     match settings.answer_order {
         AnswerOrder::AsSent => {}
@@ -160,13 +141,19 @@ fn store(shared: &Shared, rows: Vec<Result<Row, BadRow>>, mut play: Option<&mut 
         }
     }
     drop(guard);
-    answer(&shared.base_url, &values, total)
+    let list = List {
+        base_url: &shared.base_url,
+        path: paging::VALUES,
+        parameters: &[],
+    };
+    let pagination = paging::describe_written(&list, total, values.len());
+    Answer::page(Values(&values), pagination)
 }
 
 /// Parts the rows to write from the bad ones, which go with their index.
 fn sort_out(
     settings: &Settings,
-    store: &Store,
+    state: &State,
     rows: Vec<Result<Row, BadRow>>,
 ) -> (Vec<Write>, Vec<(usize, BadRow)>) {
     let mut good = Vec::with_capacity(rows.len());
@@ -180,9 +167,15 @@ fn sort_out(
                 continue;
             }
         };
+        let attribute = state.attributes.get(row.attribute_id);
+        let of_type = attribute.map(|attribute| attribute.attribute_type);
+        if let Some(fault) = of_type.and_then(|of_type| of_type.find_fault(&row.value)) {
+            bad.push((index, BadRow::new("value", fault)));
+            continue;
+        }
         let pair = (row.customer_id, row.attribute_id);
         if let Some(id) = row.id {
-            let record = store.get(id);
+            let record = state.store.get(id);
             if record.map(|record| (record.customer_id, record.attribute_id)) != Some(pair) {
                 bad.push((index, BadRow::new("id", "is not this value's ID")));
                 continue;
@@ -201,46 +194,4 @@ fn sort_out(
         }
     }
     (good, bad)
-}
-
-fn refuse(settings: &Settings, bad: Vec<(usize, BadRow)>) -> Answer {
-    let named = bad
-        .into_iter()
-        .filter_map(|(index, BadRow { field, message })| {
-            let key = match settings.error_keys {
-                ErrorKeys::Indexed => format!("{index}.{field}"),
-                ErrorKeys::Field => field.to_owned(),
-                ErrorKeys::Empty => return None,
-            };
-            Some((key, message.into()))
-        });
-    Answer::problem_with(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "The batch has rows that are not valid",
-        named.collect(),
-    )
-}
-
-/// The first of the pages that `total` values are shown on; nearly always it shows all, like the
-/// reference's example: `per_page` is 10 there, for 3 values.
-fn answer(base_url: &str, values: &[StoredValue], total: usize) -> Answer {
-    let shows_all = values.len() >= total;
-    let per_page = values.len().max(if shows_all { 10 } else { 1 });
-    let pagination = Pagination {
-        total,
-        count: values.len(),
-        per_page,
-        current_page: 1,
-        total_pages: total.div_ceil(per_page).max(1),
-        links: Links {
-            previous: String::new(),
-            current: list::link(base_url, 1, &[]),
-            next: if shows_all {
-                String::new()
-            } else {
-                list::link(base_url, 2, &[])
-            },
-        },
-    };
-    Answer::page(values, pagination)
 }

@@ -5,6 +5,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::{Serialize, Serializer};
 
+use crate::attributes::StoredAttribute;
 use crate::body::AnswerBody;
 use crate::store::StoredValue;
 
@@ -44,14 +45,9 @@ impl Answer {
         answer
     }
 
-    pub(crate) fn page(values: &[StoredValue], pagination: Pagination) -> Self {
-        Self::json(
-            StatusCode::OK,
-            &Page {
-                data: Values(values),
-                meta: Meta { pagination },
-            },
-        )
+    pub(crate) fn page(data: impl Serialize, pagination: Pagination) -> Self {
+        let meta = Meta { pagination };
+        Self::json(StatusCode::OK, &Page { data, meta })
     }
 
     /// A refusal that names no field.
@@ -116,12 +112,12 @@ struct Problem<'a> {
 }
 
 #[derive(Serialize)]
-struct Page<'a> {
-    data: Values<'a>,
+struct Page<D> {
+    data: D,
     meta: Meta,
 }
 
-struct Values<'a>(&'a [StoredValue]);
+pub(crate) struct Values<'a>(pub &'a [StoredValue]);
 
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -143,6 +139,32 @@ struct Value<'a> {
     attribute_value: &'a str,
     customer_id: i64,
     id: i64,
+    date_modified: DateTime<Utc>,
+    date_created: DateTime<Utc>,
+}
+
+pub(crate) struct Definitions<I>(pub I);
+
+impl<'a, I> Serialize for Definitions<I>
+where
+    I: Iterator<Item = &'a StoredAttribute> + Clone,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.clone().map(|attribute| Definition {
+            id: attribute.id,
+            name: &attribute.name,
+            r#type: attribute.attribute_type.to_string(),
+            date_modified: attribute.date_modified,
+            date_created: attribute.date_created,
+        }))
+    }
+}
+
+#[derive(Serialize)]
+struct Definition<'a> {
+    id: i64,
+    name: &'a str,
+    r#type: String,
     date_modified: DateTime<Utc>,
     date_created: DateTime<Utc>,
 }

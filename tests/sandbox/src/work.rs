@@ -1,22 +1,26 @@
 use std::sync::Arc;
 
+use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
 use tokio::time::Instant;
 
+use crate::definitions::Definition;
+use crate::fault::Operation;
+use crate::json::{BadBody, BadRow};
 use crate::limits::{Place, Reading};
 use crate::overlap::AtWork;
 use crate::play::Play;
 use crate::state::Shared;
 use crate::upsert::Batch;
 use crate::wire::Answer;
-use crate::{delete, list, upsert};
+use crate::{definitions, delete, list, upsert};
 
 /// What a path stands for.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Target {
     Values,
+    Attributes,
     ElsewhereInTheStore,
     OutsideTheStore,
 }
@@ -33,10 +37,13 @@ pub(crate) struct Job {
 }
 
 enum Asked {
-    Put(Result<Batch, (StatusCode, &'static str)>),
+    Put(Result<Batch, BadBody>),
     Get,
     Delete,
-    OtherMethod,
+    GetAttributes,
+    PostAttributes(Result<Vec<Result<Definition, BadRow>>, BadBody>),
+    /// With those that there are.
+    OtherMethod(&'static str),
     Elsewhere,
 }
 
@@ -49,12 +56,20 @@ impl Job {
         place: Place,
         reading: Option<Reading>,
     ) -> Self {
-        let asked = match head.method {
-            _ if target != Target::Values => Asked::Elsewhere,
-            Method::PUT => Asked::Put(upsert::read(&head.headers, body)),
-            Method::GET => Asked::Get,
-            Method::DELETE => Asked::Delete,
-            _ => Asked::OtherMethod,
+        let headers = &head.headers;
+        let asked = match Operation::of(&head.method, target) {
+            Some(Operation::Upsert) => Asked::Put(upsert::read(headers, body)),
+            Some(Operation::List) => Asked::Get,
+            Some(Operation::Delete) => Asked::Delete,
+            Some(Operation::Attributes) => Asked::GetAttributes,
+            Some(Operation::CreateAttributes) => {
+                Asked::PostAttributes(definitions::read(headers, body))
+            }
+            None => match target {
+                Target::Values => Asked::OtherMethod("GET, PUT, DELETE"),
+                Target::Attributes => Asked::OtherMethod("GET, POST"),
+                Target::ElsewhereInTheStore | Target::OutsideTheStore => Asked::Elsewhere,
+            },
         };
         let at_work = match &asked {
             Asked::Put(Ok(batch)) => Some(AtWork::begin(&shared, batch.customers.clone())),
@@ -79,13 +94,15 @@ impl Job {
         let query = self.head.uri.query();
         let mut answer = match self.asked {
             Asked::Put(Ok(batch)) => upsert::put(shared, batch, play),
-            Asked::Put(Err((status, title))) => Answer::problem(status, title),
+            Asked::Put(Err(bad)) | Asked::PostAttributes(Err(bad)) => bad.into_answer(),
             Asked::Get => list::get(shared, query),
             Asked::Delete => delete::delete(shared, query),
-            Asked::OtherMethod => {
+            Asked::GetAttributes => definitions::get(shared, query),
+            Asked::PostAttributes(Ok(rows)) => definitions::post(shared, rows),
+            Asked::OtherMethod(allowed) => {
                 let title = "No such method here";
                 let mut answer = Answer::problem(StatusCode::METHOD_NOT_ALLOWED, title);
-                let allowed = HeaderValue::from_static("GET, PUT, DELETE");
+                let allowed = HeaderValue::from_static(allowed);
                 answer.headers.insert(ALLOW, allowed);
                 answer
             }

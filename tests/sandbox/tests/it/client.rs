@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 pub const PATH: &str = "/customers/attribute-values";
+pub const ATTRIBUTES: &str = "/customers/attributes";
 
 pub struct Answer {
     pub status: u16,
@@ -96,6 +97,16 @@ pub async fn put(base_url: &str, rows: Value) -> Answer {
 pub async fn get(base_url: &str, query: &str) -> Answer {
     let url = format!("{base_url}{PATH}?{query}");
     send(request(Method::GET, &url, "")).await
+}
+
+pub async fn get_attributes(base_url: &str, query: &str) -> Answer {
+    let url = format!("{base_url}{ATTRIBUTES}?{query}");
+    send(request(Method::GET, &url, "")).await
+}
+
+pub async fn post_attributes(base_url: &str, rows: Value) -> Answer {
+    let url = format!("{base_url}{ATTRIBUTES}");
+    send(request(Method::POST, &url, rows.to_string())).await
 }
 
 pub async fn delete(base_url: &str, query: &str) -> Answer {

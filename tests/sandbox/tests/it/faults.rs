@@ -95,7 +95,7 @@ fn done(operation: Operation, work: &Work) -> Vec<(i64, String)> {
     let old = (1..=5).map(|n| (n, "old".to_owned()));
     match operation {
         _ if *work == Work::Nothing => old.collect(),
-        Operation::List => old.collect(),
+        Operation::List | Operation::Attributes | Operation::CreateAttributes => old.collect(),
         Operation::Delete => old.filter(|(n, _)| *n != 1 && *n != 3).collect(),
         Operation::Upsert => {
             let rows = rows();
@@ -135,6 +135,9 @@ async fn each_kind_to_each_operation() {
         assert_eq!(left.is_some(), expected.tells_quota, "{case}");
         if expected.work != Work::Odd {
             assert_eq!(values, done(operation, &expected.work), "{case}");
+            let is_created = operation == Operation::CreateAttributes && expected.work == Work::All;
+            let attributes = sandbox.attributes().len();
+            assert_eq!(attributes, usize::from(is_created), "{case}");
         }
         let is_late = fault == Fault::LateExecution;
         assert_eq!(counts.in_flight, usize::from(is_late), "{case}");
@@ -156,7 +159,12 @@ async fn each_kind_to_each_operation() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_answer_shows_in_its_length() {
-    for operation in [Operation::Upsert, Operation::List] {
+    for operation in [
+        Operation::Upsert,
+        Operation::List,
+        Operation::Attributes,
+        Operation::CreateAttributes,
+    ] {
         let usual = ask(&playing(FaultPlan::none()).await, operation).await;
         let length = usual.body().len();
 
@@ -406,6 +414,15 @@ async fn late_execution_deletes_late() {
     tokio::time::sleep(Duration::from_millis(51)).await;
     assert_eq!(kept(&sandbox), done(Operation::Delete, &Work::All));
     assert_eq!(sandbox.counts().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_execution_creates_attributes_late() {
+    let sandbox = playing(once(Fault::LateExecution)).await;
+    let seen = ask(&sandbox, Operation::CreateAttributes).await;
+    assert_eq!((seen.status(), sandbox.attributes().len()), (None, 0));
+    tokio::time::sleep(Duration::from_millis(51)).await;
+    assert_eq!(sandbox.attributes().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

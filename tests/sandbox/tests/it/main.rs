@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod attributes;
 mod client;
 mod faults;
 mod lifetime;

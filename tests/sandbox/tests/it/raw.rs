@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{PATH, row};
+use crate::client::{ATTRIBUTES, PATH, row};
 
 /// What came until the answer was complete or the connection was closed.
 pub struct Seen {
@@ -57,6 +57,7 @@ impl Seen {
 
 pub struct Raw {
     stream: TcpStream,
+    /// Of the store.
     path: String,
 }
 
@@ -66,15 +67,19 @@ impl Raw {
         let (authority, path) = rest.split_once('/').unwrap();
         Self {
             stream: TcpStream::connect(authority).await.unwrap(),
-            path: format!("/{path}{PATH}"),
+            path: format!("/{path}"),
         }
     }
 
-    /// Sends a request, over a connection that is to be kept.
+    /// Sends a request for values, over a connection that is to be kept.
     pub async fn ask(&mut self, method: &str, query: &str, body: &str) {
-        let (path, length) = (&self.path, body.len());
+        self.ask_at(PATH, method, query, body).await;
+    }
+
+    pub async fn ask_at(&mut self, path: &str, method: &str, query: &str, body: &str) {
+        let (store, length) = (&self.path, body.len());
         let request = format!(
-            "{method} {path}?{query} HTTP/1.1\r\nhost: sandbox\r\nconnection: keep-alive\r\n\
+            "{method} {store}{path}?{query} HTTP/1.1\r\nhost: sandbox\r\nconnection: keep-alive\r\n\
              x-auth-token: token\r\ncontent-type: application/json\r\n\
              content-length: {length}\r\n\r\n{body}"
         );
@@ -110,6 +115,11 @@ pub async fn ask(sandbox: &Sandbox, operation: Operation) -> Seen {
         Operation::Upsert => client.ask("PUT", "", &rows().to_string()).await,
         Operation::List => client.ask("GET", "", "").await,
         Operation::Delete => client.ask("DELETE", "id:in=5001,5003", "").await,
+        Operation::Attributes => client.ask_at(ATTRIBUTES, "GET", "", "").await,
+        Operation::CreateAttributes => {
+            let body = r#"[{"name":"Tier","type":"string"}]"#;
+            client.ask_at(ATTRIBUTES, "POST", "", body).await;
+        }
     }
     client.answer().await
 }

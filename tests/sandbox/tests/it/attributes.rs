@@ -1,0 +1,328 @@
+//! The definitions of attributes: their GET and POST, and what a type makes of values.
+
+use std::time::Duration;
+
+use bigcommerce_sandbox::{AttributeType, BatchRejection, ErrorKeys, Sandbox};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::client::{
+    ATTRIBUTES, Answer, get, get_attributes, post_attributes, put, request, row, send,
+};
+
+fn attribute(name: &str, attribute_type: &str) -> Value {
+    json!({"name": name, "type": attribute_type})
+}
+
+fn keys(answer: &Answer) -> Vec<String> {
+    let errors = answer.errors();
+    errors.as_object().unwrap().keys().cloned().collect()
+}
+
+/// Four attributes, two of them defined a day later.
+async fn filled() -> Sandbox {
+    let sandbox = Sandbox::builder()
+        .starts_at("2024-06-10T14:22:00Z".parse().unwrap())
+        .attribute(7, "Tier")
+        .typed_attribute(102, "Points", AttributeType::Number)
+        .start()
+        .await
+        .unwrap();
+    tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
+    let rows = json!([
+        attribute("Last order", "date"),
+        attribute("Frontier", "string")
+    ]);
+    let created = post_attributes(sandbox.base_url(), rows).await;
+    assert_eq!(created.status, 200);
+    sandbox
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_created_is_answered_and_listed() {
+    let sandbox = Sandbox::builder()
+        .starts_at("2024-06-10T14:22:00Z".parse().unwrap())
+        .attribute(102, "Tier")
+        .start()
+        .await
+        .unwrap();
+    let base_url = sandbox.base_url();
+    let time = "2024-06-10T14:22:00Z";
+    let record = |id: i64, name: &str, attribute_type: &str| {
+        json!({
+            "id": id, "name": name, "type": attribute_type,
+            "date_created": time, "date_modified": time,
+        })
+    };
+    let page = |data: Value, per_page: u64| {
+        let count = data.as_array().unwrap().len();
+        let current = format!("{base_url}{ATTRIBUTES}?page=1");
+        json!({"data": data, "meta": {"pagination": {
+            "total": count, "count": count, "per_page": per_page, "current_page": 1,
+            "total_pages": 1, "links": {"previous": "", "current": current, "next": ""},
+        }}})
+    };
+    let points = record(101, "Points", "number");
+    let order = record(103, "Last order", "date");
+    let rows = json!([
+        attribute("Points", "number"),
+        attribute("Last order", "date")
+    ]);
+    let created = post_attributes(base_url, rows).await;
+    assert_eq!(created.status, 200);
+    assert_eq!(created.json(), page(json!([points, order]), 10));
+
+    let listed = get_attributes(base_url, "").await;
+    assert_eq!(listed.status, 200);
+    let tier = record(102, "Tier", "string");
+    assert_eq!(listed.json(), page(json!([points, tier, order]), 50));
+
+    let kept = sandbox.attributes();
+    let types: Vec<_> = kept
+        .iter()
+        .map(|kept| (kept.id, kept.attribute_type))
+        .collect();
+    let expected = [
+        (101, AttributeType::Number),
+        (102, AttributeType::Text),
+        (103, AttributeType::Date),
+    ];
+    assert_eq!(types, expected);
+    let counts = sandbox.counts();
+    assert_eq!((counts.attribute_gets, counts.attribute_posts), (1, 1));
+    assert_eq!((counts.requests, counts.gets, counts.puts), (2, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_filter_selects() {
+    let sandbox = filled().await;
+    for (query, expected) in [
+        ("", &[7, 101, 102, 103][..]),
+        ("name=Tier", &[7]),
+        ("name=tier", &[]),
+        ("name:like=TIER", &[7, 103]),
+        ("name%3Alike=o", &[101, 102, 103]),
+        ("name:like=st+or", &[101]),
+        ("type=string", &[7, 103]),
+        ("type=number", &[102]),
+        ("type=date&name=Tier", &[]),
+        ("date_created=2024-06-10", &[7, 102]),
+        ("date_created:min=2024-06-11", &[101, 103]),
+        ("date_modified:max=2024-06-10T14:22:00Z", &[7, 102]),
+        ("date_modified=2024-06-12", &[]),
+        ("limit=3", &[7, 101, 102]),
+        ("limit=3&page=2", &[103]),
+        ("page=18446744073709551615", &[]),
+    ] {
+        let answer = get_attributes(sandbox.base_url(), query).await;
+        assert_eq!(answer.status, 200, "{query}");
+        assert_eq!(answer.column("id"), expected, "{query}");
+    }
+    let first = get_attributes(sandbox.base_url(), "limit=1&type=string").await;
+    assert_eq!(first.pagination("total"), 2);
+    let next = format!(
+        "{}{ATTRIBUTES}?page=2&limit=1&type=string",
+        sandbox.base_url()
+    );
+    assert_eq!(first.pagination("links")["next"], next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_filter_is_refused() {
+    let sandbox = filled().await;
+    for query in [
+        "color=blue",
+        "id:in=101",
+        "customer_id:in=1",
+        "type=text",
+        "type=",
+        "date_created=yesterday",
+        "page=0",
+        "limit=0",
+        "limit=251",
+    ] {
+        let answer = get_attributes(sandbox.base_url(), query).await;
+        assert_eq!(answer.status, 422, "{query}");
+        assert_eq!(keys(&answer).len(), 1, "{query}");
+    }
+    assert_eq!(sandbox.counts().refused, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_bad_definition_is_named_and_nothing_is_created() {
+    let rows = json!([
+        attribute("New", "string"),
+        attribute("", "string"),
+        attribute(" ", "string"),
+        attribute("Tier", "number"),
+        attribute("New", "string"),
+        attribute("Other", "text"),
+        {"type": "string"},
+        {"name": "Other"},
+        {"name": 7, "type": "string"},
+        {"name": "Other", "type": null},
+        7,
+    ]);
+    let indexed = [
+        "1.name", "10.name", "2.name", "3.name", "4.name", "5.type", "6.name", "7.type", "8.name",
+        "9.type",
+    ];
+    for (named, expected) in [
+        (ErrorKeys::Indexed, &indexed[..]),
+        (ErrorKeys::Field, &["name", "type"]),
+        (ErrorKeys::Empty, &[]),
+    ] {
+        let sandbox = Sandbox::builder()
+            .attribute(101, "Tier")
+            .error_keys(named)
+            // This is for values.
+            .batch_rejection(BatchRejection::Partial)
+            .start()
+            .await
+            .unwrap();
+        let refused = post_attributes(sandbox.base_url(), rows.clone()).await;
+        assert_eq!(refused.status, 422);
+        assert_eq!(keys(&refused), expected);
+        assert_eq!(sandbox.attributes().len(), 1);
+        assert_eq!(sandbox.counts().refused, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_has_fifty_attributes() {
+    let sandbox = Sandbox::builder()
+        .attribute(1, "Tier")
+        .start()
+        .await
+        .unwrap();
+    let base_url = sandbox.base_url();
+    let rows = |range: std::ops::Range<i32>| -> Value {
+        range.map(|n| attribute(&n.to_string(), "string")).collect()
+    };
+    let refused = post_attributes(base_url, rows(0..51)).await;
+    assert_eq!(refused.status, 422);
+    assert_eq!(keys(&refused), ["49.name", "50.name"]);
+    assert_eq!(sandbox.attributes().len(), 1);
+    assert_eq!(post_attributes(base_url, rows(0..49)).await.status, 200);
+    let refused = post_attributes(base_url, rows(50..51)).await;
+    assert_eq!(
+        (refused.status, keys(&refused)),
+        (422, vec!["0.name".to_owned()])
+    );
+    let listed = get_attributes(base_url, "").await;
+    assert_eq!(listed.column("id").len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_methods_and_bodies_are_refused() {
+    let sandbox = filled().await;
+    let url = format!("{}{ATTRIBUTES}", sandbox.base_url());
+    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
+        let refused = send(request(method, &url, "[]")).await;
+        assert_eq!(refused.status, 405);
+        assert_eq!(refused.headers["allow"], "GET, POST");
+    }
+    for (body, status) in [("[{", 400), ("{}", 422), ("[]", 422)] {
+        assert_eq!(send(request(Method::POST, &url, body)).await.status, status);
+    }
+    let mut untyped = request(Method::POST, &url, "[]");
+    untyped.headers_mut().remove("Content-Type");
+    assert_eq!(send(untyped).await.status, 415);
+    let mut no_token = request(Method::GET, &url, "");
+    no_token.headers_mut().remove("X-Auth-Token");
+    assert_eq!(send(no_token).await.status, 401);
+    let counts = sandbox.counts();
+    assert_eq!((counts.attribute_gets, counts.attribute_posts), (1, 5));
+    assert_eq!((counts.puts, counts.gets, counts.deletes), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_quota_and_the_limit_in_flight_are_shared_with_values() {
+    let sandbox = Sandbox::builder()
+        .latency(Duration::from_millis(20))
+        .quota(3, Duration::from_secs(30))
+        .in_flight(1)
+        .start()
+        .await
+        .unwrap();
+    let base_url = sandbox.base_url();
+    let listing = tokio::spawn({
+        let base_url = base_url.to_owned();
+        async move { get(&base_url, "").await }
+    });
+    while sandbox.counts().in_flight == 0 {
+        tokio::task::yield_now().await;
+    }
+    let rows = json!([attribute("Tier", "string")]);
+    assert_eq!(post_attributes(base_url, rows.clone()).await.status, 429);
+    assert_eq!(listing.await.unwrap().status, 200);
+
+    let before = tokio::time::Instant::now();
+    let created = post_attributes(base_url, rows).await;
+    assert_eq!(before.elapsed(), Duration::from_millis(20));
+    assert_eq!(
+        (created.status, created.rate_limit("Requests-Left")),
+        (200, Some(1))
+    );
+    let listed = get_attributes(base_url, "").await;
+    assert_eq!(
+        (listed.status, listed.rate_limit("Requests-Left")),
+        (200, Some(0))
+    );
+    assert_eq!(get_attributes(base_url, "").await.status, 429);
+    let counts = sandbox.counts();
+    assert_eq!((counts.in_flight_429s, counts.quota_429s), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_are_of_their_attributes_type() {
+    let sandbox = filled().await;
+    let base_url = sandbox.base_url();
+    // 7 is a text, 101 a date, 102 a number, 9 is not defined.
+    let bad = json!([
+        row(1, 7, "any"),
+        row(1, 101, "7"),
+        row(1, 102, "any"),
+        row(1, 9, "any"),
+    ]);
+    let refused = put(base_url, bad).await;
+    assert_eq!(
+        (refused.status, keys(&refused)),
+        (422, vec!["1.value".to_owned(), "2.value".to_owned()])
+    );
+    assert_eq!(sandbox.counts().values, 0);
+    let good = json!([
+        row(1, 7, "any"),
+        row(1, 101, "2024-06-10"),
+        row(1, 102, "1.50"),
+        row(1, 9, "any"),
+        row(2, 101, ""),
+        row(2, 102, ""),
+    ]);
+    assert_eq!(put(base_url, good).await.status, 200);
+    // Nothing is asked of what comes past all checks.
+    sandbox.insert(3, 102, "any");
+    assert_eq!(sandbox.counts().values, 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_are_found_by_the_name_of_a_created_attribute() {
+    let sandbox = filled().await;
+    let base_url = sandbox.base_url();
+    for id in [7, 101, 102, 103] {
+        sandbox.insert(1, id, "");
+    }
+    let found = get(base_url, "name=Last+order").await;
+    assert_eq!(found.column("attribute_id"), [101]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attribute_that_is_created_is_not_known_by_that() {
+    let builder = Sandbox::builder().known_attributes([7]);
+    let sandbox = builder.start().await.unwrap();
+    let base_url = sandbox.base_url();
+    let rows = json!([attribute("Tier", "string")]);
+    assert_eq!(post_attributes(base_url, rows).await.column("id"), [101]);
+    assert_eq!(put(base_url, json!([row(1, 101, "v")])).await.status, 422);
+    assert_eq!(put(base_url, json!([row(1, 7, "v")])).await.status, 200);
+}
