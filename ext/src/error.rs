@@ -135,6 +135,13 @@ impl Error {
         )
     }
 
+    pub(crate) fn not_created() -> Self {
+        Self::new(
+            ErrorKind::Answer,
+            "the server said that the attributes were created, but it does not list them all",
+        )
+    }
+
     pub(crate) fn not_selected() -> Self {
         Self::new(
             ErrorKind::Answer,

@@ -66,6 +66,7 @@ pub use bigcommerce_sdk as sdk;
 pub use chrono;
 pub use reqwest;
 
+pub use attributes::Attributes;
 pub use batch::{Outcome, OutcomeKind, Report, Summary};
 pub use call::RetryPolicy;
 pub use config::{ACCESS_TOKEN_VARIABLE, Limits, STORE_HASH_VARIABLE, StoreBuilder};

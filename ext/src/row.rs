@@ -1,9 +1,10 @@
 //! What a run takes: rows to upsert, or IDs of values to delete.
 
-use bigcommerce_sdk::{self as sdk, IdList, types};
 use std::collections::HashMap;
 
-use crate::attributes::Definitions;
+use bigcommerce_sdk::{self as sdk, IdList, types};
+
+use crate::attributes::{self, Definitions};
 use crate::batch::{Does, OutcomeKind, Size, Work};
 use crate::call::{Failed, Operation, Sent};
 use crate::error::{Error, ErrorKind, Rule};
@@ -34,7 +35,7 @@ impl Work for AttributeValueUpsert {
             return Ok(());
         };
         if checks_type {
-            known.check(self.value())?;
+            attributes::check(known, self.value())?;
         }
         let id = known.id;
         self.attribute_mut().set_id(id);

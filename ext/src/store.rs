@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use bigcommerce_sdk::{self as sdk, ClientInfo};
 
+use crate::attributes::Attributes;
 use crate::call::{Pacer, Permits, RetryPolicy};
 use crate::config::{Limits, StoreBuilder};
 use crate::credentials::AccessToken;
@@ -116,6 +117,11 @@ impl Store {
     /// [`stream`](Delete::stream).
     pub fn delete(&self) -> Delete {
         Delete::new(self.clone())
+    }
+
+    /// Gives access to the attributes that the store defines.
+    pub fn attributes(&self) -> Attributes {
+        Attributes::new(self.clone())
     }
 
     /// Gives the generated client, the way past everything that this crate does: its requests

@@ -1,32 +1,24 @@
 //! The attributes that a store defines, and what they ask of values. Pure.
 
+use bigcommerce_sdk::types::Attribute;
 use chrono::{DateTime, NaiveDate};
 
 use crate::error::Rule;
 use crate::value::AttributeKey;
 
-/// An attribute's ID, name and type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Definition {
-    pub id: i64,
-    pub name: String,
-    /// `string`, `number`, `date`, or what may come in time.
-    pub kind: String,
-}
-
 /// The attributes that a store defines.
 #[derive(Clone, Debug, Default)]
-pub struct Definitions(Vec<Definition>);
+pub struct Definitions(Vec<Attribute>);
 
-impl FromIterator<Definition> for Definitions {
-    fn from_iter<I: IntoIterator<Item = Definition>>(definitions: I) -> Self {
-        Self(definitions.into_iter().collect())
+impl From<Vec<Attribute>> for Definitions {
+    fn from(attributes: Vec<Attribute>) -> Self {
+        Self(attributes)
     }
 }
 
 impl Definitions {
     /// Looks an attribute up; `None` of an ID that is not defined, which only the server can judge.
-    pub(crate) fn get(&self, key: &AttributeKey) -> Result<Option<&Definition>, Rule> {
+    pub(crate) fn get(&self, key: &AttributeKey) -> Result<Option<&Attribute>, Rule> {
         match key.name() {
             Some(name) => self.by_name(name).map(Some),
             None => Ok(self.0.iter().find(|known| Some(known.id) == key.id())),
@@ -34,7 +26,7 @@ impl Definitions {
     }
 
     /// Looks an attribute up by its name, as it is written.
-    pub(crate) fn by_name(&self, name: &str) -> Result<&Definition, Rule> {
+    pub(crate) fn by_name(&self, name: &str) -> Result<&Attribute, Rule> {
         let known = self.0.iter().find(|known| known.name == name);
         known.ok_or_else(|| Rule::new("attribute", self.unknown(name)))
     }
@@ -54,23 +46,21 @@ impl Definitions {
     }
 }
 
-impl Definition {
-    /// Holds a value against the attribute's type. An empty one goes with every type.
-    pub(crate) fn check(&self, value: &str) -> Result<(), Rule> {
-        let (is_good, what) = match self.kind.as_str() {
-            "number" => (is_number(value), "a number, such as 12.5"),
-            "date" => (
-                is_date(value),
-                "a date or time, such as 2024-06-10 or 2024-06-10T14:22:00Z",
-            ),
-            _ => return Ok(()),
-        };
-        if is_good || value.is_empty() {
-            return Ok(());
-        }
-        let text = format!("is not {what}, which attribute {:?} takes", self.name);
-        Err(Rule::new("value", text))
+/// Holds a value against an attribute's type. An empty one goes with every type.
+pub(crate) fn check(attribute: &Attribute, value: &str) -> Result<(), Rule> {
+    let (is_good, what) = match attribute.type_.as_str() {
+        "number" => (is_number(value), "a number, such as 12.5"),
+        "date" => (
+            is_date(value),
+            "a date or time, such as 2024-06-10 or 2024-06-10T14:22:00Z",
+        ),
+        _ => return Ok(()),
+    };
+    if is_good || value.is_empty() {
+        return Ok(());
     }
+    let text = format!("is not {what}, which attribute {:?} takes", attribute.name);
+    Err(Rule::new("value", text))
 }
 
 fn is_number(text: &str) -> bool {
@@ -90,20 +80,18 @@ mod tests {
     use super::*;
 
     fn definitions() -> Definitions {
-        let of = |(id, name, kind): (i64, &str, &str)| Definition {
-            id,
-            name: name.to_owned(),
-            kind: kind.to_owned(),
+        let of = |(id, name, kind): (i64, &str, &str)| -> Attribute {
+            let attribute = Attribute::builder().id(id).name(name).type_(kind);
+            attribute.try_into().expect("a whole attribute")
         };
-        [
+        let attributes = [
             (101, "Loyalty tier", "string"),
             (102, "Points", "number"),
             (103, "Last order", "date"),
             (104, "Odd", "a new type"),
         ]
-        .map(of)
-        .into_iter()
-        .collect()
+        .map(of);
+        Definitions::from(attributes.to_vec())
     }
 
     #[test]
@@ -162,10 +150,10 @@ mod tests {
                 .expect("an ID")
                 .expect("is known");
             for value in good {
-                assert!(known.check(value).is_ok(), "{id}: {value:?}");
+                assert!(check(known, value).is_ok(), "{id}: {value:?}");
             }
             for value in bad {
-                let error = known.check(value).expect_err(value).to_string();
+                let error = check(known, value).expect_err(value).to_string();
                 assert!(error.starts_with("value is not a "), "{error}");
                 assert!(error.ends_with(&format!("attribute {:?} takes", known.name)));
             }

@@ -2,11 +2,235 @@
 
 mod definitions;
 
-use crate::call::{Ended, Run};
+use std::fmt;
+
+use bigcommerce_sdk::types::{Attribute, AttributeCreate, AttributeType};
+use tokio::time::sleep;
+
+use crate::call::{Ended, Failed, Operation, Run, call, in_task};
+use crate::error::{Error, ErrorKind};
 use crate::store::Store;
 
 pub use definitions::Definitions;
+pub(crate) use definitions::check;
 
-pub(crate) async fn fetch(_: &Store, _: &Run, _: u64) -> Ended<Definitions> {
-    todo!()
+/// The most attributes that a store defines, which is what a page holds by default too.
+const PAGE: i64 = 50;
+
+/// The attributes that a store defines, at most 50; see [`Store::attributes`].
+///
+/// ```
+/// use bigcommerce_ext::Store;
+/// use bigcommerce_ext::sdk::types::AttributeType;
+/// # use bigcommerce_sandbox::Sandbox;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sandbox = Sandbox::builder().start().await?;
+/// # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+/// let wanted = [("Loyalty tier", AttributeType::String), ("Points", AttributeType::Number)];
+/// let attributes = store.attributes().ensure(wanted).await?;
+/// assert_eq!(attributes[1].name, "Points");
+/// assert!(store.attributes().find("Loyalty tier").await?.is_some());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Maps to the endpoints [Get all customer attributes and Create customer attributes][1].
+///
+/// [1]: https://developer.bigcommerce.com/docs/rest-management/customers/customer-attributes
+#[must_use = "nothing is sent before one of its methods is awaited"]
+pub struct Attributes {
+    store: Store,
+}
+
+impl Attributes {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Lists the attributes that the store defines.
+    ///
+    /// Cancel safety: dropping the future cancels the request.
+    ///
+    /// # Errors
+    ///
+    /// When they could not be read after all retries.
+    pub async fn list(self) -> Result<Vec<Attribute>, Error> {
+        in_task(async move { list(&self.store, &Run::default()).await.result })
+            .await?
+            .map_err(|failed| failed.error)
+    }
+
+    /// Finds an attribute by its name, as it is written.
+    ///
+    /// Cancel safety: dropping the future cancels the request.
+    ///
+    /// # Errors
+    ///
+    /// When the attributes could not be read after all retries.
+    pub async fn find(self, name: &str) -> Result<Option<Attribute>, Error> {
+        let attributes = self.list().await?;
+        Ok(attributes.into_iter().find(|known| known.name == name))
+    }
+
+    /// Creates those attributes that the store does not define yet, and returns all that were
+    /// named, in their order.
+    ///
+    /// An attribute is never created twice: after a request whose answer was lost, the attributes
+    /// are listed again before another one is made. Where the store refuses to create them
+    /// together, each is created alone, so that one that it refuses keeps none of the others away.
+    ///
+    /// Cancel safety: dropping the future cancels the request, which may have been done.
+    ///
+    /// # Errors
+    ///
+    /// When the attributes could not be read, when one could not be created, or when one is there
+    /// with another type, which can't be changed.
+    pub async fn ensure<N: Into<String>>(
+        self,
+        wanted: impl IntoIterator<Item = (N, AttributeType)>,
+    ) -> Result<Vec<Attribute>, Error> {
+        let wanted = wanted.into_iter().map(|(name, kind)| (name.into(), kind));
+        let wanted: Vec<_> = wanted.collect();
+        in_task(async move { ensure(&self.store, &wanted).await }).await?
+    }
+}
+
+impl fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attributes")
+            .field("store", &self.store)
+            .finish()
+    }
+}
+
+/// Reads the definitions, with all retries.
+pub(crate) async fn fetch(store: &Store, run: &Run, number: u64) -> Ended<Definitions> {
+    let listed = list_as(store, run, number).await;
+    Ended::of(listed.result.map(Definitions::from), listed.attempts)
+}
+
+async fn list(store: &Store, run: &Run) -> Ended<Vec<Attribute>> {
+    list_as(store, run, 0).await
+}
+
+async fn list_as(store: &Store, run: &Run, number: u64) -> Ended<Vec<Attribute>> {
+    let mut attributes = Vec::new();
+    let mut attempts = 0;
+    for page in 1.. {
+        let operation = Operation::list_attributes();
+        let ended = call(store, run, &operation, number, |client| async move {
+            let request = client.list_attributes().page(page).limit(PAGE);
+            request.send().await
+        })
+        .await;
+        attempts += ended.attempts;
+        match ended.result {
+            Err(failed) => return Ended::of(Err(failed), attempts),
+            Ok(answer) => {
+                let pages = answer.meta.and_then(|meta| meta.pagination?.total_pages);
+                attributes.extend(answer.data);
+                if page >= pages.unwrap_or(1) {
+                    break;
+                }
+            }
+        }
+    }
+    Ended::of(Ok(attributes), attempts)
+}
+
+async fn create(store: &Store, run: &Run, new: &[&(String, AttributeType)]) -> Result<(), Failed> {
+    let build = |(name, kind): &&(String, AttributeType)| {
+        AttributeCreate::builder()
+            .name(name.as_str())
+            .type_(*kind)
+            .try_into()
+            .map_err(|error: bigcommerce_sdk::types::error::ConversionError| {
+                Failed::from(Error::config(format!("attribute {name:?}: {error}")))
+            })
+    };
+    let body: Vec<AttributeCreate> = new.iter().map(build).collect::<Result<_, _>>()?;
+    let operation = Operation::create_attributes();
+    let ended = call(store, run, &operation, 0, |client| {
+        let body = body.clone();
+        async move { client.create_attributes().body(body).send().await }
+    })
+    .await;
+    ended.result.map(drop)
+}
+
+async fn ensure(
+    store: &Store,
+    wanted: &[(String, AttributeType)],
+) -> Result<Vec<Attribute>, Error> {
+    let run = Run::default();
+    let policy = &store.shared().retry;
+    let mut tried = 0;
+    let mut is_created = false;
+    loop {
+        let known = list(store, &run).await.result;
+        let known = known.map_err(|failed| failed.error)?;
+        let missing = missing(&known, wanted)?;
+        if missing.is_empty() {
+            let find = |(name, _): &(String, AttributeType)| {
+                known.iter().find(|known| known.name == *name).cloned()
+            };
+            return Ok(wanted.iter().filter_map(find).collect());
+        }
+        if is_created {
+            return Err(Error::not_created());
+        }
+        tried += 1;
+        let is_last = tried >= policy.most_attempts();
+        let mut failed = create(store, &run, &missing).await.err();
+        if missing.len() > 1 && failed.as_ref().is_some_and(is_refused) {
+            failed = None;
+            for new in missing {
+                failed = failed.or(create(store, &run, &[new]).await.err());
+            }
+        }
+        match failed {
+            None => is_created = true,
+            Some(failed) if failed.is_ambiguous && !is_last => {
+                sleep(policy.backoff(tried, fastrand::f64())).await;
+            }
+            Some(failed) => return Err(failed.error),
+        }
+    }
+}
+
+fn is_refused(failed: &Failed) -> bool {
+    matches!(
+        failed.error.kind(),
+        ErrorKind::Refused | ErrorKind::TooLarge
+    )
+}
+
+/// Tells which attributes are not there, each once.
+fn missing<'a>(
+    known: &[Attribute],
+    wanted: &'a [(String, AttributeType)],
+) -> Result<Vec<&'a (String, AttributeType)>, Error> {
+    let mut missing: Vec<&(String, AttributeType)> = Vec::new();
+    for new in wanted {
+        let (name, kind) = new;
+        let there = known.iter().find(|known| known.name == *name);
+        let twice = missing.iter().find(|(other, _)| other == name);
+        let other = match (there, twice) {
+            (Some(known), _) => Some(known.type_.clone()),
+            (None, Some((_, kind))) => Some(kind.to_string()),
+            (None, None) => None,
+        };
+        match other {
+            Some(other) if other != kind.to_string() => {
+                return Err(Error::config(format!(
+                    "attribute {name:?} is of type {other}, which can't be changed to {kind}"
+                )));
+            }
+            Some(_) => {}
+            None => missing.push(new),
+        }
+    }
+    Ok(missing)
 }

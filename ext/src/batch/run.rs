@@ -564,6 +564,9 @@ impl<R: Work> Engine<R> {
     }
 
     fn not_sent(&mut self, slot: Slot<R>, error: &Error) {
+        if slot.row.may_be_stored {
+            self.known.forget(slot.key().0);
+        }
         let Some(slot) = self.below_newer(slot) else {
             return;
         };

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::{self, JoinSet};
 
 use super::Ended;
+use crate::error::Error;
 
 /// Calls that are going on, and what each is for; dropping it cancels them.
 #[derive(Debug)]
@@ -58,5 +59,21 @@ impl<K, T: Send + 'static> Calls<K, T> {
             }
         }
         None
+    }
+}
+
+/// Runs calls in a task of its own, so that nothing that a user polls holds a permit; dropping the
+/// future cancels them.
+pub(crate) async fn in_task<T: Send + 'static>(
+    calls: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Error> {
+    let runtime = Handle::try_current()
+        .map_err(|error| Error::config_by("calls are made on a tokio runtime", error))?;
+    let mut task = JoinSet::new();
+    task.spawn_on(calls, &runtime);
+    match task.join_next().await {
+        Some(Ok(result)) => Ok(result),
+        Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
+        Some(Err(_)) | None => Err(Error::lost_task()),
     }
 }

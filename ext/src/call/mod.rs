@@ -24,7 +24,7 @@ use crate::event::{Event, Observer, Wait};
 use crate::store::Store;
 
 use attempt::{Missed, attempt};
-pub(crate) use calls::Calls;
+pub(crate) use calls::{Calls, in_task};
 use flight::Flight;
 pub(crate) use operation::Operation;
 use pace::Hold;

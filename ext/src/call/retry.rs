@@ -119,7 +119,7 @@ impl RetryPolicy {
     }
 
     /// The wait before the attempt that follows the `tried`-th, for `dice` in 0 to 1.
-    fn backoff(&self, tried: u32, dice: f64) -> Duration {
+    pub(crate) fn backoff(&self, tried: u32, dice: f64) -> Duration {
         let doublings = tried.saturating_sub(1).min(31);
         let longest = self.first_wait.saturating_mul(1 << doublings);
         longest

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::DeleteRules;
 use crate::attributes;
 use crate::batch::{Does, Outcome, OutcomeKind, Report, Summary};
-use crate::call::Run;
+use crate::call::{Run, in_task};
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
 use crate::list::{Checked, Filter, Values};
@@ -136,8 +136,8 @@ impl Rounds {
         let Some(name) = name else {
             return Ok(checked);
         };
-        let run = Run::new(self.observer.clone());
-        let ended = attributes::fetch(&self.store, &run, 0).await;
+        let (store, run) = (self.store.clone(), Run::new(self.observer.clone()));
+        let ended = in_task(async move { attributes::fetch(&store, &run, 0).await }).await?;
         self.calls += u64::from(ended.attempts);
         let definitions = ended.result.map_err(|failed| failed.error)?;
         let known = definitions.by_name(&name);
