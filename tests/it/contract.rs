@@ -253,7 +253,7 @@ async fn list_attributes_with_all_filters() {
         panic!("two attributes: {page:?}");
     };
     assert_eq!((tier.id, tier.name.as_str()), (101, "Loyalty tier"));
-    assert_eq!(visit.type_.parse(), Ok(types::AttributeType::Date));
+    assert_eq!(visit.type_.parse().ok(), Some(types::AttributeType::Date));
     let total = page
         .meta
         .as_ref()
