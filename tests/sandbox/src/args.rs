@@ -19,6 +19,7 @@ Usage: bigcommerce-sandbox [OPTIONS]
   --port N                 port on 127.0.0.1; 0 takes a free one [8787]
   --store-hash HASH        the store's hash [sandbox]
   --token TOKEN            the only token accepted [any]
+  --read-only              the token may read only: 403 for PUT, POST and DELETE
   --latency TIME           wait before the work of each request [0ms]
   --quota N/TIME           requests per window, as in 150/30s [none]
   --other-app SHARE        share of the quota that another app takes at random [0]
@@ -68,6 +69,10 @@ pub fn parse(mut parser: Parser) -> Result<Command, BadArgs> {
             "version" => return Ok(Command::Version),
             _ => {}
         }
+        if let Some(set) = flag(&name) {
+            builder = set(builder);
+            continue;
+        }
         let Some(option) = option(&name) else {
             return Err(BadArgs(format!("unknown option --{name}, see --help")));
         };
@@ -78,6 +83,14 @@ pub fn parse(mut parser: Parser) -> Result<Command, BadArgs> {
             .ok_or_else(|| BadArgs(format!("--{name} has no valid value, see --help")))?;
     }
     Ok(Command::Serve(Box::new(builder)))
+}
+
+/// Options without a value.
+fn flag(name: &str) -> Option<fn(SandboxBuilder) -> SandboxBuilder> {
+    match name {
+        "read-only" => Some(SandboxBuilder::read_only),
+        _ => None,
+    }
 }
 
 /// Sets what an option says, if its value can be read.
@@ -231,6 +244,11 @@ mod tests {
             let known = values.iter().find(|(known, _)| *known == name);
             let value = known.map_or("7", |(_, value)| value);
             let option = format!("--{name}");
+            if flag(name).is_some() {
+                assert!(parse(Parser::from_args([&option])).is_ok(), "{option}");
+                refusal(&[&format!("{option}=7")]);
+                continue;
+            }
             assert!(
                 parse(Parser::from_args([option.as_str(), value])).is_ok(),
                 "{option}"

@@ -36,6 +36,13 @@ impl SandboxBuilder {
         self
     }
 
+    /// Gives the token the OAuth scope to read only: PUT, POST and DELETE are refused with 403;
+    /// default is to modify too.
+    pub fn read_only(mut self) -> Self {
+        self.settings.read_only = true;
+        self
+    }
+
     /// The store's calendar time when it starts; default the system's.
     ///
     /// From then on the dates of values follow tokio's clock.

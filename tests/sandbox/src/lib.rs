@@ -28,8 +28,9 @@
 //! `GET`, `PUT` and `DELETE` on `/stores/{store_hash}/v3/customers/attribute-values`, and `GET` and
 //! `POST` on `/stores/{store_hash}/v3/customers/attributes`, which are the attributes' definitions,
 //! with state in memory. Another store hash or path is a 404, another method a 405, a missing or
-//! wrong token a 401, another content type a 415, malformed JSON a 400, and whatever is readable
-//! but not acceptable a 422 (413 where a batch is too large and [`TooLarge`] says so).
+//! wrong token a 401, a write with a [token to read](SandboxBuilder::read_only) a 403, another
+//! content type a 415, malformed JSON a 400, and whatever is readable but not acceptable a 422 (413
+//! where a batch is too large and [`TooLarge`] says so).
 //!
 //! A row need not name an attribute that is defined; where it does, its value must be empty or of
 //! the attribute's [type](AttributeType). A POST creates all of its attributes or none. A store has
@@ -43,7 +44,7 @@
 //! # How a request is handled
 //!
 //! 1. It **arrives** when its headers are read, and is counted.
-//! 2. It is **admitted**, or refused at once: unknown store (404), token (401), requests in flight
+//! 2. It is **admitted**, or refused at once: unknown store (404), token (401, 403), requests in flight
 //!    (429 without rate-limit headers, as under platform load), quota (429 with them).
 //! 3. Its body is read and the latency is waited. Then the **work** is done, all of it at once.
 //! 4. It is **answered**. Its place among the requests in flight is free before the client can see
@@ -55,7 +56,7 @@
 //! # What the quota counts
 //!
 //! Every request that got past the token and the in-flight limit, whatever it is answered, or
-//! whether it is. A 401 carries the rate-limit headers and takes nothing; an unknown store and the
+//! whether it is. A 401 or 403 carries the rate-limit headers and takes nothing; an unknown store and the
 //! 429 of the in-flight limit carry none. A 429 that is a fault takes nothing either.
 //! [Another app](SandboxBuilder::other_app) can share the quota.
 //!

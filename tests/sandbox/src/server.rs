@@ -17,7 +17,7 @@ use crate::body::AnswerBody;
 use crate::fault::Operation;
 use crate::limits::{Place, Reading};
 use crate::play::Play;
-use crate::state::Shared;
+use crate::state::{Shared, State};
 use crate::wire::Answer;
 use crate::work::{Job, Target};
 
@@ -103,9 +103,8 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
     let mut guard = shared.lock();
     let state = &mut *guard;
 
-    if !is_authorized(head, shared.settings.token.as_deref()) {
-        state.counts.unauthorized += 1;
-        let mut answer = Answer::problem(StatusCode::UNAUTHORIZED, "X-Auth-Token is not valid");
+    let operation = Operation::of(&head.method, target);
+    if let Some(mut answer) = check_token(shared, state, head, operation) {
         if let Some(quota) = &mut state.quota {
             quota.read(now).write(&mut answer.headers, now);
         }
@@ -127,7 +126,7 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
         None => false,
     };
     // Whom the store refuses by itself has no part in the plan.
-    let play = match (&mut state.faults, Operation::of(&head.method, target)) {
+    let play = match (&mut state.faults, operation) {
         (Some(faults), Some(operation)) if !is_spent => faults.draw(operation, now),
         _ => None,
     };
@@ -158,6 +157,27 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
 
     counts.in_flight += 1;
     Admission::Admitted(Place(Arc::clone(shared)), reading, play)
+}
+
+/// The refusal of a request that the token does not allow.
+fn check_token(
+    shared: &Shared,
+    state: &mut State,
+    head: &Parts,
+    operation: Option<Operation>,
+) -> Option<Answer> {
+    let settings = &shared.settings;
+    if !is_authorized(head, settings.token.as_deref()) {
+        state.counts.unauthorized += 1;
+        let title = "X-Auth-Token is not valid";
+        return Some(Answer::problem(StatusCode::UNAUTHORIZED, title));
+    }
+    if settings.read_only && operation.is_some_and(|operation| !operation.reads()) {
+        state.counts.forbidden += 1;
+        let title = "The token lacks the OAuth scope to modify customers";
+        return Some(Answer::problem(StatusCode::FORBIDDEN, title));
+    }
+    None
 }
 
 fn is_authorized(head: &Parts, token: Option<&str>) -> bool {
