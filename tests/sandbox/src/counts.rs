@@ -31,6 +31,8 @@ pub struct Counts {
     pub largest_batch_customers: usize,
     /// The most rows that one PUT carried, refused ones included.
     pub largest_batch_rows: usize,
+    /// The most bytes that path and query of one request had together, refused ones included.
+    pub longest_url: usize,
     /// Rows that PUTs have written; a value written twice is counted twice.
     pub rows_stored: u64,
     /// Values in the store when this was read.

@@ -65,6 +65,7 @@ fn arrive(shared: &Shared, head: &Parts) -> Target {
     let target = target(head.uri.path(), &shared.settings.store_hash);
     let counts = &mut shared.lock().counts;
     counts.requests += 1;
+    counts.longest_url = counts.longest_url.max(url_length(head));
     match Operation::of(&head.method, target) {
         Some(Operation::Upsert) => counts.puts += 1,
         Some(Operation::List) => counts.gets += 1,
@@ -74,6 +75,13 @@ fn arrive(shared: &Shared, head: &Parts) -> Target {
         None => {}
     }
     target
+}
+
+/// Of path and query, as they were sent.
+fn url_length(head: &Parts) -> usize {
+    head.uri
+        .path_and_query()
+        .map_or(0, |url| url.as_str().len())
 }
 
 fn target(path: &str, store_hash: &str) -> Target {
@@ -96,6 +104,9 @@ enum Admission {
 
 /// Decides at once, when only the headers have been read.
 fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
+    if url_length(head) > shared.settings.url_limit {
+        return Admission::Refused(Answer::html(StatusCode::URI_TOO_LONG));
+    }
     if target == Target::OutsideTheStore {
         return Admission::Refused(Answer::problem(StatusCode::NOT_FOUND, "No such store"));
     }
