@@ -39,16 +39,18 @@
 //! What the provider leaves open is a setting of [`SandboxBuilder`]: whether a 422 stores the good
 //! rows ([`BatchRejection`]), how errors name the bad row ([`ErrorKeys`]), what the same customer
 //! and attribute twice in one body do ([`Duplicates`]), in which order a PUT answers
-//! ([`AnswerOrder`]), what an unknown ID does in a DELETE ([`UnknownId`]), in which order a GET lists
-//! values ([`ListOrder`]), what its pages say about themselves ([`ListMeta`]), what too large a
-//! `limit` does ([`LimitTooLarge`]), whether it [knows any filter](SandboxBuilder::ignore_filters),
-//! and [how long a URL](SandboxBuilder::url_limit) may be.
+//! ([`AnswerOrder`]), what an unknown ID does in a DELETE ([`UnknownId`]), in which order a GET
+//! lists values ([`ListOrder`]), what its pages say about themselves ([`ListMeta`]), what too large
+//! a `limit` does ([`LimitTooLarge`]), whether it
+//! [knows any filter](SandboxBuilder::ignore_filters), and
+//! [how long a URL](SandboxBuilder::url_limit) may be.
 //!
 //! # How a request is handled
 //!
 //! 1. It **arrives** when its headers are read, and is counted.
-//! 2. It is **admitted**, or refused at once: URL (414), unknown store (404), token (401, 403), requests in flight
-//!    (429 without rate-limit headers, as under platform load), quota (429 with them).
+//! 2. It is **admitted**, or refused at once: length of the URL (414), unknown store (404), token
+//!    (401, 403), requests in flight (429 without rate-limit headers, as under platform load),
+//!    quota (429 with them).
 //! 3. Its body is read and the latency is waited. Then the **work** is done, all of it at once.
 //! 4. It is **answered**. Its place among the requests in flight is free before the client can see
 //!    the answer, so a client that keeps to the limit never meets the 429.
@@ -59,8 +61,8 @@
 //! # What the quota counts
 //!
 //! Every request that got past the token and the in-flight limit, whatever it is answered, or
-//! whether it is. A 401 or 403 carries the rate-limit headers and takes nothing; a 414, an unknown store
-//! and the 429 of the in-flight limit carry none. A 429 that is a fault takes nothing either.
+//! whether it is. A 401 or 403 carries the rate-limit headers and takes nothing; a 414, an unknown
+//! store and the 429 of the in-flight limit carry none. A 429 that is a fault takes nothing either.
 //! [Another app](SandboxBuilder::other_app) can share the quota.
 //!
 //! # What goes wrong
