@@ -1,4 +1,5 @@
-//! Typed bindings for BigCommerce's [Customer Attribute Values][reference] endpoints.
+//! Typed bindings for BigCommerce's [Customer Attribute Values][reference] endpoints, and for those
+//! that list and create the attributes.
 //!
 //! `build.rs` generates [`Client`], its request [`builder`]s and the [`types`] from an OpenAPI
 //! document: the one vendored in `bigcommerce-openapi`, or the one that the environment variable

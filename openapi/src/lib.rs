@@ -1,5 +1,5 @@
-//! The OpenAPI document of BigCommerce's Customer Attribute Values endpoints, and how such a
-//! document becomes Rust.
+//! The OpenAPI document of BigCommerce's endpoints for customer attributes and their values, and
+//! how such a document becomes Rust.
 //!
 //! A build script takes a [`Document`] (the vendored one, or a file that its user points at),
 //! prepares it, and writes what [`Prepared::generate`] returns:

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::TOKEN;
 
 const PATH: &str = "/stores/abc123/v3/customers/attribute-values";
+const ATTRIBUTES: &str = "/stores/abc123/v3/customers/attributes";
 
 fn store(server: &MockServer) -> Store {
     Store::builder_at(server.url("/stores/abc123/v3"), TOKEN)
@@ -175,6 +176,207 @@ async fn list_with_all_filters() {
     mock.assert_async().await;
 }
 
+fn attributes_answer() -> Value {
+    let record = |id: i64, name: &str, kind: &str| {
+        json!({
+            "id": id,
+            "name": name,
+            "type": kind,
+            "date_modified": "2024-06-10T14:22:00Z",
+            "date_created": "2024-06-10T14:22:00Z"
+        })
+    };
+    json!({
+        "data": [record(101, "Loyalty tier", "string"), record(104, "Last visit", "date")],
+        "meta": {"pagination": {
+            "total": 2, "count": 2, "per_page": 50, "current_page": 1, "total_pages": 1,
+            "links": {"previous": "", "current": "?page=1&limit=50", "next": ""}
+        }}
+    })
+}
+
+fn attribute(name: &str, kind: types::AttributeType) -> types::AttributeCreate {
+    let attribute = types::AttributeCreate::builder().name(name).type_(kind);
+    attribute.try_into().expect("name and type are there")
+}
+
+#[tokio::test]
+async fn list_attributes_with_all_filters() {
+    let server = MockServer::start_async().await;
+    let filters = [
+        ("page", "2"),
+        ("limit", "50"),
+        ("name", "Loyalty tier & more"),
+        ("name:like", "tier"),
+        ("type", "string"),
+        ("date_created", "2024-06-10"),
+        ("date_created:min", "2024-06-10T14:22:00+02:00"),
+        ("date_created:max", "2024-06-11T00:00:00Z"),
+        ("date_modified", "2024-06-12"),
+        ("date_modified:min", "2024-06-12T00:00:00Z"),
+        ("date_modified:max", "2024-06-13T00:00:00Z"),
+    ];
+    let mock = server
+        .mock_async(|when, then| {
+            let when = when
+                .method(GET)
+                .path(ATTRIBUTES)
+                .header("X-Auth-Token", TOKEN)
+                .header("Accept", "application/json")
+                .header_missing("api-version");
+            filters
+                .iter()
+                .fold(when, |when, (name, value)| when.query_param(*name, *value));
+            then.status(200).json_body(attributes_answer());
+        })
+        .await;
+    let store = store(&server);
+    let page = store
+        .sdk()
+        .list_attributes()
+        .page(2)
+        .limit(50)
+        .name("Loyalty tier & more")
+        .name_like("tier")
+        .type_(types::AttributeType::String.to_string())
+        .date_created("2024-06-10")
+        .date_created_min("2024-06-10T14:22:00+02:00")
+        .date_created_max("2024-06-11T00:00:00Z")
+        .date_modified("2024-06-12")
+        .date_modified_min("2024-06-12T00:00:00Z")
+        .date_modified_max("2024-06-13T00:00:00Z")
+        .send()
+        .await
+        .expect("a page");
+    mock.assert_async().await;
+    let [tier, visit] = &page.data[..] else {
+        panic!("two attributes: {page:?}");
+    };
+    assert_eq!((tier.id, tier.name.as_str()), (101, "Loyalty tier"));
+    assert_eq!(visit.type_.parse().ok(), Some(types::AttributeType::Date));
+    let total = page
+        .meta
+        .as_ref()
+        .and_then(|m| m.pagination.as_ref()?.total);
+    assert_eq!(total, Some(2));
+}
+
+#[tokio::test]
+async fn create_attributes() {
+    // A store may answer either where something is new.
+    for status in [200, 201] {
+        let server = MockServer::start_async().await;
+        let mock = server
+            .mock_async(|when, then| {
+                when.method(POST)
+                    .path(ATTRIBUTES)
+                    .header("X-Auth-Token", TOKEN)
+                    .header("Accept", "application/json")
+                    .header("Content-Type", "application/json")
+                    .header("User-Agent", "contract-test/1.0")
+                    .header_missing("api-version")
+                    .query_param_missing("page")
+                    .json_body(json!([
+                        {"name": "Loyalty tier", "type": "string"},
+                        {"name": "Last visit", "type": "date"}
+                    ]));
+                then.status(status).json_body(attributes_answer());
+            })
+            .await;
+        let store = store(&server);
+        let rows = vec![
+            attribute("Loyalty tier", types::AttributeType::String),
+            attribute("Last visit", types::AttributeType::Date),
+        ];
+        let created = store.sdk().create_attributes().body(rows).send().await;
+        let created = created.expect("created");
+        mock.assert_async().await;
+        assert_eq!(created.status().as_u16(), status);
+        let ids: Vec<_> = created.data.iter().map(|attribute| attribute.id).collect();
+        assert_eq!(ids, [101, 104]);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_attribute_says_why() {
+    let server = MockServer::start_async().await;
+    server
+        .mock_async(|when, then| {
+            when.method(POST).path(ATTRIBUTES);
+            then.status(422)
+                .json_body(json!({"status": 422, "title": "No.", "errors": {"0.name": "Taken."}}));
+        })
+        .await;
+    let store = store(&server);
+    let rows = vec![attribute("Loyalty tier", types::AttributeType::Number)];
+    let refused = store.sdk().create_attributes().body(rows).send().await;
+    let Err(bigcommerce_sdk::Error::ErrorResponse(refused)) = refused else {
+        panic!("an answer with an error: {refused:?}");
+    };
+    assert_eq!(refused.status().as_u16(), 422);
+    assert_eq!(refused.errors, Some(json!({"0.name": "Taken."})));
+}
+
+/// A 303 asks for a GET, and a 301 or 302 gets one: what was to be created would not be.
+#[tokio::test]
+async fn a_post_is_not_followed_where_it_would_become_a_get() {
+    for (status, followed) in [(301, 0), (302, 0), (303, 0), (307, 1), (308, 1)] {
+        let server = MockServer::start_async().await;
+        server
+            .mock_async(|when, then| {
+                when.path(ATTRIBUTES);
+                then.status(status).header("Location", "/elsewhere");
+            })
+            .await;
+        let elsewhere = server
+            .mock_async(|when, then| {
+                when.method(POST).path("/elsewhere").json_body(json!([
+                    {"name": "Score", "type": "number"}
+                ]));
+                then.status(200).json_body(attributes_answer());
+            })
+            .await;
+        let other = server
+            .mock_async(|when, then| {
+                when.method(GET).path("/elsewhere");
+                then.status(200).json_body(attributes_answer());
+            })
+            .await;
+        let store = store(&server);
+        let rows = vec![attribute("Score", types::AttributeType::Number)];
+        let answer = store.sdk().create_attributes().body(rows).send().await;
+        assert_eq!(answer.is_ok(), followed == 1, "{status}");
+        elsewhere.assert_calls_async(followed).await;
+        other.assert_calls_async(0).await;
+    }
+}
+
+#[tokio::test]
+async fn attributes_with_more_or_less_than_documented_are_understood() {
+    let server = MockServer::start_async().await;
+    server
+        .mock_async(|when, then| {
+            when.method(GET).path(ATTRIBUTES);
+            then.status(200).json_body(json!({
+                "data": [{
+                    "id": 7, "name": "x".repeat(4000), "type": "colour",
+                    "date_created": null, "new": {"field": [1]}
+                }],
+                "meta": {"pagination": null, "cursor": {}}
+            }));
+        })
+        .await;
+    let store = store(&server);
+    let page = store.sdk().list_attributes().send().await;
+    let page = page.expect("a page").into_inner();
+    let [attribute] = &page.data[..] else {
+        panic!("one attribute: {page:?}");
+    };
+    assert_eq!(attribute.type_, "colour");
+    assert_eq!(attribute.date_created, None);
+    assert_eq!(attribute.name.len(), 4000);
+}
+
 #[tokio::test]
 async fn answers_with_more_or_less_than_documented_are_understood() {
     let server = MockServer::start_async().await;
@@ -216,6 +418,17 @@ fn the_generated_mocks_match_the_generated_client() {
         when.id_in(&IdList::from([5001]));
         then.no_content();
     });
+    let attributes: types::AttributePage =
+        serde_json::from_value(attributes_answer()).expect("a page");
+    let attributes_listed = server.list_attributes(|when, then| {
+        when.name_like("tier").type_("string").limit(50);
+        then.ok(&attributes);
+    });
+    let rows = vec![attribute("Last visit", types::AttributeType::Date)];
+    let created = server.create_attributes(|when, then| {
+        when.body(&rows);
+        then.created(&attributes);
+    });
     // They know the paths as the document has them, without a store's prefix.
     let store = Store::builder_at(server.base_url(), TOKEN).build();
     let store = store.expect("a store");
@@ -225,6 +438,14 @@ fn the_generated_mocks_match_the_generated_client() {
     assert_eq!(page.into_inner(), answer);
     let delete = client.delete_attribute_values().id_in([5001]);
     runtime.block_on(delete.send()).expect("deleted");
+    let list = client.list_attributes().name_like("tier").type_("string");
+    let page = runtime.block_on(list.limit(50).send()).expect("a page");
+    assert_eq!(page.into_inner(), attributes);
+    let create = client.create_attributes().body(rows.clone());
+    let page = runtime.block_on(create.send()).expect("created");
+    assert_eq!(page.into_inner(), attributes);
     listed.assert();
     deleted.assert();
+    attributes_listed.assert();
+    created.assert();
 }

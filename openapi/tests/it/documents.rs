@@ -45,6 +45,10 @@ fn documents_that_can_not_be_used_are_refused_by_name() {
             "lacks-customer-id.yaml",
             "request field \"customer_id\" is missing",
         ),
+        (
+            "lacks-attribute-name.yaml",
+            "GET /customers/attributes: answer field \"data[].name\" is missing",
+        ),
     ] {
         let error = prepare(name).expect_err("is refused");
         assert!(error.contains(name) && error.contains(message), "{error}");

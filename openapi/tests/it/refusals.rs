@@ -5,7 +5,7 @@ use std::path::Path;
 use bigcommerce_openapi::{Document, VENDORED};
 use serde_json::{Value, json};
 
-use crate::support::{PATH, operation, prepare, remove, vendored};
+use crate::support::{ATTRIBUTES, OPERATIONS, VALUES, operation, prepare, remove, vendored};
 
 #[track_caller]
 fn refused(change: impl Fn(&mut Value)) -> String {
@@ -68,17 +68,42 @@ fn a_new_required_request_field() {
         "test.json: PUT /customers/attribute-values: request field \"customer_group_id\" is \
          required there, but bigcommerce-ext does not send it: this SDK is older than the document"
     );
+    let message = refused(|root| {
+        let row = &mut root["components"]["schemas"]["AttributeCreate"];
+        row["properties"]["group"] = json!({"type": "string"});
+        row["required"] = json!(["name", "type", "group"]);
+    });
+    assert_eq!(
+        message,
+        "test.json: POST /customers/attributes: request field \"group\" is required there, but \
+         bigcommerce-ext does not send it: this SDK is older than the document"
+    );
 }
 
 #[test]
 fn an_operation_or_path_that_is_missing() {
-    let message = refused(|root| {
-        remove(&mut root["paths"][PATH], "delete");
-    });
-    assert_eq!(
-        message,
-        "test.json: /customers/attribute-values: DELETE is missing, which the SDK needs"
-    );
+    for (path, method) in OPERATIONS {
+        let message = refused(|root| {
+            remove(&mut root["paths"][path], method);
+        });
+        let method = method.to_uppercase();
+        assert_eq!(
+            message,
+            format!("test.json: {path}: {method} is missing, which the SDK needs")
+        );
+    }
+    for path in [VALUES, ATTRIBUTES] {
+        let message = refused(|root| {
+            remove(&mut root["paths"], path);
+        });
+        assert_eq!(
+            message,
+            format!(
+                "test.json: {path} is missing; the SDK binds that path, with or without \
+                 /stores/{{store_hash}}/v3 before it"
+            )
+        );
+    }
     let message = refused(|root| root["paths"] = json!({}));
     assert!(message.contains("/customers/attribute-values is missing"));
 }
@@ -97,9 +122,55 @@ fn a_field_or_parameter_that_is_missing() {
          missing, which the SDK needs"
     );
     let message = refused(|root| {
-        operation(root, "delete")["parameters"] = json!([]);
+        operation(root, VALUES, "delete")["parameters"] = json!([]);
     });
     assert!(message.contains("DELETE /customers/attribute-values: query parameter \"id:in\""));
+    let message = refused(|root| {
+        operation(root, ATTRIBUTES, "get")["parameters"] = json!([]);
+    });
+    assert!(message.contains("GET /customers/attributes: query parameter \"page\""));
+    for name in ["id", "name", "type"] {
+        let message = refused(|root| {
+            let attribute = &mut root["components"]["schemas"]["Attribute"];
+            remove(&mut attribute["properties"], name);
+        });
+        assert_eq!(
+            message,
+            format!(
+                "test.json: GET /customers/attributes: answer field \"data[].{name}\" is missing, \
+                 which the SDK needs"
+            )
+        );
+    }
+    for name in ["name", "type"] {
+        let message = refused(|root| {
+            let row = &mut root["components"]["schemas"]["AttributeCreate"];
+            remove(&mut row["properties"], name);
+        });
+        assert_eq!(
+            message,
+            format!(
+                "test.json: POST /customers/attributes: request field \"{name}\" is missing, \
+                 which the SDK needs"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_type_of_attribute_that_can_not_be_made() {
+    let message = refused(|root| {
+        root["components"]["schemas"]["AttributeType"]["enum"] = json!(["string", "number"]);
+    });
+    assert_eq!(
+        message,
+        "test.json: POST /customers/attributes: request field \"type\" does not take \"date\", which \
+         the SDK needs"
+    );
+    let message = refused(|root| {
+        root["components"]["schemas"]["AttributeType"] = json!({"type": "integer"});
+    });
+    assert!(message.ends_with("request field \"type\" is integer, but the SDK needs string"));
 }
 
 #[test]
@@ -131,6 +202,11 @@ fn objects_that_could_be_one_of_several() {
         *value = json!({"anyOf": [value.take(), {"type": "string"}]});
     });
     assert!(message.contains("answer field \"data[].attribute_id\" is missing"));
+    let message = refused(|root| {
+        let row = &mut root["components"]["schemas"]["AttributeCreate"];
+        *row = json!({"oneOf": [{"type": "object"}, {"type": "string"}]});
+    });
+    assert!(message.contains("POST /customers/attributes: request is not an array of objects"));
 }
 
 /// Replaces every value of the document in turn by others: what comes out is a message or code,

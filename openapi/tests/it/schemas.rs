@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{code, operation, prepare, vendored};
+use crate::support::{ATTRIBUTES, VALUES, code, operation, prepare, vendored};
 
 fn generated(change: impl Fn(&mut Value)) -> (String, String) {
     let mut root = vendored();
@@ -23,6 +23,10 @@ fn every_component_has_a_type_and_a_json_schema() {
     assert_eq!(
         names,
         [
+            "Attribute",
+            "AttributeCreate",
+            "AttributePage",
+            "AttributeType",
             "AttributeValue",
             "AttributeValuePage",
             "AttributeValueUpsert",
@@ -36,28 +40,39 @@ fn every_component_has_a_type_and_a_json_schema() {
     );
     for name in names {
         let ours = name == "IdList";
-        assert_ne!(
-            client.contains(&format!("pub struct {name}")),
-            ours,
-            "{name}"
-        );
+        let defined = ["struct", "enum"].into_iter().any(|kind| {
+            let definition = format!("pub {kind} {name} {{");
+            let tuple = format!("pub {kind} {name}(");
+            client.contains(&definition) || client.contains(&tuple)
+        });
+        assert_ne!(defined, ours, "{name}");
         let schema = format!("impl ::schemars::JsonSchema for types::{name} ");
         assert_ne!(client.contains(&schema), ours, "{name}");
     }
-    for method in ["list", "upsert", "delete"] {
-        let method = format!("fn {method}_attribute_values");
-        assert!(client.contains(&method) && httpmock.contains(&method));
+    for method in [
+        "list_attribute_values",
+        "upsert_attribute_values",
+        "delete_attribute_values",
+        "list_attributes",
+        "create_attributes",
+    ] {
+        let method = format!("fn {method}");
+        for signature in [format!("{method}(&self)"), format!("{method}<F>(&self")] {
+            assert!(client.contains(&signature) || httpmock.contains(&signature));
+        }
     }
 }
 
 #[test]
 fn new_parameters_and_fields_appear() {
     let (client, httpmock) = generated(|root| {
-        let get = operation(root, "get")["parameters"].as_array_mut();
-        get.expect("is a list").extend([
-            json!({"name": "channel_id:in", "in": "query", "schema": {"type": "array"}}),
-            json!({"name": "sort", "in": "query", "schema": {"type": "string", "enum": ["a"]}}),
-        ]);
+        for (path, sort) in [(VALUES, "sort"), (ATTRIBUTES, "order")] {
+            let get = operation(root, path, "get")["parameters"].as_array_mut();
+            get.expect("is a list").extend([
+                json!({"name": "channel_id:in", "in": "query", "schema": {"type": "array"}}),
+                json!({"name": sort, "in": "query", "schema": {"type": "string", "enum": ["a"]}}),
+            ]);
+        }
         let schemas = &mut root["components"]["schemas"];
         schemas["AttributeValue"]["properties"]["author"] =
             json!({"type": "object", "properties": {"email": {"type": "string"}}});
@@ -66,6 +81,13 @@ fn new_parameters_and_fields_appear() {
         schemas["AttributeValue"]["properties"]["labels"] = json!({"type": "object"});
         schemas["AttributeValueUpsert"]["properties"]["mode"] =
             json!({"type": "string", "enum": ["replace", "keep"], "nullable": true});
+        schemas["Attribute"]["properties"]["group"] =
+            json!({"type": "object", "properties": {"rank": {"type": "integer"}}});
+        schemas["AttributeCreate"]["properties"]["note"] =
+            json!({"type": "string", "maxLength": 9});
+        schemas["AttributeType"]["enum"] = json!(["flag", "number", "date", "string"]);
+        schemas["PageMeta"]["properties"]["cursor"] =
+            json!({"type": "object", "properties": {"after": {"type": "string"}}});
     });
     for expected in [
         "pub fn channel_id_in<",
@@ -76,10 +98,19 @@ fn new_parameters_and_fields_appear() {
         "pub labels: ::std::option::Option<",
         "pub mode: ::std::option::Option<AttributeValueUpsertMode>",
         "impl ::schemars::JsonSchema for types::AttributeValueUpsertMode ",
+        "pub fn order<",
+        "pub group: ::std::option::Option<AttributeGroup>",
+        "pub note: ::std::option::Option<AttributeCreateNote>",
+        "pub type_: AttributeType,",
+        "Date,\n        #[serde(rename = \"flag\")]\n        Flag,",
+        // Pages of both kinds share it.
+        "pub cursor: ::std::option::Option<PageMetaCursor>",
     ] {
         assert!(client.contains(expected), "{expected}");
     }
-    assert!(httpmock.contains("pub fn channel_id_in<"));
+    assert_eq!(client.matches("pub fn channel_id_in<").count(), 2);
+    assert_eq!(client.matches("pub struct PageMeta ").count(), 2);
+    assert_eq!(httpmock.matches("pub fn channel_id_in<").count(), 2);
 }
 
 /// Schemas of every kind that the generator is known to panic on, to refuse, or to make a
@@ -110,17 +141,43 @@ fn a_schema_of_any_kind_can_be_generated() {
         string("minLength", json!(-1)),
         string("default", json!(7)),
     ] {
-        for owner in ["AttributeValue", "AttributeValueUpsert"] {
+        for owners in [
+            ["AttributeValue", "Attribute"],
+            ["AttributeValueUpsert", "AttributeCreate"],
+        ] {
             let mut root = vendored();
-            root["components"]["schemas"][owner]["properties"]["new"] = schema.clone();
+            for owner in owners {
+                root["components"]["schemas"][owner]["properties"]["new"] = schema.clone();
+            }
             match prepare(&root) {
                 Ok(prepared) => {
                     let (client, _) = code(&prepared);
-                    assert!(client.contains("pub new:"), "{schema}");
+                    assert!(client.matches("pub new:").count() >= 2, "{schema}");
                     assert!(!client.contains("regress::") && !client.contains("::uuid"));
                 }
                 Err(message) => assert!(message.contains("name of its own"), "{message}"),
             }
         }
     }
+}
+
+#[test]
+fn the_parameters_that_are_not_needed_can_be_missing() {
+    let (client, _) = generated(|root| {
+        let parameters = operation(root, ATTRIBUTES, "get")["parameters"].as_array_mut();
+        parameters.expect("is a list").retain(|parameter| {
+            let reference = parameter["$ref"].as_str().unwrap_or_default();
+            reference.ends_with("/Page") || reference.ends_with("/Limit")
+        });
+    });
+    let (_, builder) = client
+        .split_once("impl<'a> ListAttributes<'a>")
+        .expect("is there");
+    let (builder, _) = builder.split_once("pub async fn send").expect("is there");
+    let setters: Vec<_> = builder
+        .split("pub fn ")
+        .filter_map(|setter| setter.split_once("<V>"))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(setters, ["limit", "page"]);
 }

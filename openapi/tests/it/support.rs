@@ -3,7 +3,17 @@ use std::path::{Path, PathBuf};
 use bigcommerce_openapi::{Document, Generated, Prepared, VENDORED};
 use serde_json::{Map, Value};
 
-pub const PATH: &str = "/customers/attribute-values";
+pub const VALUES: &str = "/customers/attribute-values";
+pub const ATTRIBUTES: &str = "/customers/attributes";
+
+/// All that the SDK binds.
+pub const OPERATIONS: [(&str, &str); 5] = [
+    (VALUES, "get"),
+    (VALUES, "put"),
+    (VALUES, "delete"),
+    (ATTRIBUTES, "get"),
+    (ATTRIBUTES, "post"),
+];
 
 pub fn vendored() -> Value {
     serde_norway::from_str(VENDORED).expect("the vendored document is YAML")
@@ -27,7 +37,7 @@ pub fn prepare(root: &Value) -> Result<Prepared, String> {
 pub fn assert_same(one: &Value, other: &Value) {
     let [one, other] = [one, other].map(|root| {
         let mut root = root.clone();
-        strip_prose(&mut root);
+        strip_prose(&mut root, false);
         prepare(&root).expect("has all that is needed")
     });
     assert_same_lines(&pretty(one.document()), &pretty(other.document()));
@@ -57,23 +67,21 @@ fn pretty(value: &Value) -> String {
 }
 
 /// Removes what only tells, and not what properties are called.
-fn strip_prose(value: &mut Value) {
+fn strip_prose(value: &mut Value, has_names: bool) {
     match value {
         Value::Object(map) => {
             for key in ["title", "summary", "description", "example"] {
-                if !map.get(key).is_some_and(is_schema) {
+                if !has_names {
                     map.remove(key);
                 }
             }
-            map.values_mut().for_each(strip_prose);
+            for (key, value) in map {
+                strip_prose(value, key == "properties" && !has_names);
+            }
         }
-        Value::Array(items) => items.iter_mut().for_each(strip_prose),
+        Value::Array(items) => items.iter_mut().for_each(|v| strip_prose(v, false)),
         _ => (),
     }
-}
-
-fn is_schema(value: &Value) -> bool {
-    value.get("type").is_some() || value.get("$ref").is_some()
 }
 
 /// Calls `change` for every object in the document, parents first.
@@ -97,8 +105,8 @@ pub fn each_parameter(root: &mut Value, change: &mut dyn FnMut(&mut Map<String, 
     });
 }
 
-pub fn operation<'a>(root: &'a mut Value, method: &str) -> &'a mut Value {
-    &mut root["paths"][PATH][method]
+pub fn operation<'a>(root: &'a mut Value, path: &str, method: &str) -> &'a mut Value {
+    &mut root["paths"][path][method]
 }
 
 pub fn remove(value: &mut Value, key: &str) -> Value {

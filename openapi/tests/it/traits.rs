@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{PATH, assert_same, each_object, each_parameter, operation, remove, vendored};
-
-const METHODS: [&str; 3] = ["get", "put", "delete"];
+use crate::support::{
+    ATTRIBUTES, OPERATIONS, VALUES, assert_same, each_object, each_parameter, operation, remove,
+    vendored,
+};
 
 #[track_caller]
 fn changes_nothing(change: impl Fn(&mut Value)) {
@@ -18,9 +19,11 @@ fn changes_nothing(change: impl Fn(&mut Value)) {
 #[test]
 fn other_operation_ids() {
     changes_nothing(|root| {
-        operation(root, "get")["operationId"] = "CustomerAttributeValues.Read".into();
-        operation(root, "put")["operationId"] = "CustomerAttributeValues.Read".into();
-        remove(operation(root, "delete"), "operationId");
+        operation(root, VALUES, "get")["operationId"] = "CustomerAttributeValues.Read".into();
+        operation(root, VALUES, "put")["operationId"] = "CustomerAttributeValues.Read".into();
+        remove(operation(root, VALUES, "delete"), "operationId");
+        operation(root, ATTRIBUTES, "get")["operationId"] = "upsert_attribute_values".into();
+        remove(operation(root, ATTRIBUTES, "post"), "operationId");
     });
 }
 
@@ -34,10 +37,21 @@ fn other_schema_names() {
             ("PageMeta", "_metaCollection"),
             ("Pagination", "PageMeta"),
             ("ErrorBody", "error.Full"),
+            ("Attribute", "customerAttribut_Full"),
+            ("AttributeCreate", "Attribute"),
+            ("AttributePage", "AttributeCreate"),
+            ("AttributeType", "AttributePage"),
         ] {
             rename(root, name, &format!("new {other}"));
         }
-        for name in ["customerAttributValue_PUT", "AttributeValue", "PageMeta"] {
+        for name in [
+            "customerAttributValue_PUT",
+            "AttributeValue",
+            "PageMeta",
+            "Attribute",
+            "AttributeCreate",
+            "AttributePage",
+        ] {
             rename(root, &format!("new {name}"), name);
         }
     });
@@ -91,18 +105,23 @@ fn everything_by_reference() {
     changes_nothing(|root| {
         let components = &mut root["components"];
         components["requestBodies"] = json!({});
-        let body = remove(operation(root, "put"), "requestBody");
-        root["components"]["requestBodies"]["Body"] = body;
-        operation(root, "put")["requestBody"] = json!({"$ref": "#/components/requestBodies/Body"});
+        for (path, method, name) in [(VALUES, "put", "Rows"), (ATTRIBUTES, "post", "New")] {
+            let body = remove(operation(root, path, method), "requestBody");
+            root["components"]["requestBodies"][name] = body;
+            let reference = format!("#/components/requestBodies/{name}");
+            operation(root, path, method)["requestBody"] = json!({"$ref": reference});
+        }
 
         let value =
             &mut root["components"]["schemas"]["AttributeValueUpsert"]["properties"]["value"];
         let text = std::mem::replace(value, json!({"$ref": "#/components/schemas/Text"}));
         root["components"]["schemas"]["Text"] = text;
 
-        let item = remove(&mut root["paths"], PATH);
-        root["components"]["pathItem"] = item;
-        root["paths"][PATH] = json!({"$ref": "#/components/pathItem"});
+        for (path, name) in [(VALUES, "valuesItem"), (ATTRIBUTES, "attributesItem")] {
+            let item = remove(&mut root["paths"], path);
+            root["components"][name] = item;
+            root["paths"][path] = json!({"$ref": format!("#/components/{name}")});
+        }
     });
 }
 
@@ -120,6 +139,14 @@ fn schemas_composed_of_parts() {
         let whole = json!({"allOf": [{"$ref": "#/components/schemas/Ids"}, value.take()]});
         *value = whole;
         root["components"]["schemas"]["Ids"] = ids;
+
+        let schemas = &mut root["components"]["schemas"];
+        let mut attribute = schemas["Attribute"].take();
+        for name in ["name", "type"] {
+            remove(&mut attribute["properties"], name);
+        }
+        let base = json!({"$ref": "#/components/schemas/AttributeCreate"});
+        schemas["Attribute"] = json!({"allOf": [base, attribute]});
     });
 }
 
@@ -131,12 +158,15 @@ fn headers_as_parameters() {
             json!({"name": name, "in": "header", "required": true, "schema": schema})
         };
         root["components"]["parameters"]["Accept"] = header("Accept");
-        root["paths"][PATH]["parameters"] = json!([{"$ref": "#/components/parameters/Accept"}]);
-        operation(root, "put")["parameters"] = json!([header("Content-Type")]);
-        let delete = operation(root, "delete")["parameters"].as_array_mut();
-        delete
-            .expect("has parameters")
-            .extend([header("accept"), header("X-Auth-Token")]);
+        for path in [VALUES, ATTRIBUTES] {
+            root["paths"][path]["parameters"] = json!([{"$ref": "#/components/parameters/Accept"}]);
+        }
+        operation(root, VALUES, "put")["parameters"] = json!([header("Content-Type")]);
+        operation(root, ATTRIBUTES, "post")["parameters"] = json!([header("Content-Type")]);
+        for (path, method) in [(VALUES, "delete"), (ATTRIBUTES, "get")] {
+            let parameters = operation_list(operation(root, path, method));
+            parameters.extend([header("accept"), header("X-Auth-Token")]);
+        }
     });
 }
 
@@ -150,6 +180,9 @@ fn numbers_and_bounds_of_parameters() {
         parameters["DateCreated"]["schema"] = json!({"type": "string", "format": "date"});
         parameters["DateModifiedMin"]["schema"] =
             json!({"oneOf": [{"type": "string", "format": "date"}, {"type": "string"}]});
+        parameters["AttributeType"]["schema"] = json!({"type": "string", "enum": ["string"]});
+        parameters["AttributeNameLike"]["schema"] =
+            json!({"type": "array", "items": {"type": "string"}});
     });
 }
 
@@ -174,12 +207,22 @@ fn lists_exploded_or_not() {
 fn paths_with_their_prefix() {
     changes_nothing(|root| {
         root["servers"] = json!([{"url": "https://api.bigcommerce.com"}]);
-        let mut item = remove(&mut root["paths"], PATH);
-        let store = json!({"name": "store", "in": "path", "required": true, "schema": {}});
-        item["parameters"] = json!([store]);
-        operation_list(&mut item["get"]).push(store.clone());
-        root["paths"][format!("/stores/{{store}}/v3{PATH}/")] = item;
+        for path in [VALUES, ATTRIBUTES] {
+            prefix(root, path);
+        }
     });
+    // For one path alone, too.
+    for path in [VALUES, ATTRIBUTES] {
+        changes_nothing(|root| prefix(root, path));
+    }
+}
+
+fn prefix(root: &mut Value, path: &str) {
+    let mut item = remove(&mut root["paths"], path);
+    let store = json!({"name": "store", "in": "path", "required": true, "schema": {}});
+    item["parameters"] = json!([store]);
+    operation_list(&mut item["get"]).push(store);
+    root["paths"][format!("/stores/{{store}}/v3{path}/")] = item;
 }
 
 fn operation_list(operation: &mut Value) -> &mut Vec<Value> {
@@ -211,6 +254,24 @@ fn unrelated_paths() {
 }
 
 #[test]
+fn other_methods_on_our_paths() {
+    changes_nothing(|root| {
+        let answer = json!({"200": {"$ref": "#/components/responses/AttributePage"}});
+        let body = json!({"$ref": "#/dangling"});
+        root["paths"][ATTRIBUTES]["put"] = json!({
+            "operationId": "create_attributes",
+            "requestBody": body,
+            "responses": answer,
+        });
+        root["paths"][ATTRIBUTES]["delete"] = json!({
+            "parameters": [{"name": "id:in", "in": "query", "required": true, "schema": {}}],
+            "responses": {"204": {"description": ""}},
+        });
+        root["paths"][VALUES]["post"] = json!({"requestBody": body, "responses": answer});
+    });
+}
+
+#[test]
 fn an_empty_version_and_extensions() {
     changes_nothing(|root| {
         root["info"]["version"] = "".into();
@@ -228,8 +289,8 @@ fn an_empty_version_and_extensions() {
                 map.insert("x-examples".to_owned(), json!({"one": {"value": []}}));
             }
         });
-        for method in METHODS {
-            operation(root, method)["x-rate"] = 3.into();
+        for (path, method) in OPERATIONS {
+            operation(root, path, method)["x-rate"] = 3.into();
         }
     });
 }
@@ -265,6 +326,13 @@ fn strict_answers() {
         value["properties"]["customer_id"]["nullable"] = true.into();
         value["properties"]["date_created"]["format"] = "date".into();
         schemas["AttributeValuePage"]["required"] = json!(["data", "meta"]);
+        let attribute = &mut schemas["Attribute"];
+        attribute["required"] = json!(["id", "name", "type", "date_modified"]);
+        attribute["additionalProperties"] = false.into();
+        attribute["properties"]["name"]["maxLength"] = 50.into();
+        attribute["properties"]["name"]["nullable"] = true.into();
+        attribute["properties"]["type"] = json!({"$ref": "#/components/schemas/AttributeType"});
+        schemas["AttributePage"]["required"] = json!(["meta"]);
         let links = &mut schemas["PageLinks"]["properties"];
         links["next"]["format"] = "uri".into();
         links["current"]["enum"] = json!(["a", "A"]);
@@ -279,33 +347,62 @@ fn answers_without_what_is_optional() {
         for name in ["id", "date_modified"] {
             remove(&mut schemas["AttributeValue"]["properties"], name);
         }
+        for name in ["date_created", "date_modified"] {
+            remove(&mut schemas["Attribute"]["properties"], name);
+        }
+        for page in ["AttributeValuePage", "AttributePage"] {
+            remove(&mut schemas[page]["properties"], "meta");
+        }
+    });
+    // One path's pages say less than the other's.
+    changes_nothing(|root| {
+        let schemas = &mut root["components"]["schemas"];
         remove(&mut schemas["AttributeValuePage"]["properties"], "meta");
     });
 }
 
 #[test]
+fn types_of_attributes_in_another_order_or_not_listed() {
+    for schema in [
+        json!({"type": "string", "enum": ["date", "string", "number"]}),
+        json!({"type": "string", "enum": ["date", "string", "number", null], "nullable": true}),
+        json!({"type": "string", "minLength": 4, "maxLength": 6, "pattern": "^[a-z]+$"}),
+        json!({"type": "string", "format": "uuid", "default": "string"}),
+        json!({"oneOf": [{"type": "string", "enum": ["string", "number", "date"]}]}),
+    ] {
+        changes_nothing(|root| {
+            root["components"]["schemas"]["AttributeType"] = schema.clone();
+        });
+    }
+}
+
+#[test]
 fn other_statuses() {
     changes_nothing(|root| {
-        let responses = &mut operation(root, "get")["responses"];
+        let responses = &mut operation(root, VALUES, "get")["responses"];
         responses["2XX"] = remove(responses, "200");
-        let responses = &mut operation(root, "put")["responses"];
+        let responses = &mut operation(root, ATTRIBUTES, "post")["responses"];
+        responses["201"] = remove(responses, "200");
+        let responses = &mut operation(root, VALUES, "put")["responses"];
         responses["201"] = remove(responses, "200");
         responses["404"] = json!({"description": "", "content": {"text/html": {}}});
         let text = json!({"application/json": {"schema": {"type": "string"}}});
         responses["default"] = json!({"description": "", "content": text});
-        operation(root, "delete")["responses"] = json!({"200": {"description": ""}});
+        operation(root, VALUES, "delete")["responses"] = json!({"200": {"description": ""}});
     });
 }
 
 #[test]
 fn another_order() {
     let mut root = vendored();
-    for parameter in ["get", "delete"] {
-        operation_list(operation(&mut root, parameter)).reverse();
+    for (path, method) in [(VALUES, "get"), (VALUES, "delete"), (ATTRIBUTES, "get")] {
+        operation_list(operation(&mut root, path, method)).reverse();
     }
     each_object(&mut root, &mut |map| {
-        if let Some(Value::Array(names)) = map.get_mut("required") {
-            names.reverse();
+        for key in ["required", "enum"] {
+            if let Some(Value::Array(names)) = map.get_mut(key) {
+                names.reverse();
+            }
         }
     });
     let reversed = backwards(&root);

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bigcommerce_sandbox::{
-    AnswerOrder, BatchRejection, Duplicates, ErrorKeys, Sandbox, SandboxBuilder, TooLarge,
-    UnknownId,
+    AnswerOrder, AttributeType, BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta,
+    ListOrder, Sandbox, SandboxBuilder, TooLarge, UnknownId,
 };
 use lexopt::{Arg, Parser};
 
@@ -19,6 +19,7 @@ Usage: bigcommerce-sandbox [OPTIONS]
   --port N                 port on 127.0.0.1; 0 takes a free one [8787]
   --store-hash HASH        the store's hash [sandbox]
   --token TOKEN            the only token accepted [any]
+  --read-only              the token may read only: 403 for PUT, POST and DELETE
   --latency TIME           wait before the work of each request [0ms]
   --quota N/TIME           requests per window, as in 150/30s [none]
   --other-app SHARE        share of the quota that another app takes at random [0]
@@ -36,9 +37,19 @@ Usage: bigcommerce-sandbox [OPTIONS]
                            last, first, refuse [last]
   --order ORDER            data in the answer to a PUT: sent, id, reversed [sent]
   --unknown-id MODE        an unknown ID in a DELETE: ignore, 404, 422 [ignore]
+  --attribute NAME[=TYPE]  defines an attribute, with the type string, number or date
+                           [string]; the first has the ID 101, the next 102, and so on
+  --list-order ORDER       values in the answer to a GET:
+                           id, customer, newest, modified [id]
+  --list-meta META         the meta in it: full, no-totals, none [full]
+  --limit-too-large MODE   a GET with a limit above the page limit: 413, 422, clamp [422]
+  --ignore-filters         a GET ignores all filters
+  --url-limit N            bytes of path and query, 414 above [8192]
   --faults PLAN            what goes wrong at random, as in
                            seed=7,rate=0.1,only=busy+truncated [nothing]
   --help, --version
+
+--attribute can be given several times; of any other option the last one counts.
 
 TIME is a whole number with ms, s or m: 20ms, 30s, 1m. SHARE is a number from 0 to 1.
 
@@ -57,6 +68,7 @@ pub enum Command {
 
 pub fn parse(mut parser: Parser) -> Result<Command, BadArgs> {
     let mut builder = Sandbox::builder().port(8787);
+    let mut attribute_ids = 101..;
     while let Some(arg) = parser.next()? {
         let Arg::Long(name) = arg else {
             // Without its text: it might be a token that has lost its option.
@@ -68,6 +80,21 @@ pub fn parse(mut parser: Parser) -> Result<Command, BadArgs> {
             "version" => return Ok(Command::Version),
             _ => {}
         }
+        if let Some(set) = flag(&name) {
+            builder = set(builder);
+            continue;
+        }
+        if name == "attribute" {
+            let value = parser.value()?.into_string().ok();
+            let (name, attribute_type) = value
+                .as_deref()
+                .and_then(attribute)
+                .ok_or_else(|| BadArgs::new("--attribute has no valid value, see --help"))?;
+            if let Some(id) = attribute_ids.next() {
+                builder = builder.typed_attribute(id, name, attribute_type);
+            }
+            continue;
+        }
         let Some(option) = option(&name) else {
             return Err(BadArgs(format!("unknown option --{name}, see --help")));
         };
@@ -78,6 +105,15 @@ pub fn parse(mut parser: Parser) -> Result<Command, BadArgs> {
             .ok_or_else(|| BadArgs(format!("--{name} has no valid value, see --help")))?;
     }
     Ok(Command::Serve(Box::new(builder)))
+}
+
+/// Options without a value.
+fn flag(name: &str) -> Option<fn(SandboxBuilder) -> SandboxBuilder> {
+    match name {
+        "read-only" => Some(SandboxBuilder::read_only),
+        "ignore-filters" => Some(|to| to.ignore_filters(true)),
+        _ => None,
+    }
 }
 
 /// Sets what an option says, if its value can be read.
@@ -148,9 +184,48 @@ fn option(name: &str) -> Option<Setter> {
                 _ => return None,
             }))
         },
+        "list-order" => |to, value| {
+            Some(to.list_order(match value.as_str() {
+                "id" => ListOrder::ById,
+                "customer" => ListOrder::ByCustomer,
+                "newest" => ListOrder::NewestFirst,
+                "modified" => ListOrder::ByModified,
+                _ => return None,
+            }))
+        },
+        "list-meta" => |to, value| {
+            Some(to.list_meta(match value.as_str() {
+                "full" => ListMeta::Full,
+                "no-totals" => ListMeta::NoTotals,
+                "none" => ListMeta::None,
+                _ => return None,
+            }))
+        },
+        "limit-too-large" => |to, value| {
+            Some(to.limit_too_large(match value.as_str() {
+                "413" => LimitTooLarge::Status413,
+                "422" => LimitTooLarge::Status422,
+                "clamp" => LimitTooLarge::Clamped,
+                _ => return None,
+            }))
+        },
+        "url-limit" => |to, value| Some(to.url_limit(value.parse().ok()?)),
         _ => return None,
     };
     Some(setter)
+}
+
+/// Reads `Loyalty tier=number`, or the name alone. What follows the last `=` is the type, so a name
+/// that has one itself needs its type too.
+fn attribute(text: &str) -> Option<(&str, AttributeType)> {
+    let (name, attribute_type) = text.rsplit_once('=').unwrap_or((text, "string"));
+    let attribute_type = match attribute_type {
+        "string" => AttributeType::Text,
+        "number" => AttributeType::Number,
+        "date" => AttributeType::Date,
+        _ => return None,
+    };
+    (!name.trim().is_empty()).then_some((name, attribute_type))
 }
 
 fn duration(text: &str) -> Option<Duration> {
@@ -223,6 +298,10 @@ mod tests {
             ("unknown-id", "404"),
             ("other-app", "0.3"),
             ("faults", "seed=7"),
+            ("attribute", "Loyalty tier=number"),
+            ("list-order", "newest"),
+            ("list-meta", "no-totals"),
+            ("limit-too-large", "clamp"),
         ];
         let named = HELP
             .split_whitespace()
@@ -231,12 +310,28 @@ mod tests {
             let known = values.iter().find(|(known, _)| *known == name);
             let value = known.map_or("7", |(_, value)| value);
             let option = format!("--{name}");
+            if flag(name).is_some() {
+                assert!(parse(Parser::from_args([&option])).is_ok(), "{option}");
+                refusal(&[&format!("{option}=7")]);
+                continue;
+            }
             assert!(
                 parse(Parser::from_args([option.as_str(), value])).is_ok(),
                 "{option}"
             );
             refusal(&[&option, ""]);
             refusal(&[&option]);
+        }
+    }
+
+    #[test]
+    fn an_attribute_has_a_name_and_may_have_a_type() {
+        let (text, number) = (AttributeType::Text, AttributeType::Number);
+        assert_eq!(attribute("Loyalty tier"), Some(("Loyalty tier", text)));
+        assert_eq!(attribute("Tier=string"), Some(("Tier", text)));
+        assert_eq!(attribute("a=b=number"), Some(("a=b", number)));
+        for bad in ["", " ", "=", "=date", " =date", "Tier=", "Tier=text"] {
+            assert_eq!(attribute(bad), None, "{bad:?}");
         }
     }
 

@@ -7,7 +7,8 @@ use crate::attributes::AttributeType;
 use crate::plan::FaultPlan;
 use crate::sandbox::Sandbox;
 use crate::settings::{
-    AnswerOrder, BatchRejection, Duplicates, ErrorKeys, Settings, TooLarge, UnknownId,
+    AnswerOrder, BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta, ListOrder,
+    Settings, TooLarge, UnknownId,
 };
 
 /// Settings of a [`Sandbox`] to be started; the defaults are the provider's documented limits.
@@ -33,6 +34,13 @@ impl SandboxBuilder {
     /// The only token that is accepted; by default any `X-Auth-Token` that is not empty is.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.settings.token = Some(token.into());
+        self
+    }
+
+    /// Gives the token the OAuth scope to read only: PUT, POST and DELETE are refused with 403;
+    /// default is to modify too.
+    pub fn read_only(mut self) -> Self {
+        self.settings.read_only = true;
         self
     }
 
@@ -105,7 +113,8 @@ impl SandboxBuilder {
         self
     }
 
-    /// The largest `limit` of a GET; default 250. More is a 422.
+    /// The largest `limit` of a GET; default 250. What more does is
+    /// [another setting](Self::limit_too_large).
     pub fn page_limit(mut self, values: usize) -> Self {
         self.settings.page_limit = values;
         self
@@ -151,6 +160,43 @@ impl SandboxBuilder {
     /// What an unknown ID in a DELETE does; default [`UnknownId::Ignored`].
     pub fn unknown_id(mut self, unknown: UnknownId) -> Self {
         self.settings.unknown_id = unknown;
+        self
+    }
+
+    /// The order in which a GET lists values; default [`ListOrder::ById`]. Attributes are always
+    /// listed by their IDs.
+    pub fn list_order(mut self, order: ListOrder) -> Self {
+        self.settings.list_order = order;
+        self
+    }
+
+    /// What the `meta` of the answer to a GET says, of values and of attributes; default
+    /// [`ListMeta::Full`].
+    pub fn list_meta(mut self, meta: ListMeta) -> Self {
+        self.settings.list_meta = meta;
+        self
+    }
+
+    /// What too large a `limit` of a GET does; default [`LimitTooLarge::Status422`].
+    pub fn limit_too_large(mut self, too_large: LimitTooLarge) -> Self {
+        self.settings.limit_too_large = too_large;
+        self
+    }
+
+    /// Whether a GET takes no notice of its parameters but `page` and `limit`, as of a filter that
+    /// a server does not know and does not refuse; default no.
+    pub fn ignore_filters(mut self, ignored: bool) -> Self {
+        self.settings.ignore_filters = ignored;
+        self
+    }
+
+    /// How many bytes the path and query of a request may have together, as they are sent; default
+    /// 8,192. More is refused at once with 414 and an HTML body, as by a gateway.
+    ///
+    /// The HTTP library that this stands on takes 65,534 at most: more is answered 414 without a
+    /// body, whatever this says, and not counted.
+    pub fn url_limit(mut self, bytes: usize) -> Self {
+        self.settings.url_limit = bytes;
         self
     }
 

@@ -31,6 +31,8 @@ pub struct Counts {
     pub largest_batch_customers: usize,
     /// The most rows that one PUT carried, refused ones included.
     pub largest_batch_rows: usize,
+    /// The most bytes that path and query of one request had together, refused ones included.
+    pub longest_url: usize,
     /// Rows that PUTs have written; a value written twice is counted twice.
     pub rows_stored: u64,
     /// Values in the store when this was read.
@@ -39,11 +41,13 @@ pub struct Counts {
     pub refused: u64,
     /// Calls refused with 401.
     pub unauthorized: u64,
+    /// Calls refused with 403.
+    pub forbidden: u64,
     /// Faults that were played, of any kind; [by kind](crate::Sandbox::fault_counts).
     pub faults: u64,
     /// PUTs that touched a customer of another PUT that was being worked on. A PUT is worked on
     /// from when its body was read until the store is as the PUT leaves it; a fault that does
-    /// nothing with it is work too. One that was refused with 429 or 401 does not count.
+    /// nothing with it is work too. One that was refused with 429, 401 or 403 does not count.
     pub customer_overlaps: u64,
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::attributes::{AttributeType, Attributes, StoredAttribute};
 use crate::filter::Times;
 use crate::json::{self, BadBody, BadRow};
-use crate::paging::{self, List, Paging, Parameters};
+use crate::paging::{self, List, Paging};
 use crate::query::{self, BadParameter};
 use crate::state::Shared;
 use crate::wire::{Answer, Definitions};
@@ -101,8 +101,11 @@ fn sort_out(
 
 pub(crate) fn get(shared: &Shared, query: Option<&str>) -> Answer {
     let parameters = query::parameters(query);
-    let (paging, filter) = match parse(shared, &parameters) {
-        Ok(asked) => asked,
+    let settings = &shared.settings;
+    let mut filter = Filter::default();
+    let paging = Paging::parse(settings, &parameters, |name, text| filter.set(name, text));
+    let paging = match paging {
+        Ok(paging) => paging,
         Err(bad) => return bad.into_answer(),
     };
     let state = shared.lock();
@@ -114,19 +117,8 @@ pub(crate) fn get(shared: &Shared, query: Option<&str>) -> Answer {
         parameters: &parameters,
     };
     let page = found.iter().skip(paging.offset()).take(paging.limit);
-    let pagination = paging.describe(&list, found.len(), page.len());
+    let pagination = paging.describe(settings.list_meta, &list, found.len(), page.len());
     Answer::page(Definitions(page.copied()), pagination)
-}
-
-fn parse(shared: &Shared, parameters: &Parameters<'_>) -> Result<(Paging, Filter), BadParameter> {
-    let mut paging = Paging::new(&shared.settings);
-    let mut filter = Filter::default();
-    for (name, text) in parameters {
-        if !paging.set(name, text, &shared.settings)? {
-            filter.set(name, text)?;
-        }
-    }
-    Ok((paging, filter))
 }
 
 /// Which attributes a GET asks for; all conditions must hold.

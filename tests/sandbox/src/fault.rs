@@ -44,7 +44,8 @@ impl Operation {
         }
     }
 
-    fn reads(self) -> bool {
+    /// Whether the scope to read is enough for it.
+    pub(crate) fn reads(self) -> bool {
         matches!(self, Self::List | Self::Attributes)
     }
 }

@@ -8,7 +8,7 @@ use crate::query::{self, BadParameter};
 use crate::store::{Store, StoredValue};
 
 /// Which values a GET asks for; all conditions must hold.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub(crate) struct Filter {
     customers: Option<HashSet<i64>>,
     attributes: Option<HashSet<i64>>,
@@ -18,14 +18,14 @@ pub(crate) struct Filter {
 }
 
 /// When something was created and modified.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub(crate) struct Times {
     created: Dates,
     modified: Dates,
 }
 
 /// `=`, `:min` and `:max` of one date, any of which may be missing.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 struct Dates {
     on: Option<dates::Span>,
     min: Option<dates::Span>,
@@ -50,35 +50,29 @@ impl Filter {
         self
     }
 
-    /// How many values match, and those of them that are on the page, by ID.
-    pub(crate) fn select(
-        &self,
-        store: &Store,
-        offset: usize,
-        limit: usize,
-    ) -> (usize, Vec<StoredValue>) {
-        if self.is_open() {
-            let page = store.iter_from(offset).take(limit);
-            return (store.len(), page.cloned().collect());
-        }
-        let mut found: Vec<&StoredValue> = match &self.customers {
+    /// The values that match, in no particular order.
+    pub(crate) fn select<'a>(&self, store: &'a Store) -> Vec<&'a StoredValue> {
+        match &self.customers {
             Some(customers) => customers
                 .iter()
                 .flat_map(|customer| store.of_customer(*customer))
                 .filter(|value| self.matches(value))
                 .collect(),
             None => store.iter().filter(|value| self.matches(value)).collect(),
-        };
-        found.sort_unstable_by_key(|value| value.id);
-        let page = found.iter().skip(offset).take(limit);
-        (found.len(), page.copied().cloned().collect())
+        }
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether everything matches.
+    pub(crate) fn is_open(&self) -> bool {
         self.customers.is_none()
             && self.attributes.is_none()
             && self.named.is_none()
             && self.times.is_open()
+    }
+
+    /// Whether it names the customers whose values it finds.
+    pub(crate) fn is_by_customer(&self) -> bool {
+        self.customers.is_some()
     }
 
     fn matches(&self, value: &StoredValue) -> bool {

@@ -28,8 +28,9 @@
 //! `GET`, `PUT` and `DELETE` on `/stores/{store_hash}/v3/customers/attribute-values`, and `GET` and
 //! `POST` on `/stores/{store_hash}/v3/customers/attributes`, which are the attributes' definitions,
 //! with state in memory. Another store hash or path is a 404, another method a 405, a missing or
-//! wrong token a 401, another content type a 415, malformed JSON a 400, and whatever is readable
-//! but not acceptable a 422 (413 where a batch is too large and [`TooLarge`] says so).
+//! wrong token a 401, a write with a [token to read](SandboxBuilder::read_only) a 403, another
+//! content type a 415, malformed JSON a 400, and whatever is readable but not acceptable a 422 (413
+//! where a batch is too large and [`TooLarge`] says so).
 //!
 //! A row need not name an attribute that is defined; where it does, its value must be empty or of
 //! the attribute's [type](AttributeType). A POST creates all of its attributes or none. A store has
@@ -38,13 +39,18 @@
 //! What the provider leaves open is a setting of [`SandboxBuilder`]: whether a 422 stores the good
 //! rows ([`BatchRejection`]), how errors name the bad row ([`ErrorKeys`]), what the same customer
 //! and attribute twice in one body do ([`Duplicates`]), in which order a PUT answers
-//! ([`AnswerOrder`]), what an unknown ID does in a DELETE ([`UnknownId`]).
+//! ([`AnswerOrder`]), what an unknown ID does in a DELETE ([`UnknownId`]), in which order a GET
+//! lists values ([`ListOrder`]), what its pages say about themselves ([`ListMeta`]), what too large
+//! a `limit` does ([`LimitTooLarge`]), whether it
+//! [knows any filter](SandboxBuilder::ignore_filters), and
+//! [how long a URL](SandboxBuilder::url_limit) may be.
 //!
 //! # How a request is handled
 //!
 //! 1. It **arrives** when its headers are read, and is counted.
-//! 2. It is **admitted**, or refused at once: unknown store (404), token (401), requests in flight
-//!    (429 without rate-limit headers, as under platform load), quota (429 with them).
+//! 2. It is **admitted**, or refused at once: length of the URL (414), unknown store (404), token
+//!    (401, 403), requests in flight (429 without rate-limit headers, as under platform load),
+//!    quota (429 with them).
 //! 3. Its body is read and the latency is waited. Then the **work** is done, all of it at once.
 //! 4. It is **answered**. Its place among the requests in flight is free before the client can see
 //!    the answer, so a client that keeps to the limit never meets the 429.
@@ -55,8 +61,8 @@
 //! # What the quota counts
 //!
 //! Every request that got past the token and the in-flight limit, whatever it is answered, or
-//! whether it is. A 401 carries the rate-limit headers and takes nothing; an unknown store and the
-//! 429 of the in-flight limit carry none. A 429 that is a fault takes nothing either.
+//! whether it is. A 401 or 403 carries the rate-limit headers and takes nothing; a 414, an unknown
+//! store and the 429 of the in-flight limit carry none. A 429 that is a fault takes nothing either.
 //! [Another app](SandboxBuilder::other_app) can share the quota.
 //!
 //! # What goes wrong
@@ -109,6 +115,7 @@ mod filter;
 mod json;
 mod limits;
 mod list;
+mod lists;
 mod other_app;
 mod overlap;
 mod paging;
@@ -133,5 +140,8 @@ pub use counts::Counts;
 pub use fault::{Fault, Operation, UnknownFault};
 pub use plan::FaultPlan;
 pub use sandbox::Sandbox;
-pub use settings::{AnswerOrder, BatchRejection, Duplicates, ErrorKeys, TooLarge, UnknownId};
+pub use settings::{
+    AnswerOrder, BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta, ListOrder,
+    TooLarge, UnknownId,
+};
 pub use store::StoredValue;

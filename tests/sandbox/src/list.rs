@@ -1,36 +1,31 @@
 use crate::filter::Filter;
-use crate::paging::{self, List, Paging, Parameters};
-use crate::query::{self, BadParameter};
+use crate::paging::{self, List, Paging};
+use crate::query;
 use crate::state::Shared;
 use crate::wire::{Answer, Values};
 
 pub(crate) fn get(shared: &Shared, query: Option<&str>) -> Answer {
     let parameters = query::parameters(query);
-    let (paging, filter) = match parse(shared, &parameters) {
-        Ok(asked) => asked,
+    let settings = &shared.settings;
+    let mut filter = Filter::default();
+    let paging = Paging::parse(settings, &parameters, |name, text| filter.set(name, text));
+    let paging = match paging {
+        Ok(paging) => paging,
         Err(bad) => return bad.into_answer(),
     };
     let (total, values) = {
-        let state = shared.lock();
+        let state = &mut *shared.lock();
         let filter = filter.resolve(&state.attributes);
-        filter.select(&state.store, paging.offset(), paging.limit)
+        let (offset, order) = (paging.offset(), settings.list_order);
+        state
+            .lists
+            .page(&state.store, filter, order, offset, paging.limit)
     };
     let list = List {
         base_url: &shared.base_url,
         path: paging::VALUES,
         parameters: &parameters,
     };
-    let pagination = paging.describe(&list, total, values.len());
+    let pagination = paging.describe(settings.list_meta, &list, total, values.len());
     Answer::page(Values(&values), pagination)
-}
-
-fn parse(shared: &Shared, parameters: &Parameters<'_>) -> Result<(Paging, Filter), BadParameter> {
-    let mut paging = Paging::new(&shared.settings);
-    let mut filter = Filter::default();
-    for (name, text) in parameters {
-        if !paging.set(name, text, &shared.settings)? {
-            filter.set(name, text)?;
-        }
-    }
-    Ok((paging, filter))
 }

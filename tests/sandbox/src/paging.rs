@@ -1,7 +1,9 @@
 use std::borrow::Cow;
 
+use hyper::StatusCode;
+
 use crate::query::{self, BadParameter};
-use crate::settings::Settings;
+use crate::settings::{LimitTooLarge, ListMeta, Settings};
 use crate::wire::{Links, Pagination};
 
 pub(crate) const VALUES: &str = "/customers/attribute-values";
@@ -18,32 +20,38 @@ pub(crate) struct Paging {
 }
 
 impl Paging {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        Self {
-            page: 1,
-            limit: DEFAULT_LIMIT.clamp(1, settings.page_limit.max(1)),
-        }
-    }
-
-    /// Takes one parameter in; `false` where it has nothing to do with pages.
-    pub(crate) fn set(
-        &mut self,
-        name: &str,
-        text: &str,
+    /// Reads the parameters, those that have nothing to do with pages by `filter`.
+    pub(crate) fn parse(
         settings: &Settings,
-    ) -> Result<bool, BadParameter> {
-        match name {
-            "page" => self.page = query::positive(name, text)?,
-            "limit" => {
-                self.limit = query::positive(name, text)?;
-                if self.limit > settings.page_limit {
-                    let message = format!("must be {} at most", settings.page_limit);
-                    return Err(BadParameter::new(name, message));
+        parameters: &Parameters<'_>,
+        mut filter: impl FnMut(&str, &str) -> Result<(), BadParameter>,
+    ) -> Result<Self, BadParameter> {
+        let most = settings.page_limit.max(1);
+        let mut paging = Self {
+            page: 1,
+            limit: DEFAULT_LIMIT.min(most),
+        };
+        for (name, text) in parameters {
+            match &**name {
+                "page" => paging.page = query::positive(name, text)?,
+                "limit" => {
+                    let limit = query::positive(name, text)?;
+                    paging.limit = limit.min(most);
+                    let refusal = match settings.limit_too_large {
+                        LimitTooLarge::Status422 => StatusCode::UNPROCESSABLE_ENTITY,
+                        LimitTooLarge::Status413 => StatusCode::PAYLOAD_TOO_LARGE,
+                        LimitTooLarge::Clamped => continue,
+                    };
+                    if limit > settings.page_limit {
+                        let message = format!("must be {} at most", settings.page_limit);
+                        return Err(BadParameter::new(name, message).with_status(refusal));
+                    }
                 }
+                _ if settings.ignore_filters => {}
+                _ => filter(name, text)?,
             }
-            _ => return Ok(false),
         }
-        Ok(true)
+        Ok(paging)
     }
 
     /// How many items come before the page.
@@ -52,7 +60,13 @@ impl Paging {
     }
 
     /// What the page says about itself, with `count` of `total` items on it.
-    pub(crate) fn describe(&self, list: &List<'_>, total: usize, count: usize) -> Pagination {
+    pub(crate) fn describe(
+        &self,
+        meta: ListMeta,
+        list: &List<'_>,
+        total: usize,
+        count: usize,
+    ) -> Option<Pagination> {
         let page = self.page;
         let total_pages = total.div_ceil(self.limit);
         let links = Links {
@@ -68,14 +82,19 @@ impl Paging {
                 String::new()
             },
         };
-        Pagination {
+        let (total, total_pages) = match meta {
+            ListMeta::Full => (Some(total), Some(total_pages)),
+            ListMeta::NoTotals => (None, None),
+            ListMeta::None => return None,
+        };
+        Some(Pagination {
             total,
             count,
             per_page: self.limit,
             current_page: page,
             total_pages,
             links,
-        }
+        })
     }
 }
 
@@ -85,11 +104,11 @@ pub(crate) fn describe_written(list: &List<'_>, total: usize, count: usize) -> P
     let shows_all = count >= total;
     let per_page = count.max(if shows_all { 10 } else { 1 });
     Pagination {
-        total,
+        total: Some(total),
         count,
         per_page,
         current_page: 1,
-        total_pages: total.div_ceil(per_page).max(1),
+        total_pages: Some(total.div_ceil(per_page).max(1)),
         links: Links {
             previous: String::new(),
             current: list.link(1),

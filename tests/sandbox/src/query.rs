@@ -10,6 +10,7 @@ use crate::wire::Answer;
 pub(crate) struct BadParameter {
     name: String,
     message: String,
+    status: StatusCode,
 }
 
 impl BadParameter {
@@ -17,7 +18,12 @@ impl BadParameter {
         Self {
             name: name.to_owned(),
             message: message.into(),
+            status: StatusCode::UNPROCESSABLE_ENTITY,
         }
+    }
+
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
     }
 
     pub(crate) fn unknown(name: &str) -> Self {
@@ -27,7 +33,7 @@ impl BadParameter {
     pub(crate) fn into_answer(self) -> Answer {
         let errors = [(self.name, self.message.into())];
         Answer::problem_with(
-            StatusCode::UNPROCESSABLE_ENTITY,
+            self.status,
             "A query parameter is not valid",
             errors.into_iter().collect(),
         )

@@ -103,6 +103,12 @@ impl Sandbox {
             .upsert(customer_id, attribute_id, value, now)
     }
 
+    /// Deletes the value with an ID, past all limits, counts and checks, and says whether there was
+    /// one.
+    pub fn remove(&self, id: i64) -> bool {
+        self.shared.lock().store.remove(id).is_some()
+    }
+
     /// Changes the latency, for requests whose wait has not begun; see
     /// [`SandboxBuilder::latency`].
     pub fn set_latency(&self, latency: Duration) {

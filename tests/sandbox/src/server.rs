@@ -17,7 +17,7 @@ use crate::body::AnswerBody;
 use crate::fault::Operation;
 use crate::limits::{Place, Reading};
 use crate::play::Play;
-use crate::state::Shared;
+use crate::state::{Shared, State};
 use crate::wire::Answer;
 use crate::work::{Job, Target};
 
@@ -65,6 +65,7 @@ fn arrive(shared: &Shared, head: &Parts) -> Target {
     let target = target(head.uri.path(), &shared.settings.store_hash);
     let counts = &mut shared.lock().counts;
     counts.requests += 1;
+    counts.longest_url = counts.longest_url.max(url_length(head));
     match Operation::of(&head.method, target) {
         Some(Operation::Upsert) => counts.puts += 1,
         Some(Operation::List) => counts.gets += 1,
@@ -74,6 +75,13 @@ fn arrive(shared: &Shared, head: &Parts) -> Target {
         None => {}
     }
     target
+}
+
+/// Of path and query, as they were sent.
+fn url_length(head: &Parts) -> usize {
+    head.uri
+        .path_and_query()
+        .map_or(0, |url| url.as_str().len())
 }
 
 fn target(path: &str, store_hash: &str) -> Target {
@@ -96,6 +104,9 @@ enum Admission {
 
 /// Decides at once, when only the headers have been read.
 fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
+    if url_length(head) > shared.settings.url_limit {
+        return Admission::Refused(Answer::html(StatusCode::URI_TOO_LONG));
+    }
     if target == Target::OutsideTheStore {
         return Admission::Refused(Answer::problem(StatusCode::NOT_FOUND, "No such store"));
     }
@@ -103,9 +114,8 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
     let mut guard = shared.lock();
     let state = &mut *guard;
 
-    if !is_authorized(head, shared.settings.token.as_deref()) {
-        state.counts.unauthorized += 1;
-        let mut answer = Answer::problem(StatusCode::UNAUTHORIZED, "X-Auth-Token is not valid");
+    let operation = Operation::of(&head.method, target);
+    if let Some(mut answer) = check_token(shared, state, head, operation) {
         if let Some(quota) = &mut state.quota {
             quota.read(now).write(&mut answer.headers, now);
         }
@@ -127,7 +137,7 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
         None => false,
     };
     // Whom the store refuses by itself has no part in the plan.
-    let play = match (&mut state.faults, Operation::of(&head.method, target)) {
+    let play = match (&mut state.faults, operation) {
         (Some(faults), Some(operation)) if !is_spent => faults.draw(operation, now),
         _ => None,
     };
@@ -158,6 +168,27 @@ fn admit(shared: &Arc<Shared>, head: &Parts, target: Target) -> Admission {
 
     counts.in_flight += 1;
     Admission::Admitted(Place(Arc::clone(shared)), reading, play)
+}
+
+/// The refusal of a request that the token does not allow.
+fn check_token(
+    shared: &Shared,
+    state: &mut State,
+    head: &Parts,
+    operation: Option<Operation>,
+) -> Option<Answer> {
+    let settings = &shared.settings;
+    if !is_authorized(head, settings.token.as_deref()) {
+        state.counts.unauthorized += 1;
+        let title = "X-Auth-Token is not valid";
+        return Some(Answer::problem(StatusCode::UNAUTHORIZED, title));
+    }
+    if settings.read_only && operation.is_some_and(|operation| !operation.reads()) {
+        state.counts.forbidden += 1;
+        let title = "The token lacks the OAuth scope to modify customers";
+        return Some(Answer::problem(StatusCode::FORBIDDEN, title));
+    }
+    None
 }
 
 fn is_authorized(head: &Parts, token: Option<&str>) -> bool {

@@ -94,6 +94,48 @@ pub enum UnknownId {
     Unprocessable,
 }
 
+/// The order in which a GET lists values.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListOrder {
+    /// By the values' IDs, ascending: new values come at the end.
+    #[default]
+    ById,
+    /// By customer, then by ID: new values come anywhere.
+    ByCustomer,
+    /// By the values' IDs, descending: a new value shifts all pages.
+    NewestFirst,
+    /// By the date of the last change, oldest first, then by ID: a value that is written moves to
+    /// the end, and all after it shift.
+    ByModified,
+}
+
+/// What a GET with a `limit` of more than [`page_limit`](crate::SandboxBuilder::page_limit) does.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitTooLarge {
+    /// It is refused with 422.
+    #[default]
+    Status422,
+    /// It is refused with 413.
+    Status413,
+    /// It is answered with as many as there may be, and `per_page` says so.
+    Clamped,
+}
+
+/// What the `meta` of a GET's answer says.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListMeta {
+    /// All that the reference shows.
+    #[default]
+    Full,
+    /// Its pagination has neither `total` nor `total_pages`.
+    NoTotals,
+    /// Nothing: there is no `meta`.
+    None,
+}
+
 pub(crate) type RejectRule = Arc<dyn Fn(i64, i64, &str) -> Option<String> + Send + Sync>;
 
 #[derive(Clone)]
@@ -101,6 +143,7 @@ pub(crate) struct Settings {
     pub port: u16,
     pub store_hash: String,
     pub token: Option<String>,
+    pub read_only: bool,
     pub starts_at: Option<DateTime<Utc>>,
     pub latency: Duration,
     pub quota: Option<(u64, Duration)>,
@@ -118,6 +161,11 @@ pub(crate) struct Settings {
     pub duplicates: Duplicates,
     pub answer_order: AnswerOrder,
     pub unknown_id: UnknownId,
+    pub list_order: ListOrder,
+    pub list_meta: ListMeta,
+    pub limit_too_large: LimitTooLarge,
+    pub ignore_filters: bool,
+    pub url_limit: usize,
     pub attributes: BTreeMap<i64, (String, AttributeType)>,
     pub known_attributes: Option<HashSet<i64>>,
     pub known_customers: Option<HashSet<i64>>,
@@ -131,6 +179,7 @@ impl Default for Settings {
             port: 0,
             store_hash: "sandbox".to_owned(),
             token: None,
+            read_only: false,
             starts_at: None,
             latency: Duration::ZERO,
             quota: None,
@@ -148,6 +197,11 @@ impl Default for Settings {
             duplicates: Duplicates::default(),
             answer_order: AnswerOrder::default(),
             unknown_id: UnknownId::default(),
+            list_order: ListOrder::default(),
+            list_meta: ListMeta::default(),
+            limit_too_large: LimitTooLarge::default(),
+            ignore_filters: false,
+            url_limit: 8192,
             attributes: BTreeMap::new(),
             known_attributes: None,
             known_customers: None,

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::fault::Fault;
 use crate::limits::Quota;
+use crate::lists::Lists;
 use crate::other_app::OtherApp;
 use crate::overlap::Busy;
 use crate::plan::Faults;
@@ -27,6 +28,7 @@ pub(crate) struct State {
     pub latency: Duration,
     pub store: Store,
     pub attributes: Attributes,
+    pub lists: Lists,
     /// `None` where nothing is to go wrong.
     pub faults: Option<Faults>,
     /// How often each fault was played.
@@ -58,6 +60,7 @@ impl Shared {
             latency: settings.latency,
             store: Store::default(),
             attributes,
+            lists: Lists::default(),
             faults: Faults::begin(settings.faults.clone()),
             played: BTreeMap::new(),
             busy: Busy::default(),

@@ -35,11 +35,17 @@ pub(crate) struct Store {
     /// Per customer, the attributes that have a value, with its ID. A store has 50 attributes at
     /// most, so a list is searched as fast as a map.
     customers: HashMap<i64, Vec<(i64, i64)>>,
+    version: u64,
 }
 
 impl Store {
     pub(crate) fn len(&self) -> usize {
         self.live.iter().sum()
+    }
+
+    /// Another one after each change.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     pub(crate) fn get(&self, id: i64) -> Option<&StoredValue> {
@@ -90,6 +96,7 @@ impl Store {
         value: String,
         now: DateTime<Utc>,
     ) -> i64 {
+        self.version += 1;
         let owned = self.customers.entry(customer_id).or_default();
         let known = owned
             .iter()
@@ -124,6 +131,7 @@ impl Store {
     pub(crate) fn remove(&mut self, id: i64) -> Option<StoredValue> {
         let place = place(id)?;
         let removed = self.slots.get_mut(place)?.take()?;
+        self.version += 1;
         self.live[place / BLOCK] -= 1;
         if let Some(owned) = self.customers.get_mut(&removed.customer_id) {
             owned.retain(|(attribute, _)| *attribute != removed.attribute_id);

@@ -45,8 +45,8 @@ impl Answer {
         answer
     }
 
-    pub(crate) fn page(data: impl Serialize, pagination: Pagination) -> Self {
-        let meta = Meta { pagination };
+    pub(crate) fn page(data: impl Serialize, pagination: impl Into<Option<Pagination>>) -> Self {
+        let meta = pagination.into().map(|pagination| Meta { pagination });
         Self::json(StatusCode::OK, &Page { data, meta })
     }
 
@@ -114,7 +114,8 @@ struct Problem<'a> {
 #[derive(Serialize)]
 struct Page<D> {
     data: D,
-    meta: Meta,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<Meta>,
 }
 
 pub(crate) struct Values<'a>(pub &'a [StoredValue]);
@@ -176,11 +177,13 @@ struct Meta {
 
 #[derive(Serialize)]
 pub(crate) struct Pagination {
-    pub total: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<usize>,
     pub count: usize,
     pub per_page: usize,
     pub current_page: usize,
-    pub total_pages: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_pages: Option<usize>,
     pub links: Links,
 }
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use bigcommerce_sandbox::Sandbox;
+use bigcommerce_sandbox::{LimitTooLarge, ListMeta, ListOrder, Sandbox, SandboxBuilder};
+use hyper::Method;
 use serde_json::json;
 
-use crate::client::{get, put, row};
+use crate::client::{PATH, get, get_attributes, put, request, row, send};
+use crate::raw::Raw;
 
 /// Three customers with three attributes each, a day between one customer and the next.
 async fn filled() -> Sandbox {
@@ -167,4 +169,278 @@ async fn an_empty_store_has_no_pages() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.pagination("total_pages"), 0);
     assert_eq!(answer.pagination("links")["next"], "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_order_of_a_list_is_a_setting() {
+    for (order, all, tier) in [
+        (ListOrder::ById, [5001, 5002, 5003, 5004], [5001, 5004]),
+        (
+            ListOrder::ByCustomer,
+            [5002, 5003, 5001, 5004],
+            [5001, 5004],
+        ),
+        (
+            ListOrder::NewestFirst,
+            [5004, 5003, 5002, 5001],
+            [5004, 5001],
+        ),
+        (
+            ListOrder::ByModified,
+            [5002, 5003, 5004, 5001],
+            [5004, 5001],
+        ),
+    ] {
+        let builder = Sandbox::builder().list_order(order).attribute(7, "Tier");
+        let sandbox = builder.start().await.unwrap();
+        for (customer, attribute) in [(2, 7), (1, 8), (1, 9), (2, 7), (3, 7)] {
+            sandbox.insert(customer, attribute, "v");
+        }
+        tokio::time::advance(Duration::from_secs(60)).await;
+        sandbox.insert(2, 7, "w");
+        for page in 0..2 {
+            let query = format!("limit=2&page={}", page + 1);
+            let answer = get(sandbox.base_url(), &query).await;
+            assert_eq!(answer.column("id"), all[2 * page..][..2], "{order:?}");
+            assert_eq!(answer.pagination("total"), 4, "{order:?}");
+        }
+        for query in ["name=Tier", "attribute_id:in=7", "customer_id:in=3,2"] {
+            let answer = get(sandbox.base_url(), query).await;
+            assert_eq!(answer.column("id"), tier, "{order:?} {query}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_of_the_store_as_it_is_now() {
+    for (order, before, after, last) in [
+        (ListOrder::ById, [5003, 5004], [5004, 5005], [5004, 5005]),
+        (
+            ListOrder::NewestFirst,
+            [5004, 5003],
+            [5004, 5003],
+            [5005, 5004],
+        ),
+    ] {
+        for filter in ["", "&attribute_id:in=1", "&customer_id:in=1,2,3,4,5,6,7"] {
+            let sandbox = Sandbox::builder().list_order(order).start().await.unwrap();
+            for customer in 1..=6 {
+                sandbox.insert(customer, 1, "v");
+            }
+            let second_page = async || {
+                let query = format!("limit=2&page=2{filter}");
+                get(sandbox.base_url(), &query).await.column("id")
+            };
+            assert_eq!(second_page().await, before);
+            // What comes after it moves up: between two pages, one value is never seen.
+            assert!(sandbox.remove(5001));
+            assert!(!sandbox.remove(5001));
+            assert_eq!(second_page().await, after);
+            sandbox.insert(7, 1, "v");
+            assert_eq!(second_page().await, last);
+            assert_eq!(sandbox.value(1, 1), None);
+            assert_eq!(sandbox.counts().values, 6);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_lists_at_a_time_do_not_mix() {
+    let sandbox = filled().await;
+    for page in 1..=3 {
+        for (attribute, expected) in [(1, 5001), (2, 5002)] {
+            let query = format!("limit=1&page={page}&attribute_id:in={attribute}");
+            let answer = get(sandbox.base_url(), &query).await;
+            assert_eq!(answer.column("id"), [expected + 3 * (page - 1)]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_large_a_limit_is_refused_or_clamped() {
+    let started = async |too_large| {
+        let builder = Sandbox::builder().page_limit(2).limit_too_large(too_large);
+        let builder = builder
+            .attribute(1, "a")
+            .attribute(2, "b")
+            .attribute(3, "c");
+        let sandbox = builder.start().await.unwrap();
+        for customer in 1..=3 {
+            sandbox.insert(customer, 1, "v");
+        }
+        sandbox
+    };
+    for (too_large, status) in [
+        (LimitTooLarge::Status422, 422),
+        (LimitTooLarge::Status413, 413),
+    ] {
+        let sandbox = started(too_large).await;
+        let base_url = sandbox.base_url();
+        for refused in [
+            get(base_url, "limit=3").await,
+            get_attributes(base_url, "limit=3").await,
+        ] {
+            assert_eq!(refused.status, status);
+            assert!(refused.errors()["limit"].is_string());
+        }
+        assert_eq!(get(base_url, "limit=2").await.status, 200);
+        assert_eq!(get(base_url, "limit=0").await.status, 422);
+        assert_eq!(sandbox.counts().refused, 3);
+    }
+    let sandbox = started(LimitTooLarge::Clamped).await;
+    let base_url = sandbox.base_url();
+    for answer in [
+        get(base_url, "limit=99").await,
+        get_attributes(base_url, "limit=99").await,
+    ] {
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.column("id").len(), 2);
+        assert_eq!(answer.pagination("per_page"), 2);
+        assert_eq!(answer.pagination("total_pages"), 2);
+    }
+    let rest = get(base_url, "limit=99&page=2").await;
+    assert_eq!(rest.column("id"), [5003]);
+    assert_eq!(get(base_url, "limit=1").await.pagination("per_page"), 1);
+    assert_eq!(get(base_url, "limit=0").await.status, 422);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_page_says_about_itself_is_a_setting() {
+    let started = async |meta| {
+        let builder = Sandbox::builder().list_meta(meta).attribute(1, "Tier");
+        let sandbox = builder.start().await.unwrap();
+        sandbox.insert(1, 1, "v");
+        sandbox.insert(2, 1, "v");
+        sandbox
+    };
+    let sandbox = started(ListMeta::NoTotals).await;
+    let base_url = sandbox.base_url();
+    let answer = get(base_url, "limit=1").await;
+    let next = format!("{base_url}{PATH}?page=2&limit=1");
+    let current = format!("{base_url}{PATH}?page=1&limit=1");
+    let expected = json!({
+        "count": 1, "per_page": 1, "current_page": 1,
+        "links": {"previous": "", "current": current, "next": next},
+    });
+    assert_eq!(answer.json()["meta"], json!({"pagination": expected}));
+    let attributes = get_attributes(base_url, "").await;
+    assert_eq!(attributes.pagination("count"), 1);
+    assert_eq!(attributes.pagination("total"), json!(null));
+
+    let sandbox = started(ListMeta::None).await;
+    let base_url = sandbox.base_url();
+    for answer in [
+        get(base_url, "limit=1").await,
+        get_attributes(base_url, "").await,
+    ] {
+        assert_eq!(answer.column("id").len(), 1);
+        assert_eq!(answer.json().as_object().unwrap().len(), 1);
+    }
+    // It is about lists.
+    let written = put(base_url, json!([row(1, 1, "v")])).await;
+    assert_eq!(written.pagination("total"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn filters_can_be_ignored() {
+    let builder = Sandbox::builder().ignore_filters(true).attribute(1, "Tier");
+    let sandbox = builder.start().await.unwrap();
+    let base_url = sandbox.base_url();
+    for customer in 1..=3 {
+        sandbox.insert(customer, 1, "v");
+    }
+    for query in [
+        "customer_id:in=1",
+        "attribute_id:in=x&name=none",
+        "date_modified:min=2999-01-01&color=blue",
+    ] {
+        let answer = get(base_url, query).await;
+        assert_eq!(
+            (answer.status, answer.column("id").len()),
+            (200, 3),
+            "{query}"
+        );
+        assert_eq!(answer.pagination("total"), 3, "{query}");
+    }
+    let page = get(base_url, "customer_id:in=1&limit=2&page=2").await;
+    assert_eq!(page.column("id"), [5003]);
+    assert_eq!(get(base_url, "limit=x").await.status, 422);
+    assert_eq!(
+        get_attributes(base_url, "name=none").await.column("id"),
+        [1]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_long_a_url_is_refused() {
+    /// A list whose path and query have so many bytes.
+    async fn ask(sandbox: &Sandbox, bytes: usize) -> u16 {
+        let url = format!("{}{PATH}?customer_id:in=", sandbox.base_url());
+        let path = url.find("/stores").unwrap();
+        let ids = "1".repeat(18) + ",";
+        let rest = bytes - (url.len() - path);
+        let mut ids = ids.repeat(rest / ids.len() + 1);
+        ids.truncate(rest - 1);
+        send(request(Method::GET, &format!("{url}{ids}1"), ""))
+            .await
+            .status
+    }
+    let started = async |builder: SandboxBuilder| {
+        let builder = builder.quota(150, Duration::from_secs(30));
+        builder.start().await.unwrap()
+    };
+    let sandbox = started(Sandbox::builder()).await;
+    assert_eq!(ask(&sandbox, 8192).await, 200);
+    assert_eq!(sandbox.counts().longest_url, 8192);
+    assert_eq!(ask(&sandbox, 8193).await, 414);
+    let counts = sandbox.counts();
+    assert_eq!(
+        (counts.longest_url, counts.requests, counts.gets),
+        (8193, 2, 2)
+    );
+    // It has taken no quota.
+    let next = get(sandbox.base_url(), "").await;
+    assert_eq!(next.rate_limit("Requests-Left"), Some(148));
+
+    let sandbox = started(Sandbox::builder().url_limit(200)).await;
+    assert_eq!(ask(&sandbox, 200).await, 200);
+    assert_eq!(ask(&sandbox, 201).await, 414);
+
+    // Beyond that the server has its own limit.
+    let sandbox = started(Sandbox::builder().url_limit(usize::MAX)).await;
+    let path = sandbox.base_url().find("/stores").unwrap();
+    let used = sandbox.base_url().len() - path + PATH.len() + "?customer_id:in=".len();
+    for (bytes, status, requests) in [(65_534, 422, 1), (65_535, 414, 1)] {
+        let mut client = Raw::connect(&sandbox).await;
+        let query = format!("customer_id:in={}", "1".repeat(bytes - used));
+        client.ask("GET", &query, "").await;
+        assert_eq!(client.answer().await.status(), Some(status));
+        let counts = sandbox.counts();
+        assert_eq!((counts.longest_url, counts.requests), (65_534, requests));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_store_is_listed_page_by_page() {
+    for order in [ListOrder::ById, ListOrder::ByCustomer] {
+        let sandbox = Sandbox::builder().list_order(order).start().await.unwrap();
+        for customer in 1..=50_000 {
+            sandbox.insert(customer, 1, "v");
+            sandbox.insert(customer, 2, "v");
+        }
+        for (query, expected) in [("", 100_000), ("&attribute_id:in=2", 50_000)] {
+            let mut seen = 0;
+            for page in (1..).step_by(20) {
+                let query = format!("limit=250&page={page}{query}");
+                let answer = get(sandbox.base_url(), &query).await;
+                assert_eq!(answer.pagination("total"), expected);
+                let ids = answer.column("id");
+                if ids.is_empty() {
+                    break;
+                }
+                seen += ids.len();
+            }
+            assert_eq!(seen, expected / 20);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::client::{PATH, get, request, row, send};
+use crate::client::{PATH, get, get_attributes, put, request, row, send};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bigcommerce-sandbox"));
@@ -79,6 +79,45 @@ async fn it_plays_faults() {
     let mut rest = String::new();
     out.read_to_string(&mut rest).await.unwrap();
     assert!(rest.ends_with("0 values stored, 1 faults\n"), "{rest}");
+    assert!(server.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn it_plays_another_kind_of_store() {
+    let mut server = program()
+        .args(["--port", "0", "--read-only", "--attribute", "Loyalty tier"])
+        .args([
+            "--attribute=Points=number",
+            "--attribute",
+            "Last order=date",
+        ])
+        .args(["--list-order=newest", "--list-meta=no-totals"])
+        .args(["--page-limit=2", "--limit-too-large=clamp"])
+        .args(["--ignore-filters", "--url-limit", "100"])
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(server.stdout.take().unwrap());
+    let mut base_url = String::new();
+    out.read_line(&mut base_url).await.unwrap();
+    let base_url = base_url.trim_end();
+
+    let listed = get_attributes(base_url, "limit=9&color=blue").await;
+    let attributes = listed.json()["data"].clone();
+    let expected = [(101, "Loyalty tier", "string"), (102, "Points", "number")];
+    for (place, (id, name, attribute_type)) in expected.into_iter().enumerate() {
+        let attribute = &attributes[place];
+        assert_eq!(
+            (&attribute["id"], &attribute["name"]),
+            (&json!(id), &json!(name))
+        );
+        assert_eq!(attribute["type"], attribute_type);
+    }
+    assert_eq!(listed.column("id").len(), 2);
+    assert_eq!(listed.pagination("total"), json!(null));
+    assert_eq!(get_attributes(base_url, "page=2").await.column("id"), [103]);
+    assert_eq!(put(base_url, json!([row(1, 101, "v")])).await.status, 403);
+    assert_eq!(get(base_url, &"x".repeat(100)).await.status, 414);
+    interrupt(&server, "-INT").await;
     assert!(server.wait().await.unwrap().success());
 }
 

@@ -1,11 +1,13 @@
 //! What is refused before it comes to rows, and the DELETE.
 
-use bigcommerce_sandbox::{Sandbox, TooLarge, UnknownId};
+use std::time::Duration;
+
+use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox, TooLarge, UnknownId};
 use hyper::header::HeaderValue;
 use hyper::{Method, Request};
 use serde_json::json;
 
-use crate::client::{PATH, delete, put, request, row, send};
+use crate::client::{PATH, delete, get, get_attributes, post_attributes, put, request, row, send};
 
 #[tokio::test(start_paused = true)]
 async fn a_token_is_needed() {
@@ -40,6 +42,42 @@ async fn a_set_token_is_the_only_one() {
     let token = HeaderValue::from_static("secret");
     right.headers_mut().insert("X-Auth-Token", token);
     assert_eq!(send(right).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_to_read_does_not_write() {
+    let sandbox = Sandbox::builder()
+        .read_only()
+        .quota(150, Duration::from_secs(30))
+        .faults(FaultPlan::script([None, None, Some(Fault::Busy)]))
+        .start()
+        .await
+        .unwrap();
+    let base_url = sandbox.base_url();
+    let id = sandbox.insert(1, 1, "v");
+    let definition = json!([{"name": "Tier", "type": "string"}]);
+    for refused in [
+        put(base_url, json!([row(1, 1, "new")])).await,
+        delete(base_url, &format!("id:in={id}")).await,
+        post_attributes(base_url, definition).await,
+    ] {
+        assert_eq!((refused.status, refused.errors()), (403, json!({})));
+        assert_eq!(refused.rate_limit("Requests-Left"), Some(150));
+    }
+    assert_eq!(get(base_url, "").await.status, 200);
+    let read = get_attributes(base_url, "").await;
+    assert_eq!(read.rate_limit("Requests-Left"), Some(148));
+    // Only now it is the fault's turn.
+    assert_eq!(get(base_url, "").await.status, 429);
+    assert_eq!(sandbox.value(1, 1).unwrap().value, "v");
+    assert_eq!(sandbox.attributes(), []);
+    let counts = sandbox.counts();
+    assert_eq!((counts.forbidden, counts.unauthorized), (3, 0));
+
+    // Without a token it is a 401 all the same.
+    let mut no_token = request(Method::PUT, &format!("{base_url}{PATH}"), "[]");
+    no_token.headers_mut().remove("X-Auth-Token");
+    assert_eq!(send(no_token).await.status, 401);
 }
 
 #[tokio::test(start_paused = true)]
