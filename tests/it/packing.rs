@@ -43,7 +43,7 @@ async fn arrives_in_236_calls(rows: Vec<AttributeValueUpsert>) {
         .iter()
         .map(|row| {
             (
-                (row.customer_id(), row.attribute_id()),
+                (row.customer_id(), row.attribute().id().expect("an ID")),
                 row.value().to_owned(),
             )
         })
@@ -71,7 +71,7 @@ async fn rows_shuffled() {
 #[tokio::test]
 async fn rows_column_by_column() {
     let mut rows = cdnow();
-    rows.sort_by_key(AttributeValueUpsert::attribute_id);
+    rows.sort_by_key(|row| row.attribute().id());
     arrives_in_236_calls(rows).await;
 }
 

@@ -20,7 +20,7 @@ fn poisoned(seed: u64) -> (Vec<AttributeValueUpsert>, HashSet<usize>) {
     let places: HashSet<usize> = dice.choose_multiple(0..rows.len(), 7).into_iter().collect();
     for &place in &places {
         let row = &rows[place];
-        rows[place] = AttributeValueUpsert::new(row.customer_id(), row.attribute_id(), BAD);
+        rows[place] = AttributeValueUpsert::new(row.customer_id(), row.attribute().clone(), BAD);
     }
     (rows, places)
 }

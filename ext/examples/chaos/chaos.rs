@@ -232,7 +232,12 @@ impl Left<'_> {
     fn last_good_rows(&self) -> HashMap<Key, usize> {
         let rows = self.rows.iter().enumerate();
         rows.filter(|(_, row)| row.value() != BAD)
-            .map(|(index, row)| ((row.customer_id(), row.attribute_id()), index))
+            .map(|(index, row)| {
+                (
+                    (row.customer_id(), row.attribute().id().unwrap_or_default()),
+                    index,
+                )
+            })
             .collect()
     }
 
@@ -244,7 +249,7 @@ impl Left<'_> {
             let (Some(row), true) = (row, outcome.row.as_ref() == row) else {
                 return false;
             };
-            let last = expected.get(&(row.customer_id(), row.attribute_id()));
+            let last = expected.get(&(row.customer_id(), row.attribute().id().unwrap_or_default()));
             let last = last.map(|&index| index as u64);
             match &outcome.kind {
                 OutcomeKind::Rejected(error) => row.value() == BAD && error.status() == Some(422),

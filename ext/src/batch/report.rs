@@ -266,7 +266,8 @@ impl Report {
     /// Yields the rows worth sending again as they are, in the order of the input: not those whose
     /// customer and attribute a later row was stored for.
     pub fn retryable(&self) -> impl Iterator<Item = &AttributeValueUpsert> {
-        let key = |row: &AttributeValueUpsert| (row.customer_id(), row.attribute().clone());
+        // A name that was resolved stands for its ID; one that was not was never stored.
+        let key = |row: &AttributeValueUpsert| (row.customer_id(), row.attribute().id());
         let is_stored = |outcome: &&Outcome| {
             matches!(
                 outcome.kind,
