@@ -75,7 +75,7 @@ async fn a_whole_chaos_logs_no_token() {
     for expected in [
         "bigcommerce_request",
         "trying again",
-        "upsert_call",
+        "write_call",
         "Split",
     ] {
         assert!(logged.contains(expected), "{expected} is logged");
