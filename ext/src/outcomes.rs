@@ -222,7 +222,7 @@ impl<S, R: Row> Outcomes<S, R> {
     fn start_calls(&mut self, runtime: &Handle) -> bool {
         let shared = self.store.shared();
         let most = shared.limits.in_flight;
-        let largest_page = list::largest_page(shared);
+        let largest_page = usize::try_from(list::largest_page(shared)).unwrap_or(usize::MAX);
         let longest_lists = list::room_for_ids(shared);
         let mut started = false;
         while self.calls.len() + self.reads.len() + self.definitions.len() < most {

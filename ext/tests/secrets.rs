@@ -72,12 +72,7 @@ async fn a_whole_chaos_logs_no_token() {
     let verdict = chaos::run(5, 400, None).await.expect("a verdict");
     assert!(verdict.holds(), "{verdict}");
     let logged = logged();
-    for expected in [
-        "bigcommerce_request",
-        "trying again",
-        "write_call",
-        "Split",
-    ] {
+    for expected in ["bigcommerce_request", "trying again", "write_call", "Split"] {
         assert!(logged.contains(expected), "{expected} is logged");
     }
     assert!(!logged.contains(&chaos::TOKEN[..6]), "the token is logged");

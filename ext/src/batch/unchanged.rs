@@ -16,6 +16,8 @@ use crate::error::{CallRecord, Error, ErrorKind};
 use crate::value::AttributeValueUpsert;
 
 type State = BTreeMap<(i64, i64), String>;
+/// Writes that a request that was given up may still do.
+type Writes = Vec<((i64, i64), String)>;
 
 /// A plan whose values are few, so that many are in the store already.
 #[derive(Clone, Debug)]
@@ -82,7 +84,7 @@ fn run(case: &Case) -> Left {
     let mut puts: Vec<(usize, u64, job::Batch<AttributeValueUpsert>)> = Vec::new();
     let mut reads: Vec<(usize, u64, Read)> = Vec::new();
     // What a request that was given up may still do, until it is too late.
-    let mut late: Vec<(Instant, Vec<((i64, i64), String)>)> = Vec::new();
+    let mut late: Vec<(Instant, Writes)> = Vec::new();
     let mut outcomes = BTreeMap::new();
     let mut now = Instant::now();
     let (mut put, mut read_begun) = (0, 0);

@@ -1,6 +1,7 @@
 //! Listing values: which, and how they are read.
 
 mod filter;
+mod page_size;
 mod pages;
 mod plan;
 mod read;
@@ -13,8 +14,9 @@ use crate::event::{Event, Observer};
 use crate::store::Store;
 
 pub(crate) use filter::{Checked, Filter, length_of};
+pub(crate) use page_size::largest_page;
 pub use pages::{Page, Pages, Values};
-pub(crate) use read::{largest_page, probe, read, room_for_ids};
+pub(crate) use read::{probe, read, room_for_ids};
 pub use when::When;
 
 /// Adds the methods by which a builder says which values it is about; its `filter` is a

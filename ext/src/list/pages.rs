@@ -12,17 +12,13 @@ use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use super::filter::{Checked, Query};
+use super::page_size::PageSize;
 use super::plan::{Changed, Place, Plan};
 use super::seen::Seen;
-use crate::call::{Calls, Ended, Failed, Operation, Run, call};
-use crate::error::{Error, ErrorKind};
+use crate::call::{Calls, Ended, Operation, Run, call};
+use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::store::Store;
-
-/// The most that the provider's lists give in a page.
-pub(super) const LARGEST_PAGE: u64 = 250;
-/// What to fall back on where the server refuses a page for its size; the last is its default.
-const SMALLER_PAGES: [u64; 2] = [100, 50];
 
 /// A page of a list.
 #[derive(Clone, Debug)]
@@ -48,7 +44,7 @@ pub struct Pages {
     run: Arc<Run>,
     queries: Vec<Arc<Query>>,
     plan: Plan<Result<types::AttributeValuePage, Error>>,
-    page_size: u64,
+    page_size: PageSize,
     calls: Calls<(Place, u64), types::AttributeValuePage>,
     calls_begun: u64,
     requests: u64,
@@ -76,9 +72,9 @@ impl Pages {
         Self {
             plan: Plan::new(queries.len()),
             run: Arc::new(Run::new(observer)),
+            page_size: PageSize::new(&store, page_size),
             store,
             queries,
-            page_size: page_size.unwrap_or(LARGEST_PAGE),
             calls: Calls::default(),
             calls_begun: 0,
             requests: 0,
@@ -121,8 +117,7 @@ impl Pages {
             // In an outage nothing new is begun.
             && self.run.in_trouble.load(Ordering::Relaxed) == 0
         {
-            let largest = self.store.shared().page_size.load(Ordering::Relaxed);
-            let Some((place, limit)) = self.plan.next_fetch(self.page_size.min(largest)) else {
+            let Some((place, limit)) = self.plan.next_fetch(self.page_size.get()) else {
                 break;
             };
             let Some(query) = self.queries.get(place.0).map(Arc::clone) else {
@@ -149,12 +144,13 @@ impl Pages {
             self.run.observer.tell(Event::Ended { call });
             let changed = match ended.result {
                 Ok(page) => {
+                    self.page_size.is_accepted(&self.store, limit);
                     let said = page.meta.as_ref().and_then(|meta| meta.pagination.clone());
                     let is_empty = page.data.is_empty();
                     self.plan.fetched(place, Ok(page), said.as_ref(), is_empty)
                 }
                 Err(failed) => {
-                    if place.1 == 1 && shrink_pages(&self.store, limit, &failed) {
+                    if place.1 == 1 && self.page_size.shrinks(limit, &failed) {
                         self.plan.begin_again(place);
                         continue;
                     }
@@ -184,24 +180,6 @@ impl Pages {
             values,
         }
     }
-}
-
-/// Remembers that the server takes only smaller pages, if that is what a refusal can mean; says
-/// whether there are any.
-pub(super) fn shrink_pages(store: &Store, limit: u64, failed: &Failed) -> bool {
-    let can_be_size = match failed.error.kind() {
-        ErrorKind::TooLarge => true,
-        ErrorKind::Refused => failed.error.status() == Some(422),
-        _ => false,
-    };
-    let smaller = SMALLER_PAGES.into_iter().find(|&smaller| smaller < limit);
-    let Some(smaller) = smaller.filter(|_| can_be_size) else {
-        return false;
-    };
-    tracing::debug!(limit, smaller, "asking for smaller pages");
-    let page_size = &store.shared().page_size;
-    page_size.fetch_min(smaller, Ordering::Relaxed);
-    true
 }
 
 /// Fetches a page, with all retries.

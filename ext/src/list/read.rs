@@ -1,22 +1,16 @@
 //! Lists that are read to their end within one task.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bigcommerce_sdk::types;
 
 use super::filter::{FIXED, Filter, LONGEST_URL, Query};
-use super::pages::{LARGEST_PAGE, fetch, shrink_pages};
+use super::page_size::PageSize;
+use super::pages::fetch;
 use super::plan::Plan;
 use crate::batch::Read;
 use crate::call::{Ended, Failed, Run};
 use crate::store::{Shared, Store};
-
-/// The most values that a page can hold, as far as the server has shown.
-pub(crate) fn largest_page(shared: &Shared) -> usize {
-    let largest = shared.page_size.load(Ordering::Relaxed).min(LARGEST_PAGE);
-    usize::try_from(largest).unwrap_or(usize::MAX)
-}
 
 /// How many bytes of a URL lists of IDs can take.
 pub(crate) fn room_for_ids(shared: &Shared) -> usize {
@@ -41,19 +35,21 @@ pub(crate) async fn read(
     };
     let mut values = Vec::new();
     let mut attempts = 0;
+    let mut page_size = PageSize::new(store, None);
     for query in queries.into_iter().map(Arc::new) {
         let mut plan = Plan::new(1);
-        while let Some((place, limit)) = plan.next_fetch(largest_page(store.shared()) as u64) {
+        while let Some((place, limit)) = plan.next_fetch(page_size.get()) {
             let ended = fetch(store, run, number, &query, None, place.1, limit).await;
             attempts += ended.attempts;
             match ended.result {
                 Ok(page) => {
+                    page_size.is_accepted(store, limit);
                     let said = page.meta.and_then(|meta| meta.pagination);
                     plan.fetched(place, (), said.as_ref(), page.data.is_empty());
                     plan.deliver();
                     values.extend(page.data);
                 }
-                Err(failed) if place.1 == 1 && shrink_pages(store, limit, &failed) => {
+                Err(failed) if place.1 == 1 && page_size.shrinks(limit, &failed) => {
                     plan.begin_again(place);
                 }
                 Err(failed) => return Ended::of(Err(failed), attempts),
