@@ -92,31 +92,32 @@ static CREATE: Row = Row {
     }],
 };
 
-pub(super) static RECORDS: [Record; 2] = [
-    Record {
-        name: "AttributeValue",
-        page: "AttributeValuePage",
-        fields: &[
-            ("attribute_id", "integer"),
-            ("attribute_value", "string"),
-            ("customer_id", "integer"),
-        ],
-        optional: &[
-            ("id", "integer", "int64"),
-            ("date_created", "string", "date-time"),
-            ("date_modified", "string", "date-time"),
-        ],
-    },
-    Record {
-        name: "Attribute",
-        page: "AttributePage",
-        fields: &[("id", "integer"), ("name", "string"), ("type", "string")],
-        optional: &[
-            ("date_created", "string", "date-time"),
-            ("date_modified", "string", "date-time"),
-        ],
-    },
-];
+static VALUE: Record = Record {
+    name: "AttributeValue",
+    page: "AttributeValuePage",
+    fields: &[
+        ("attribute_id", "integer"),
+        ("attribute_value", "string"),
+        ("customer_id", "integer"),
+    ],
+    optional: &[
+        ("id", "integer", "int64"),
+        ("date_created", "string", "date-time"),
+        ("date_modified", "string", "date-time"),
+    ],
+};
+
+static ATTRIBUTE: Record = Record {
+    name: "Attribute",
+    page: "AttributePage",
+    fields: &[("id", "integer"), ("name", "string"), ("type", "string")],
+    optional: &[
+        ("date_created", "string", "date-time"),
+        ("date_modified", "string", "date-time"),
+    ],
+};
+
+pub(super) static RECORDS: [&Record; 2] = [&VALUE, &ATTRIBUTE];
 
 impl Record {
     /// The operations that answer with a page of it.
@@ -148,7 +149,7 @@ pub(super) static OPERATIONS: [Operation; 5] = [
             sometimes("date_modified:max", "string"),
         ],
         sends: None,
-        returns: Some(&RECORDS[0]),
+        returns: Some(&VALUE),
         success: &["200"],
     },
     Operation {
@@ -157,7 +158,7 @@ pub(super) static OPERATIONS: [Operation; 5] = [
         name: "upsert_attribute_values",
         query: &[],
         sends: Some(&UPSERT),
-        returns: Some(&RECORDS[0]),
+        returns: Some(&VALUE),
         success: &["200"],
     },
     Operation {
@@ -179,7 +180,7 @@ pub(super) static OPERATIONS: [Operation; 5] = [
         name: "list_attributes",
         query: &[sometimes("page", "integer"), sometimes("limit", "integer")],
         sends: None,
-        returns: Some(&RECORDS[1]),
+        returns: Some(&ATTRIBUTE),
         success: &["200"],
     },
     Operation {
@@ -188,7 +189,7 @@ pub(super) static OPERATIONS: [Operation; 5] = [
         name: "create_attributes",
         query: &[],
         sends: Some(&CREATE),
-        returns: Some(&RECORDS[1]),
+        returns: Some(&ATTRIBUTE),
         // The provider's endpoints answer either where something is new.
         success: &["200", "201"],
     },

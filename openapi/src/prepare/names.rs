@@ -20,7 +20,7 @@ const ROLES: [(&str, &str, &str); 2] = [
 /// What the schema that a property holds is called, or a list of which, if it has a role.
 fn role(owner: &str, property: &str) -> Option<&'static str> {
     let of_pages = || {
-        let record = RECORDS.iter().find(|record| record.page == owner)?;
+        let record = RECORDS.into_iter().find(|record| record.page == owner)?;
         match property {
             "data" => Some(record.name),
             "meta" => Some(PAGE_META),
@@ -63,8 +63,9 @@ const RESERVED: [&str; 7] = [
     "send",
 ];
 
-/// Names operations by their path and method, and schemas by their role or place, and moves each schema that
-/// becomes a Rust type to the components: the provider renames both, and a user's code names them.
+/// Names operations by their path and method and schemas by their role or place, and moves each
+/// schema that becomes a Rust type to the components: the provider renames both, and a user's code
+/// names them.
 pub(super) fn name_canonically(root: &mut Value) -> Result<(), Problem> {
     let mut components = Components(Map::new());
     for operation in &OPERATIONS {

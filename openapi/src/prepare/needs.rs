@@ -14,7 +14,7 @@ pub(super) fn check_needs(root: &mut Value) -> Result<(), Problem> {
             check_request(root, operation, row)?;
         }
     }
-    for record in &RECORDS {
+    for record in RECORDS {
         check_answers(root, record)?;
     }
     for operation in &OPERATIONS {
@@ -236,7 +236,7 @@ mod tests {
                 checked += 1;
             }
         }
-        for (record, path) in RECORDS.iter().zip([VALUES, ATTRIBUTES]) {
+        for (record, path) in RECORDS.into_iter().zip([VALUES, ATTRIBUTES]) {
             for (name, _) in record.fields {
                 let lacks = refused_at(path, |item| remove_field(at(item, DATA), name));
                 let label = format!("GET {path}");

@@ -98,7 +98,9 @@ mod tests {
             ),
             (
                 json!({
-                    "type": "string", "nullable": true, "enum": ["flag", "date", "number", "string"],
+                    "type": "string",
+                    "nullable": true,
+                    "enum": ["flag", "date", "number", "string"],
                 }),
                 json!({"type": "string", "enum": ["string", "number", "date", "flag"]}),
             ),
