@@ -4,6 +4,8 @@
 //! at a time, and a quota that all apps of a store share. This crate packs, limits, retries and
 //! accounts for that: every row that goes in comes back with exactly one outcome.
 //!
+//! A few values:
+//!
 //! ```
 //! use bigcommerce_ext::Store;
 //! use bigcommerce_sandbox::Sandbox;
@@ -43,6 +45,52 @@
 //! }
 //! assert_eq!(outcomes.summary().to_string(),
 //!     "100 calls: 1000 stored, 0 superseded, 0 rejected, 0 unknown, 0 not sent");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Reading, page by page with further pages fetched ahead, and deleting, by ID or by what a list
+//! would select:
+//!
+//! ```
+//! use bigcommerce_ext::Store;
+//! use futures::TryStreamExt;
+//! # use bigcommerce_sandbox::Sandbox;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = Sandbox::builder().start().await?;
+//! # for customer in 2048..=2050 {
+//! #     sandbox.insert(customer, 101, "Gold");
+//! # }
+//! # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+//! let values: Vec<_> = store.list().customers([2048, 2049]).stream().try_collect().await?;
+//! assert_eq!(values.len(), 2);
+//!
+//! let report = store.delete().customers([2048]).attributes([101]).send().await?;
+//! assert_eq!(report.summary().deleted, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Attributes by name, created where they are missing, and only what differs from what the store
+//! holds:
+//!
+//! ```
+//! use bigcommerce_ext::Store;
+//! use bigcommerce_ext::sdk::types::AttributeType;
+//! # use bigcommerce_sandbox::Sandbox;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = Sandbox::builder().start().await?;
+//! # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+//! store.attributes().ensure([("Points", AttributeType::Number)]).await?;
+//! for expected in ["1 stored", "0 stored, 1 unchanged"] {
+//!     let points = store.upsert().skip_unchanged().customer(2048, [("Points", 30)]);
+//!     let report = points.send().await?;
+//!     assert!(report.summary().to_string().contains(expected));
+//! }
 //! # Ok(())
 //! # }
 //! ```
