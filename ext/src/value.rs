@@ -131,6 +131,13 @@ impl AttributeValueUpsert {
     }
 }
 
+/// A value as a list gives it, to be stored again: in another store, say.
+impl From<types::AttributeValue> for AttributeValueUpsert {
+    fn from(value: types::AttributeValue) -> Self {
+        Self::new(value.customer_id, value.attribute_id, value.attribute_value)
+    }
+}
+
 /// What of a row is not sent and comes back with its outcome.
 #[derive(Clone, Debug)]
 pub struct Mark {
