@@ -10,12 +10,13 @@ use crate::batch::Summary;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A batch, or a part of one that was refused, became a call, which now waits for its turn.
+    /// A batch, or a part of one that was refused, became a call that stores or deletes values,
+    /// which now waits for its turn, or which is not made in a dry run.
     #[non_exhaustive]
     Cut {
         /// The number of the call within its run.
         call: u64,
-        /// Customers in the call.
+        /// Customers in the call; 0 of a delete, which does not know them.
         customers: usize,
         /// Values in the call.
         values: usize,

@@ -280,6 +280,8 @@ impl<S, R: Row> Outcomes<S, R> {
             values,
         });
         if self.is_dry {
+            // The engine takes it back.
+            drop(batch);
             self.engine.plan(job);
             return;
         }

@@ -115,8 +115,8 @@ impl Upsert {
     ///
     /// What the store holds is read in pages of 250 values, ahead of the writes and within the same
     /// limits: with 3 values per customer, a request for 83 customers. So this is cheaper than to
-    /// send all where a customer has up to 25 values and most of them are unchanged; it is also the
-    /// way to resume a run that was killed: run it again. Texts are compared as they are, so a
+    /// send all where most values are unchanged and a customer has well below 25 of them; it is
+    /// also the way to resume a run that was killed: run it again. Texts are compared as they are, so a
     /// value that the server writes in another way (`1` for `1.0`) counts as changed each time.
     ///
     /// Rows of one customer and attribute still end in the state of the last one: what was read is
