@@ -1,22 +1,28 @@
 //! The `bulk_upsert` example, run as its users run it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use bigcommerce_sandbox::Sandbox;
+use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox};
 
 const BUNDLED: &str = include_str!("../examples/cdnow_customers.csv");
 const ALL_STORED: &str = "7071 values of 2357 customers in 236 calls: \
                           7071 stored, 0 superseded, 0 rejected, 0 unknown, 0 not sent";
 
-/// The example's program, which cargo builds along with this test, two folders up and one down.
+/// The example's program.
 fn program() -> Command {
+    example("bulk_upsert")
+}
+
+/// An example's program, which cargo builds along with this test, two folders up and one down.
+fn example(name: &str) -> Command {
     let mut path = std::env::current_exe().expect("this test's own path");
     path.pop();
     path.pop();
     path.push("examples");
-    path.push(format!("bulk_upsert{}", std::env::consts::EXE_SUFFIX));
+    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     let mut command = Command::new(path);
     command
         .env_remove("BIGCOMMERCE_STORE_HASH")
@@ -110,7 +116,13 @@ fn what_cannot_begin_says_why() {
             "there is no column \"c\"",
         ),
         (
-            vec!["--attribute".as_ref(), "b=1".as_ref(), good.as_os_str()],
+            vec![
+                "--attribute".as_ref(),
+                "a=1".as_ref(),
+                "--attribute".as_ref(),
+                "b=1".as_ref(),
+                good.as_os_str(),
+            ],
             "the same column or attribute",
         ),
         (
@@ -122,17 +134,6 @@ fn what_cannot_begin_says_why() {
         assert_eq!((code, &*stdout), (Some(2), ""), "{args:?}: {stderr}");
         assert!(stderr.contains(expected), "{args:?}: {stderr}");
     }
-    let real = [
-        "--url".as_ref(),
-        "https://shop.example/v3".as_ref(),
-        good.as_os_str(),
-    ];
-    let (code, _, stderr) = run(program()
-        .args(real)
-        .env("BIGCOMMERCE_ACCESS_TOKEN", "s3cr3t"));
-    assert_eq!(code, Some(2));
-    assert!(stderr.contains("which attribute is it?"), "{stderr}");
-    assert!(!stderr.contains("s3cr3t"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,10 +151,162 @@ async fn a_given_store_takes_the_columns_that_are_mapped_by_hand() {
         .args(["--attribute", "points=42"])
         .arg(&path);
     let (code, stdout, stderr) = run(&mut command);
-    assert_eq!(code, Some(1), "the placeholder is no token there: {stdout}");
+    assert_eq!(
+        (code, &*stdout),
+        (Some(2), ""),
+        "the placeholder is no token there"
+    );
     assert!(stderr.contains("401"), "{stderr}");
     let (code, stdout, _) = run(command.env("BIGCOMMERCE_ACCESS_TOKEN", "s3cr3t"));
     assert_eq!(code, Some(0), "{stdout}");
-    assert_eq!(sandbox.value(7, 1).expect("a value").value, "Gold");
+    let created = sandbox.attributes();
+    assert_eq!((created.len(), &*created[0].name), (1, "tier"));
+    assert_eq!(
+        sandbox.value(7, created[0].id).expect("a value").value,
+        "Gold"
+    );
     assert_eq!(sandbox.value(7, 42).expect("a value").value, "300");
+}
+
+/// The lines of a CSV file but the header, as a set.
+fn rows(csv: &str) -> BTreeSet<&str> {
+    csv.lines().skip(1).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_in_comes_out_and_goes_in_again_for_nothing() {
+    let sandbox = Sandbox::builder().start().await.expect("a sandbox");
+    let url = ["--url", sandbox.base_url()];
+    let (code, stdout, _) = run(program().args(url));
+    assert_eq!((code, stdout.trim_end()), (Some(0), ALL_STORED));
+
+    let (code, exported, stderr) = run(example("export").args(url));
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    assert_eq!(exported.lines().next(), BUNDLED.lines().next());
+    assert_eq!(exported.lines().count(), 2358);
+    assert_eq!(rows(&exported), rows(BUNDLED));
+
+    let path = file("exported.csv", &exported);
+    let before = sandbox.counts();
+    let (code, stdout, _) = run(program().args(url).arg("--skip-unchanged").arg(&path));
+    let after = sandbox.counts();
+    let expected = "0 stored, 7071 unchanged, 0 superseded, 0 rejected, 0 unknown, 0 not sent";
+    assert_eq!(code, Some(0), "{stdout}");
+    assert!(stdout.trim_end().ends_with(expected), "{stdout}");
+    assert_eq!(after.puts - before.puts, 0);
+    assert!(
+        after.gets - before.gets <= 30,
+        "{}",
+        after.gets - before.gets
+    );
+    assert_eq!(after.attribute_gets - before.attribute_gets, 1);
+    assert_eq!(after.attribute_posts, before.attribute_posts);
+
+    // Ten values, of as many customers, far apart; then of 25 customers.
+    for (changed, calls) in [(10, 1), (25, 3)] {
+        let lines = exported.lines().enumerate().map(|(number, line)| {
+            let (rest, _) = line.rsplit_once(',').expect("columns");
+            match number % 90 == 1 && number / 90 < changed {
+                true => format!("{rest},changed {changed}\n"),
+                false => format!("{line}\n"),
+            }
+        });
+        let path = file("changed.csv", &lines.collect::<String>());
+        let before = sandbox.counts();
+        let (_, dry, _) = run(program()
+            .args(url)
+            .args(["--skip-unchanged", "--dry-run"])
+            .arg(&path));
+        let told = format!("a dry run: {changed} values would be stored in {calls} calls");
+        assert!(dry.trim_end().ends_with(&told), "{dry}");
+        assert_eq!(sandbox.counts().puts, before.puts);
+        let (code, stdout, _) = run(program().args(url).arg("--skip-unchanged").arg(&path));
+        let after = sandbox.counts();
+        assert_eq!(code, Some(0), "{stdout}");
+        assert_eq!(after.puts - before.puts, calls, "{stdout}");
+        assert_eq!(after.rows_stored - before.rows_stored, changed as u64);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_with_gaps_commas_and_lines_come_out_as_they_are() {
+    let sandbox = Sandbox::builder()
+        .attribute(101, "Tier, \"old\"")
+        .attribute(102, "Notiz é")
+        .start()
+        .await
+        .expect("a sandbox");
+    sandbox.insert(9, 102, "a, \"b\"\nc");
+    sandbox.insert(3, 101, "Gold");
+    sandbox.insert(5, 101, "é");
+    sandbox.insert(5, 102, "x");
+    let url = ["--url", sandbox.base_url()];
+    let (code, exported, stderr) = run(example("export").args(url));
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    let expected =
+        "customer_id,\"Tier, \"\"old\"\"\",Notiz é\n5,é,x\n3,Gold,\n9,,\"a, \"\"b\"\"\nc\"\n";
+    assert_eq!(exported, expected);
+
+    let other = Sandbox::builder().start().await.expect("a sandbox");
+    let path = file("gaps.csv", &exported);
+    let (code, _, _) = run(program()
+        .args(["--url", other.base_url(), "--skip-empty"])
+        .arg(path));
+    assert_eq!(code, Some(0));
+    let values = |sandbox: &Sandbox| {
+        let values = sandbox.values().into_iter();
+        let values = values.map(|value| (value.customer_id, value.attribute_id, value.value));
+        values.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(values(&other), values(&sandbox));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_creates_nothing() {
+    let sandbox = Sandbox::builder().start().await.expect("a sandbox");
+    let (code, stdout, _) = run(program().args(["--url", sandbox.base_url(), "--dry-run"]));
+    assert_eq!(code, Some(0), "{stdout}");
+    assert!(
+        stdout.contains("attribute \"frequency\" would be created"),
+        "{stdout}"
+    );
+    assert!(
+        stdout.ends_with("a dry run: 7071 values would be stored in 236 calls\n"),
+        "{stdout}"
+    );
+    assert_eq!((sandbox.attributes().len(), sandbox.values().len()), (0, 0));
+    assert_eq!(
+        (sandbox.counts().puts, sandbox.counts().attribute_posts),
+        (0, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_breaks_off_says_so() {
+    let sandbox = Sandbox::builder()
+        .attribute(101, "Tier")
+        .token("s3cr3t")
+        .faults(FaultPlan::script([None, None, Some(Fault::Oversized)]))
+        .start()
+        .await
+        .expect("a sandbox");
+    for customer in 1..=600 {
+        sandbox.insert(customer, 101, "Gold");
+    }
+    let mut export = example("export");
+    export.args(["--url", sandbox.base_url()]);
+    let (code, stdout, stderr) = run(&mut export);
+    assert_eq!((code, &*stdout), (Some(2), ""));
+    assert!(stderr.contains("401"), "{stderr}");
+    let (code, stdout, stderr) = run(export.env("BIGCOMMERCE_ACCESS_TOKEN", "s3cr3t"));
+    assert_eq!((code, stdout.lines().count()), (Some(0), 601), "{stderr}");
+    // A value whose attribute nobody defines.
+    sandbox.insert(601, 999, "odd");
+    let (code, _, stderr) = run(&mut export);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("attribute 999"), "{stderr}");
+    assert!(!stderr.contains("s3cr3t"));
+    let (code, _, stderr) = run(&mut example("export"));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("Say --store or --url"), "{stderr}");
 }

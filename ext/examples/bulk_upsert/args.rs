@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::target::Target;
+
 pub const HELP: &str = "\
 Puts the values of a CSV file into a store.
 
-The CSV's header is customer_id and one column per attribute. Without FILE, the bundled CDNOW
-customers are taken; without --store or --url, a sandbox in this process.
+The CSV's header is customer_id and the names of attributes, one per column. Without FILE, the
+bundled CDNOW customers are taken; without --store or --url, a sandbox in this process. Attributes
+that a sandbox lacks are created there, as text.
 
 Usage: bulk_upsert [OPTIONS] [FILE]
 
@@ -16,23 +19,26 @@ Options:
   --store              the store that BIGCOMMERCE_STORE_HASH and BIGCOMMERCE_ACCESS_TOKEN name
   --url URL            the store at this base URL, as the sandbox program prints it; the token is
                        BIGCOMMERCE_ACCESS_TOKEN, or a placeholder if the host is loopback
-  --attribute NAME=ID  the attribute that a column stands for, once per column; in a sandbox the
-                       first attribute column is attribute 1, the next one 2, and so on
+  --attribute NAME=ID  the attribute that a column stands for where its name is not the attribute's,
+                       once per column
+  --create-attributes  create the attributes that a store lacks, as text
+  --skip-unchanged     read what the store holds, and send only what differs
+  --skip-empty         take an empty cell for no value, not for an empty one
+  --dry-run            change nothing, and tell what would be done
   --help               this text
 
-Exit status: 0 if every row was stored or superseded, 1 if not, 2 if the run could not begin.";
-
-pub enum Target {
-    OwnSandbox,
-    Environment,
-    Url(String),
-}
+Exit status: 0 if no row was rejected, left open or not sent, 1 if one was, 2 if the run could not
+begin.";
 
 pub struct Args {
     pub target: Target,
     pub file: Option<PathBuf>,
     /// Column names and attribute IDs.
     pub attributes: Vec<(String, i64)>,
+    pub creates_attributes: bool,
+    pub skips_unchanged: bool,
+    pub skips_empty: bool,
+    pub is_dry: bool,
 }
 
 /// Reads the arguments; `None` if they ask for help.
@@ -41,12 +47,20 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Args>, lexopt::Error> 
         target: Target::OwnSandbox,
         file: None,
         attributes: Vec::new(),
+        creates_attributes: false,
+        skips_unchanged: false,
+        skips_empty: false,
+        is_dry: false,
     };
     while let Some(arg) = parser.next()? {
         match arg {
             Long("help") | Short('h') => return Ok(None),
-            Long("store") => choose(&mut args.target, Target::Environment)?,
-            Long("url") => choose(&mut args.target, Target::Url(parser.value()?.string()?))?,
+            Long("store") => args.target.choose(Target::Environment)?,
+            Long("url") => args.target.choose(Target::Url(parser.value()?.string()?))?,
+            Long("create-attributes") => args.creates_attributes = true,
+            Long("skip-unchanged") => args.skips_unchanged = true,
+            Long("skip-empty") => args.skips_empty = true,
+            Long("dry-run") => args.is_dry = true,
             Long("attribute") => {
                 let text = parser.value()?.string()?;
                 let pair = text
@@ -61,12 +75,4 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Args>, lexopt::Error> 
         }
     }
     Ok(Some(args))
-}
-
-fn choose(target: &mut Target, chosen: Target) -> Result<(), lexopt::Error> {
-    if !matches!(target, Target::OwnSandbox) {
-        return Err("--store and --url: one of them, once".into());
-    }
-    *target = chosen;
-    Ok(())
 }

@@ -20,8 +20,8 @@ pub struct Input {
     columns: Columns,
 }
 
-/// The attribute columns, in the order of the file.
-pub struct Columns(Vec<(String, i64)>);
+/// The attribute columns, in the order of the file, with the IDs of those that are known.
+struct Columns(Vec<(String, Option<i64>)>);
 
 /// A place in the file, and what is wrong there.
 pub struct Problem {
@@ -48,9 +48,8 @@ impl Problem {
 }
 
 impl Input {
-    /// Opens a file and reads its header. Where columns are not named in `attributes`, they are
-    /// numbered from 1 if `numbered`, and an error otherwise.
-    pub fn open(path: &Path, attributes: &[(String, i64)], numbered: bool) -> Result<Self, String> {
+    /// Opens a file and reads its header; some columns stand for given `attributes`.
+    pub fn open(path: &Path, attributes: &[(String, i64)]) -> Result<Self, String> {
         let shown = path.display();
         let file = File::open(path).map_err(|error| format!("{shown}: {error}"))?;
         let bytes = file.metadata().map_or(0, |metadata| metadata.len());
@@ -58,8 +57,8 @@ impl Input {
         let header = reader
             .headers()
             .map_err(|error| format!("{shown}: {error}"))?;
-        let columns = Columns::of(header, attributes, numbered)
-            .map_err(|problem| format!("{shown}: {problem}"))?;
+        let columns =
+            Columns::of(header, attributes).map_err(|problem| format!("{shown}: {problem}"))?;
         Ok(Self {
             path: path.to_owned(),
             reader,
@@ -68,10 +67,35 @@ impl Input {
         })
     }
 
+    /// Names the columns whose attributes are to be found by name.
+    pub fn named(&self) -> Vec<String> {
+        let columns = self.columns.0.iter();
+        let named = columns.filter(|(_, id)| id.is_none());
+        named.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Takes in the IDs of attributes that were found by name.
+    pub fn found(&mut self, attributes: &[(String, i64)]) -> Result<(), String> {
+        for (name, id) in attributes {
+            if let Some((other, _)) = self.columns.0.iter().find(|(_, known)| *known == Some(*id)) {
+                let shown = self.path.display();
+                return Err(format!(
+                    "{shown}: {name:?} and {other:?} are the same column or attribute"
+                ));
+            }
+            let columns = self.columns.0.iter_mut();
+            for (_, known) in columns.filter(|(column, _)| column == name) {
+                *known = Some(*id);
+            }
+        }
+        Ok(())
+    }
+
     /// Yields a row per value, and a message per line that can't be understood.
     pub fn rows(
         mut self,
         progress: Rc<Progress>,
+        skips_empty: bool,
     ) -> impl Iterator<Item = Result<AttributeValueUpsert, String>> {
         let mut record = StringRecord::new();
         let mut customers = HashSet::new();
@@ -81,7 +105,7 @@ impl Input {
                 Ok(false) => return None,
                 Ok(true) => {
                     let line = record.position().map_or(line, csv::Position::line);
-                    self.columns.rows(&record, line)
+                    self.columns.rows(&record, line, skips_empty)
                 }
                 Err(error) => Err(Problem::of(&error, line)),
             };
@@ -105,11 +129,7 @@ impl Input {
 }
 
 impl Columns {
-    fn of(
-        header: &StringRecord,
-        attributes: &[(String, i64)],
-        numbered: bool,
-    ) -> Result<Self, Problem> {
+    fn of(header: &StringRecord, attributes: &[(String, i64)]) -> Result<Self, Problem> {
         let refuse = |column, text| {
             Err(Problem {
                 line: 1,
@@ -125,23 +145,16 @@ impl Columns {
                 return refuse(1, format!("the first column is {KEY}, not {other:?}"));
             }
         }
-        let mut columns: Vec<(String, i64)> = Vec::new();
-        for (number, name) in (1..).zip(names) {
+        let mut columns: Vec<(String, Option<i64>)> = Vec::new();
+        for (number, name) in (2..).zip(names) {
             let by_hand = attributes.iter().find(|(named, _)| named == name);
-            let id = match by_hand {
-                Some(&(_, id)) => id,
-                None if numbered => number,
-                None => {
-                    let text = format!("which attribute is it? Say --attribute {name:?}=ID");
-                    return refuse(number as usize + 1, text);
-                }
-            };
+            let id = by_hand.map(|&(_, id)| id);
             if let Some((other, _)) = columns
                 .iter()
-                .find(|(known, known_id)| known == name || *known_id == id)
+                .find(|(known, known_id)| known == name || (id.is_some() && *known_id == id))
             {
                 let text = format!("{name:?} and {other:?} are the same column or attribute");
-                return refuse(number as usize + 1, text);
+                return refuse(number, text);
             }
             columns.push((name.to_owned(), id));
         }
@@ -157,7 +170,12 @@ impl Columns {
         Ok(Self(columns))
     }
 
-    fn rows(&self, record: &StringRecord, line: u64) -> Result<Vec<AttributeValueUpsert>, Problem> {
+    fn rows(
+        &self,
+        record: &StringRecord,
+        line: u64,
+        skips_empty: bool,
+    ) -> Result<Vec<AttributeValueUpsert>, Problem> {
         let expected = self.0.len() + 1;
         if record.len() != expected {
             return Err(Problem {
@@ -179,9 +197,13 @@ impl Columns {
         };
         let values = record.iter().skip(1).zip(&self.0).zip(2..);
         Ok(values
-            .map(|((value, (name, attribute_id)), column)| {
-                AttributeValueUpsert::new(customer_id, *attribute_id, value)
-                    .with_tag(format!("line {line}, column {column} ({name})"))
+            .filter(|((value, _), _)| !(skips_empty && value.is_empty()))
+            .map(|((value, (name, id)), column)| {
+                let row = match id {
+                    Some(id) => AttributeValueUpsert::new(customer_id, *id, value),
+                    None => AttributeValueUpsert::new(customer_id, name.as_str(), value),
+                };
+                row.with_tag(format!("line {line}, column {column} ({name})"))
             })
             .collect())
     }

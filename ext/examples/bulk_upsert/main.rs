@@ -4,24 +4,26 @@
 
 mod args;
 mod input;
+#[path = "../shared/target.rs"]
+mod target;
 
-use std::env;
 use std::io::{IsTerminal, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bigcommerce_ext::{ACCESS_TOKEN_VARIABLE, Event, Outcome, OutcomeKind, Store};
-use bigcommerce_sandbox::Sandbox;
+use bigcommerce_ext::sdk::types::AttributeType;
+use bigcommerce_ext::{Error, Event, Outcome, OutcomeKind, Store};
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use args::{Args, Target};
+use args::Args;
 use input::{Input, Progress};
+use target::{Target, is_loopback};
 
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cdnow_customers.csv");
-const PLACEHOLDER: &str = "placeholder";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -45,23 +47,37 @@ fn refuse(message: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Says whether every row was stored or superseded.
+/// Says whether no row was rejected, left open or not sent.
 async fn run(args: Args) -> Result<bool, String> {
-    let Args {
-        target,
-        file,
-        attributes,
-    } = args;
-    let (store, is_sandbox, _sandbox) = open(target).await?;
-    let path = file.unwrap_or_else(|| PathBuf::from(BUNDLED));
+    let path = args.file.unwrap_or_else(|| PathBuf::from(BUNDLED));
+    let mut input = Input::open(&path, &args.attributes)?;
+    let is_sandbox = match &args.target {
+        Target::OwnSandbox => true,
+        Target::Environment => false,
+        Target::Url(url) => is_loopback(url),
+    };
+    let opened = args.target.open().await?;
+    let creates = args.creates_attributes || is_sandbox;
+    find_attributes(&mut input, &opened.store, creates, args.is_dry).await?;
     let progress = Rc::new(Progress::default());
-    let rows = Input::open(&path, &attributes, is_sandbox)?.rows(Rc::clone(&progress));
+    let rows = input.rows(Rc::clone(&progress), args.skips_empty);
 
+    let mut upsert = opened.store.upsert();
+    if args.skips_unchanged {
+        upsert = upsert.skip_unchanged();
+    }
+    if args.is_dry {
+        upsert = upsert.dry_run();
+    }
     let bar = progress_bar();
     let told = bar.clone();
-    let mut outcomes = store
-        .upsert()
+    let planned = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&planned);
+    let mut outcomes = upsert
         .observe(move |event| match event {
+            Event::Cut { .. } => {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
             Event::Waiting { why, wait, .. } => {
                 told.set_message(format!("{why}, next try in {:.1} s", wait.as_secs_f64()));
             }
@@ -92,51 +108,58 @@ async fn run(args: Args) -> Result<bool, String> {
         summary.rows(),
         progress.customers.get()
     );
+    if args.is_dry {
+        println!(
+            "a dry run: {} values would be stored in {} calls",
+            summary.planned,
+            planned.load(Ordering::Relaxed)
+        );
+    }
     Ok(summary.is_complete())
 }
 
-/// Opens the store; says whether it is a sandbox, and keeps the one in this process alive.
-async fn open(target: Target) -> Result<(Store, bool, Option<Sandbox>), String> {
-    match target {
-        Target::OwnSandbox => {
-            let sandbox = Sandbox::builder()
-                .latency(Duration::from_millis(5))
-                .start()
-                .await
-                .map_err(|error| format!("the sandbox can't start: {error}"))?;
-            let store = Store::builder_at(sandbox.base_url(), PLACEHOLDER).build();
-            Ok((
-                store.map_err(|error| error.to_string())?,
-                true,
-                Some(sandbox),
-            ))
-        }
-        Target::Environment => {
-            let store = Store::from_env().map_err(|error| error.to_string())?;
-            Ok((store, false, None))
-        }
-        Target::Url(url) => {
-            let is_loopback = is_loopback(&url);
-            let token = match env::var(ACCESS_TOKEN_VARIABLE) {
-                Ok(token) if !token.is_empty() => token,
-                _ if is_loopback => PLACEHOLDER.to_owned(),
-                _ => return Err(format!("{ACCESS_TOKEN_VARIABLE} is not set")),
-            };
-            let store = Store::builder_at(url, token).build();
-            Ok((store.map_err(|error| error.to_string())?, is_loopback, None))
-        }
+/// Finds the attributes of the columns by their names, with one request unless some are created.
+async fn find_attributes(
+    input: &mut Input,
+    store: &Store,
+    creates: bool,
+    is_dry: bool,
+) -> Result<(), String> {
+    let names = input.named();
+    if names.is_empty() {
+        return Ok(());
     }
-}
-
-/// Only what runs on this machine is taken for a sandbox.
-fn is_loopback(url: &str) -> bool {
-    reqwest::Url::parse(url).is_ok_and(|url| match url.host_str() {
-        Some("localhost" | "[::1]") => true,
-        Some(host) => host
-            .parse()
-            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
-        None => false,
-    })
+    let told = |error: Error| error.to_string();
+    let known = store.attributes().list().await.map_err(told)?;
+    let known = known.into_iter().map(|known| (known.name, known.id));
+    let mut found: Vec<_> = known.filter(|(name, _)| names.contains(name)).collect();
+    let is_missing = |name: &&String| !found.iter().any(|(known, _)| known == *name);
+    let missing: Vec<_> = names.iter().filter(is_missing).cloned().collect();
+    if missing.is_empty() {
+    } else if !creates {
+        // The error says what there is.
+        let known = store.attributes().named(&missing).await;
+        known.map_err(|error| {
+            format!("{error}; --attribute NAME=ID maps a column, --create-attributes creates it")
+        })?;
+    } else if is_dry {
+        for name in &missing {
+            println!("attribute {name:?} would be created");
+        }
+        // What is not there has no ID yet, and a dry run sends none.
+        found.extend(missing.into_iter().zip((1..=i64::MAX).rev()));
+    } else {
+        let wanted = missing
+            .into_iter()
+            .map(|name| (name, AttributeType::String));
+        let created = store.attributes().ensure(wanted).await.map_err(told)?;
+        found.extend(
+            created
+                .into_iter()
+                .map(|created| (created.name, created.id)),
+        );
+    }
+    input.found(&found)
 }
 
 /// Describes a row that was not stored.

@@ -74,6 +74,29 @@ impl Attributes {
         Ok(attributes.into_iter().find(|known| known.name == name))
     }
 
+    /// Finds attributes by their names, as they are written, and returns them in that order.
+    ///
+    /// Cancel safety: dropping the future cancels the request.
+    ///
+    /// # Errors
+    ///
+    /// When the attributes could not be read after all retries, or when a name is not defined: the
+    /// error lists the names that are, and the nearest one.
+    pub async fn named(
+        self,
+        names: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Vec<Attribute>, Error> {
+        let definitions = Definitions::from(self.list().await?);
+        let by_name = |name: &str| match definitions.by_name(name) {
+            Ok(known) => Ok(known.clone()),
+            Err(rule) => Err(Error::config(rule.to_string())),
+        };
+        names
+            .into_iter()
+            .map(|name| by_name(name.as_ref()))
+            .collect()
+    }
+
     /// Creates those attributes that the store does not define yet, and returns all that were
     /// named, in their order.
     ///
