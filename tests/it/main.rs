@@ -8,4 +8,6 @@ mod poison;
 mod quota;
 mod running;
 mod schema;
+mod skipping;
 mod support;
+mod together;
