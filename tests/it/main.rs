@@ -1,6 +1,7 @@
 //! Tests of the crates together, over real HTTP on loopback.
 
 mod contract;
+mod deleting;
 mod errors;
 mod faults;
 mod packing;
