@@ -4,6 +4,7 @@ mod contract;
 mod deleting;
 mod errors;
 mod faults;
+mod listing;
 mod packing;
 mod poison;
 mod quota;
