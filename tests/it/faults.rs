@@ -1,13 +1,14 @@
 //! What each kind of fault leads to: a row for each kind and operation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use bigcommerce_ext::sdk::Error;
+use bigcommerce_ext::sdk::types::AttributeType;
 use bigcommerce_ext::{
-    AttributeValueUpsert, Event, Limits, OutcomeKind, Report, RetryPolicy, Store,
+    AttributeValueUpsert, Error, ErrorKind, Event, Limits, OutcomeKind, Report, RetryPolicy, Store,
 };
 use bigcommerce_sandbox::{Fault, FaultPlan, Operation, Sandbox};
+use futures::TryStreamExt;
 use tokio::time::Instant;
 
 use crate::support::TOKEN;
@@ -51,38 +52,36 @@ const UPSERTS: &[Upserts] = &[
     Upserts(Fault::LateExecution, 2, Ends::Unknown),
 ];
 
-/// What a single request by `store.sdk()` says of a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Says {
-    Success,
-    /// An error, after an answer with this status.
-    Error(u16),
-    /// An error without an answer.
-    NoAnswer,
-}
+/// What becomes of other operations: if the fault happens once to a list, to a delete, and to the
+/// creation of attributes, the requests that they take, reads included; and what the error is if it
+/// happens to every request.
+struct Others(Fault, u64, u64, u64, Option<ErrorKind>);
 
-struct Single(Fault, Says, Says);
-
-/// Lists and deletes.
-const SINGLES: &[Single] = &[
-    Single(Fault::RateLimited, Says::Error(429), Says::Error(429)),
-    Single(Fault::Busy, Says::Error(429), Says::Error(429)),
-    Single(Fault::InternalError, Says::Error(500), Says::Error(500)),
-    Single(Fault::BadGateway, Says::Error(502), Says::Error(502)),
-    Single(Fault::Unavailable, Says::Error(503), Says::Error(503)),
-    Single(Fault::GatewayTimeout, Says::Error(504), Says::Error(504)),
-    Single(Fault::Maintenance, Says::Error(503), Says::Error(503)),
-    Single(Fault::HtmlSuccess, Says::Error(200), Says::Error(200)),
-    Single(Fault::Truncated, Says::Error(200), Says::NoAnswer),
-    Single(Fault::ClosedBeforeWork, Says::NoAnswer, Says::NoAnswer),
-    Single(Fault::ClosedAfterWork, Says::NoAnswer, Says::NoAnswer),
-    Single(Fault::ClosedDuringAnswer, Says::Error(200), Says::NoAnswer),
-    Single(Fault::ErrorAfterWork, Says::Error(500), Says::Error(500)),
-    Single(Fault::Trickle, Says::Success, Says::Success),
-    Single(Fault::Oversized, Says::Error(200), Says::Error(200)),
-    Single(Fault::Redirect, Says::Error(307), Says::Error(307)),
-    Single(Fault::Slow, Says::Success, Says::Success),
-    Single(Fault::LateExecution, Says::NoAnswer, Says::NoAnswer),
+const OTHERS: &[Others] = &[
+    Others(Fault::RateLimited, 2, 2, 4, Some(ErrorKind::RateLimited)),
+    Others(Fault::Busy, 2, 2, 4, Some(ErrorKind::RateLimited)),
+    Others(Fault::InternalError, 2, 2, 5, Some(ErrorKind::Unavailable)),
+    Others(Fault::BadGateway, 2, 2, 5, Some(ErrorKind::Unavailable)),
+    Others(Fault::Unavailable, 2, 2, 5, Some(ErrorKind::Unavailable)),
+    Others(Fault::GatewayTimeout, 2, 2, 5, Some(ErrorKind::Unavailable)),
+    Others(Fault::Maintenance, 2, 2, 5, Some(ErrorKind::Unavailable)),
+    Others(Fault::HtmlSuccess, 2, 2, 3, Some(ErrorKind::Answer)),
+    Others(Fault::Truncated, 2, 2, 3, Some(ErrorKind::Answer)),
+    Others(
+        Fault::ClosedBeforeWork,
+        2,
+        2,
+        5,
+        Some(ErrorKind::Connection),
+    ),
+    Others(Fault::ClosedAfterWork, 2, 2, 3, Some(ErrorKind::Connection)),
+    Others(Fault::ClosedDuringAnswer, 2, 2, 3, Some(ErrorKind::Answer)),
+    Others(Fault::ErrorAfterWork, 2, 2, 3, Some(ErrorKind::Unavailable)),
+    Others(Fault::Trickle, 1, 1, 3, None),
+    Others(Fault::Oversized, 2, 2, 3, Some(ErrorKind::Answer)),
+    Others(Fault::Redirect, 2, 2, 4, Some(ErrorKind::Redirect)),
+    Others(Fault::Slow, 1, 1, 3, None),
+    Others(Fault::LateExecution, 2, 2, 3, Some(ErrorKind::Connection)),
 ];
 
 async fn upsert(plan: FaultPlan) -> (Sandbox, Report) {
@@ -110,13 +109,11 @@ fn values(sandbox: &Sandbox) -> Vec<String> {
 async fn every_kind_has_a_row_for_every_operation() {
     for &fault in Fault::ALL {
         let upserts = UPSERTS.iter().filter(|row| row.0 == fault).count();
-        let singles = SINGLES.iter().filter(|row| row.0 == fault).count();
+        let others = OTHERS.iter().filter(|row| row.0 == fault).count();
         for &operation in Operation::ALL {
             let rows = match operation {
                 Operation::Upsert => upserts,
-                Operation::List | Operation::Delete => singles,
-                // No test here sends one.
-                Operation::Attributes | Operation::CreateAttributes => continue,
+                _ => others,
             };
             let expected = usize::from(fault.applies_to(operation));
             assert!(rows >= expected, "{fault} has no row for {operation:?}");
@@ -179,35 +176,119 @@ async fn a_fault_that_goes_on_ends_as_promised() {
     }
 }
 
+/// What an operation came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Came {
+    /// To all that it was to do, by so many requests.
+    Whole(u64),
+    /// To an error, which leaves it open whether it was done or not.
+    Failed(ErrorKind, bool),
+}
+
+/// Does an operation in a store whose requests go wrong as planned.
+async fn attempt(operation: Operation, plan: FaultPlan) -> (Sandbox, Came) {
+    let plan = plan.operations([operation]);
+    let builder = Sandbox::builder().attribute(101, "Tier").faults(plan);
+    let sandbox = builder.start().await.expect("a sandbox");
+    let ids: Vec<_> = (1..=6)
+        .map(|customer| sandbox.insert(customer, 101, "x"))
+        .collect();
+    let store = Store::builder_at(sandbox.base_url(), TOKEN)
+        .retry(RetryPolicy::default().attempts(4))
+        .limits(Limits::default().grace(Duration::from_secs(1)))
+        .build()
+        .expect("a store");
+    let whole = |is_whole: bool| {
+        assert!(is_whole, "{operation:?}");
+        Came::Whole(sandbox.counts().requests)
+    };
+    let failed = |error: Error| Came::Failed(error.kind(), false);
+    let came = match operation {
+        Operation::Upsert => unreachable!("it has a table of its own"),
+        Operation::List => {
+            let listed = store.list().stream().try_collect::<Vec<_>>().await;
+            listed.map_or_else(failed, |values| {
+                whole(values.iter().filter_map(|value| value.id).eq(ids))
+            })
+        }
+        Operation::Delete => {
+            let report = store.delete().ids(ids).send().await.expect("a report");
+            match report.outcomes()[0].error() {
+                None => whole(sandbox.values().is_empty() && report.summary().deleted == 6),
+                Some(error) => Came::Failed(error.kind(), report.summary().unknown == 6),
+            }
+        }
+        Operation::Attributes => {
+            let listed = store.attributes().list().await;
+            listed.map_or_else(failed, |known| whole(known.len() == 1))
+        }
+        Operation::CreateAttributes => {
+            let wanted = ["Points", "Tier", "Level"].map(|name| (name, AttributeType::String));
+            let created = store.attributes().ensure(wanted).await;
+            created.map_or_else(failed, |created| whole(created.len() == 3))
+        }
+    };
+    // None was created twice, whatever happened.
+    let names = sandbox.attributes().into_iter().map(|known| known.name);
+    let distinct: BTreeSet<_> = names.clone().collect();
+    assert_eq!(distinct.len(), names.count(), "{operation:?}");
+    (sandbox, came)
+}
+
 #[tokio::test(start_paused = true)]
-async fn single_requests_say_what_they_saw() {
-    for &Single(fault, listed, deleted) in SINGLES {
-        for (operation, expected) in [(Operation::List, listed), (Operation::Delete, deleted)] {
-            if !fault.applies_to(operation) {
+async fn a_fault_that_happens_once_costs_other_operations_requests_only() {
+    for &Others(fault, list, delete, create, _) in OTHERS {
+        for (operation, requests) in [
+            (Operation::List, list),
+            (Operation::Delete, delete),
+            (Operation::Attributes, list),
+            (Operation::CreateAttributes, create),
+        ] {
+            if fault.applies_to(operation) {
+                // What is there is listed before anything is created.
+                let is_second = operation == Operation::CreateAttributes;
+                let before = std::iter::repeat_n(None, usize::from(is_second));
+                let plan = FaultPlan::script(before.chain([Some(fault)]));
+                let (sandbox, came) = attempt(operation, plan).await;
+                assert_eq!(came, Came::Whole(requests), "{fault} {operation:?}");
+                assert_eq!(sandbox.counts().faults, 1, "{fault} {operation:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_goes_on_ends_other_operations_with_its_error() {
+    for &Others(fault, _, _, _, kind) in OTHERS {
+        for &operation in Operation::ALL {
+            if operation == Operation::Upsert || !fault.applies_to(operation) {
                 continue;
             }
-            let plan = FaultPlan::script([Some(fault)]);
-            let sandbox = Sandbox::builder().faults(plan).start().await;
-            let sandbox = sandbox.expect("a sandbox");
-            let id = sandbox.insert(1, 1, "x");
-            let store = crate::support::store(sandbox.base_url());
-            let (client, recorder) = store.sdk().recorded();
-            let result: Result<(), Error<_>> = match operation {
-                Operation::List => client.list_attribute_values().send().await.map(|_| ()),
-                _ => {
-                    let delete = client.delete_attribute_values().id_in([id]);
-                    delete.send().await.map(|_| ())
+            let plan = FaultPlan::seeded(1).rate(1.0).only([fault]);
+            let (_sandbox, came) = attempt(operation, plan).await;
+            // What was created before its answer was lost is found by the next look.
+            let is_found = operation == Operation::CreateAttributes
+                && matches!(
+                    fault,
+                    Fault::HtmlSuccess
+                        | Fault::Truncated
+                        | Fault::ClosedAfterWork
+                        | Fault::ClosedDuringAnswer
+                        | Fault::ErrorAfterWork
+                        | Fault::Oversized
+                        | Fault::LateExecution
+                );
+            match kind.filter(|_| !is_found) {
+                None => assert!(
+                    matches!(came, Came::Whole(_)),
+                    "{fault} {operation:?}: {came:?}"
+                ),
+                Some(kind) => {
+                    let is_refused = matches!(kind, ErrorKind::RateLimited | ErrorKind::Redirect);
+                    let is_open = operation == Operation::Delete && !is_refused;
+                    assert_eq!(came, Came::Failed(kind, is_open), "{fault} {operation:?}");
                 }
-            };
-            let status = recorder.take().map(|answer| answer.status.as_u16());
-            let says = match (result, status) {
-                (Ok(()), _) => Says::Success,
-                // The work was done, and 500 or 504 is drawn.
-                (Err(_), Some(504)) if fault == Fault::ErrorAfterWork => Says::Error(500),
-                (Err(_), Some(status)) => Says::Error(status),
-                (Err(_), None) => Says::NoAnswer,
-            };
-            assert_eq!(says, expected, "{fault} {operation:?}");
+            }
         }
     }
 }
