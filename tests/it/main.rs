@@ -1,5 +1,6 @@
 //! Tests of the crates together, over real HTTP on loopback.
 
+mod attributes;
 mod contract;
 mod deleting;
 mod errors;

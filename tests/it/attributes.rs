@@ -1,0 +1,201 @@
+//! Attributes: created where they are missing, and named in upserts.
+
+use bigcommerce_ext::sdk::types::AttributeType::{Date, Number, String as Text};
+use bigcommerce_ext::{AttributeValueUpsert, ErrorKind, OutcomeKind, Store};
+use bigcommerce_sandbox::{AttributeType, Sandbox, SandboxBuilder};
+use futures::{StreamExt, stream};
+
+use crate::support::store;
+
+async fn start(builder: SandboxBuilder) -> (Sandbox, Store) {
+    let sandbox = builder.start().await.expect("a sandbox");
+    let store = store(sandbox.base_url());
+    (sandbox, store)
+}
+
+fn defined() -> SandboxBuilder {
+    Sandbox::builder()
+        .attribute(101, "Loyalty tier")
+        .typed_attribute(102, "Points", AttributeType::Number)
+        .typed_attribute(103, "Last order", AttributeType::Date)
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_is_missing_is_created_by_one_request() {
+    let (sandbox, store) = start(defined()).await;
+    let wanted = [
+        ("Level", Text),
+        ("Points", Number),
+        ("Since", Date),
+        ("Level", Text),
+    ];
+    for posts in [1, 1] {
+        let attributes = store.attributes().ensure(wanted).await.expect("attributes");
+        let names: Vec<_> = attributes.iter().map(|known| known.name.as_str()).collect();
+        assert_eq!(names, ["Level", "Points", "Since", "Level"]);
+        assert_eq!(attributes[1].id, 102);
+        assert_eq!(sandbox.counts().attribute_posts, posts);
+        assert_eq!(sandbox.attributes().len(), 5);
+    }
+    let found = store.attributes().find("Since").await.expect("an answer");
+    assert_eq!(found.expect("it is there").type_, "date");
+    assert!(
+        store
+            .attributes()
+            .find("since")
+            .await
+            .expect("an answer")
+            .is_none()
+    );
+    let named = store
+        .attributes()
+        .named(["Since", "Points"])
+        .await
+        .expect("both");
+    assert_eq!(named[1].id, 102);
+    let error = store
+        .attributes()
+        .named(["Pionts"])
+        .await
+        .expect_err("is unknown");
+    assert!(
+        error.to_string().contains("is \"Points\" meant?"),
+        "{error}"
+    );
+    let error = store.attributes().ensure([("Points", Text)]).await;
+    let error = error.expect_err("is a number").to_string();
+    assert_eq!(
+        error,
+        "attribute \"Points\" is of type number, which can't be changed to string"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_refused_keeps_none_of_the_others_away() {
+    let (sandbox, store) = start(Sandbox::builder()).await;
+    let wanted = [("Level", Text), ("  ", Text), ("Since", Date)];
+    let error = store
+        .attributes()
+        .ensure(wanted)
+        .await
+        .expect_err("is refused");
+    assert_eq!(
+        (error.kind(), error.status()),
+        (ErrorKind::Refused, Some(422))
+    );
+    let names: Vec<_> = sandbox
+        .attributes()
+        .into_iter()
+        .map(|known| known.name)
+        .collect();
+    assert_eq!(names, ["Level", "Since"]);
+    let many = (0..60).map(|number| (format!("attribute {number}"), Text));
+    store
+        .attributes()
+        .ensure(many)
+        .await
+        .expect_err("there are at most 50");
+    assert_eq!(sandbox.attributes().len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_asked_for_once_per_run() {
+    let (sandbox, store) = start(defined()).await;
+    let rows = stream::iter((1..=500).flat_map(|customer| {
+        [
+            ("Loyalty tier", "Gold"),
+            ("Points", "12.5"),
+            ("Last order", "2024-06-10"),
+        ]
+        .map(|(name, value)| AttributeValueUpsert::new(customer, name, value))
+    }));
+    let mut outcomes = store.upsert().stream(rows);
+    while let Some(outcome) = outcomes.next().await {
+        let row = outcome.row.as_ref().expect("a row");
+        let is_both = row.attribute().id().is_some() && row.attribute().name().is_some();
+        assert!(is_both && matches!(outcome.kind, OutcomeKind::Stored(Some(_))));
+    }
+    let counts = sandbox.counts();
+    assert_eq!((counts.attribute_gets, counts.puts), (1, 50));
+    assert_eq!(outcomes.summary().calls, 51);
+    assert_eq!(sandbox.value(500, 102).expect("a value").value, "12.5");
+    // Rows that go by ID ask for nothing.
+    let report = store.upsert().customer(1, [(102, "13")]).send().await;
+    assert!(report.expect("a report").summary().is_complete());
+    assert_eq!(sandbox.counts().attribute_gets, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_name_or_a_value_of_another_type_costs_its_row() {
+    let (sandbox, store) = start(defined()).await;
+    let rows = [
+        ("Loyalty tier", "Gold"),
+        ("Loyalti tier", "Gold"),
+        ("Points", "many"),
+        ("Last order", "10.6.2024"),
+        ("Points", ""),
+    ];
+    let report = store
+        .upsert()
+        .customer(1, rows)
+        .send()
+        .await
+        .expect("a report");
+    assert_eq!((report.summary().stored, report.summary().rejected), (2, 3));
+    let errors: Vec<_> = report.outcomes().iter().filter_map(|o| o.error()).collect();
+    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        errors,
+        [
+            "row 1: attribute \"Loyalti tier\" is not defined in this store: is \"Loyalty tier\" \
+             meant? It defines [\"Last order\", \"Loyalty tier\", \"Points\"]",
+            "row 2: value is not a number, such as 12.5, which attribute \"Points\" takes",
+            "row 3: value is not a date or time, such as 2024-06-10 or 2024-06-10T14:22:00Z, which \
+             attribute \"Last order\" takes",
+        ]
+    );
+    assert_eq!(sandbox.counts().refused, 0, "none of them was sent");
+
+    // By ID they go out, unless types are to be checked; by name they go out if not.
+    for (checks, by_id, refused) in [
+        (None, true, 1),
+        (Some(true), true, 0),
+        (Some(false), false, 1),
+    ] {
+        let row = match by_id {
+            true => AttributeValueUpsert::new(1, 102, "many"),
+            false => AttributeValueUpsert::new(1, "Points", "many"),
+        };
+        let before = sandbox.counts().refused;
+        let upsert = store.upsert().rows([row]);
+        let upsert = checks
+            .into_iter()
+            .fold(upsert, |upsert, checks| upsert.check_types(checks));
+        let report = upsert.send().await.expect("a report");
+        assert_eq!(report.summary().rejected, 1);
+        assert_eq!(sandbox.counts().refused - before, refused, "{checks:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_names_can_not_be_had_nothing_is_lost() {
+    let (sandbox, _) = start(defined().token("other")).await;
+    let store = crate::support::store(sandbox.base_url());
+    let report = store
+        .upsert()
+        .customer(1, [("Points", 1), ("Points", 2)])
+        .customer(2, [("Level", 3)])
+        .send()
+        .await
+        .expect("a report");
+    assert_eq!((report.summary().not_sent, report.summary().rows()), (3, 3));
+    let error = report.stopped_by().expect("an error");
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert!(
+        error
+            .to_string()
+            .starts_with("GET /customers/attributes was answered 401")
+    );
+    let retryable: Vec<_> = report.retryable().collect();
+    assert_eq!(retryable[2].attribute().name(), Some("Level"));
+}
