@@ -70,7 +70,11 @@ impl Pages {
             Err(error) => (Vec::new(), Some(error)),
         };
         Self {
-            plan: Plan::new(queries.len()),
+            // As many again as may be in flight, for a page that is late.
+            plan: Plan::new(
+                queries.len(),
+                store.shared().limits.in_flight.saturating_mul(2),
+            ),
             run: Arc::new(Run::new(observer)),
             page_size: PageSize::new(&store, page_size),
             store,

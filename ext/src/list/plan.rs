@@ -7,13 +7,12 @@ use bigcommerce_sdk::types::Pagination;
 /// A page's place: the query that it belongs to, and its number, counted from 1.
 pub(super) type Place = (usize, u64);
 
-/// The most pages that are fetched and not delivered.
-const AHEAD: usize = 6;
-
 /// The pages of a row of queries, fetched ahead and delivered in order.
 #[derive(Debug)]
 pub(super) struct Plan<T> {
     queries: usize,
+    /// The most pages that are fetched and not delivered.
+    ahead: usize,
     in_flight: BTreeSet<Place>,
     fetched: BTreeMap<Place, T>,
     /// The queries that have begun and are not delivered to their end.
@@ -43,9 +42,10 @@ pub(super) struct Changed {
 }
 
 impl<T> Plan<T> {
-    pub(super) fn new(queries: usize) -> Self {
+    pub(super) fn new(queries: usize, ahead: usize) -> Self {
         Self {
             queries,
+            ahead,
             in_flight: BTreeSet::new(),
             fetched: BTreeMap::new(),
             begun: BTreeMap::new(),
@@ -66,42 +66,35 @@ impl<T> Plan<T> {
     /// Gives a page to fetch, with the number of values to ask for: `limit`, unless its query has
     /// begun with another one.
     pub(super) fn next_fetch(&mut self, limit: u64) -> Option<(Place, u64)> {
-        let (query, begun) = (self.next.0..self.queries).find_map(|query| {
-            let begun = self.begun.get(&query);
-            let is_due = begun.is_none_or(|begun| match begun.last {
+        let place = (self.next.0..self.queries).find_map(|query| {
+            let Some(begun) = self.begun.get(&query) else {
+                return Some((query, 1));
+            };
+            let is_due = match begun.last {
                 Some(last) => begun.next <= last,
                 None => begun.next == 1,
-            });
-            is_due.then_some((query, begun.is_some()))
-        })?;
-        if !begun {
-            let new = Query {
-                limit,
-                next: 1,
-                last: None,
-                total: None,
             };
-            // Only what is sure to be sent begins.
-            if self.is_full((query, 1)) {
-                return None;
-            }
-            self.begun.insert(query, new);
-        }
-        let page = self.begun.get(&query)?.next;
-        if self.is_full((query, page)) {
+            is_due.then_some((query, begun.next))
+        })?;
+        let has_room = self.in_flight.len() + self.fetched.len() < self.ahead;
+        if place != self.next && !has_room {
             return None;
         }
-        let begun = self.begun.get_mut(&query)?;
-        begun.next += 1;
-        self.in_flight.insert((query, page));
-        Some(((query, page), begun.limit))
+        let query = self.begun.entry(place.0).or_insert(Query {
+            limit,
+            next: 1,
+            last: None,
+            total: None,
+        });
+        query.next += 1;
+        self.in_flight.insert(place);
+        Some((place, query.limit))
     }
 
-    /// Has a query begin again with smaller pages, the first of which was refused; says whether it
-    /// can.
-    pub(super) fn begin_again(&mut self, place: Place) -> bool {
+    /// Has a query begin again with smaller pages, since its first one was refused.
+    pub(super) fn begin_again(&mut self, place: Place) {
         self.in_flight.remove(&place);
-        self.begun.remove(&place.0).is_some()
+        self.begun.remove(&place.0);
     }
 
     /// Takes in a page with what it says of itself, and whether it holds nothing.
@@ -148,10 +141,5 @@ impl<T> Plan<T> {
             self.next = (place.0 + 1, 1);
         }
         Some((place, page))
-    }
-
-    /// Says whether a page has to wait until others were delivered.
-    fn is_full(&self, place: Place) -> bool {
-        place != self.next && self.in_flight.len() + self.fetched.len() >= AHEAD
     }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn read(
     let mut attempts = 0;
     let mut page_size = PageSize::new(store, None);
     for query in queries.into_iter().map(Arc::new) {
-        let mut plan = Plan::new(1);
+        let mut plan = Plan::new(1, 1);
         while let Some((place, limit)) = plan.next_fetch(page_size.get()) {
             let ended = fetch(store, run, number, &query, None, place.1, limit).await;
             attempts += ended.attempts;
