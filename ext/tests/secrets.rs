@@ -6,7 +6,9 @@ use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use bigcommerce_ext::sdk::types::AttributeType;
 use bigcommerce_ext::{RetryPolicy, Store};
+use futures::TryStreamExt;
 use httpmock::prelude::*;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
@@ -78,6 +80,31 @@ async fn a_whole_chaos_logs_no_token() {
     assert!(!logged.contains(&chaos::TOKEN[..6]), "the token is logged");
 }
 
+/// Prints all that lists, deletes and attributes have to show.
+async fn show_other_operations(store: &Store, shown: &mut String) {
+    let list = store.list().customers([1]);
+    let _ = writeln!(shown, "{list:?} {list:#?}");
+    let mut values = list.stream();
+    let listed = values.try_next().await;
+    let _ = writeln!(shown, "{listed:?} {values:?}");
+    let mut errors: Vec<_> = listed.err().into_iter().collect();
+    for delete in [store.delete().ids([1]), store.delete().customers([1])] {
+        let _ = writeln!(shown, "{delete:?} {delete:#?}");
+        let report = delete.send().await;
+        let _ = writeln!(shown, "{report:?}");
+        errors.extend(report.err());
+    }
+    let _ = writeln!(shown, "{:?}", store.attributes());
+    errors.extend(store.attributes().named(["x"]).await.err());
+    let wanted = [("x", AttributeType::Date)];
+    errors.extend(store.attributes().ensure(wanted).await.err());
+    let named = store.upsert().customer(1, [("x", "y")]).send().await;
+    let _ = writeln!(shown, "{named:?}");
+    for error in errors {
+        let _ = writeln!(shown, "{error} {error:?} {error:#?}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_that_can_be_printed_holds_the_token() {
     log();
@@ -128,6 +155,7 @@ async fn nothing_that_can_be_printed_holds_the_token() {
             let _ = writeln!(shown, "{error} {error:?} {error:#?}");
         }
         shown.push_str(&events.lock().expect("no panic"));
+        show_other_operations(&store, &mut shown).await;
     }
     let logged = logged();
     assert!(logged.contains("bigcommerce_request"), "spans are seen");
