@@ -38,7 +38,8 @@ pub(crate) struct CallRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting is missing or can't be used; nothing was sent.
+    /// A setting is missing or can't be used, or what is asked for can't be meant, such as an
+    /// attribute that is not defined; nothing was changed.
     Config,
     /// A row breaks a rule that is known here; it was not sent.
     Row,

@@ -60,7 +60,8 @@ use rounds::Rounds;
 /// Without IDs and without a selection, and with an empty one, nothing is deleted and nothing is
 /// sent. Before anything is deleted, each value that was listed is held against the selection, so
 /// that a server which does not know a filter and leaves it out can't widen the selection: the
-/// delete ends with an error then.
+/// delete ends with an error then. Dates are held against it with a day to spare, since it is the
+/// provider who says where a day begins.
 ///
 /// A server may leave IDs that it does not know unmentioned, or answer 404: such a value counts as
 /// [`Deleted`](crate::OutcomeKind::Deleted), since it is not there. Where it answers 422 instead, its ID
