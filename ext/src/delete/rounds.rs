@@ -72,15 +72,14 @@ impl Rounds {
         let before = self.outcomes.len();
         for mut outcome in new {
             let place = outcome.row.and_then(|id| known.get(&id).copied());
+            outcome.index = place.unwrap_or(self.outcomes.len()) as u64;
+            if let OutcomeKind::Rejected(error) = &mut outcome.kind {
+                // Its place in this round says nothing to the caller.
+                *error = error.of_row(outcome.index);
+            }
             match place.and_then(|place| self.outcomes.get_mut(place)) {
-                Some(old) => {
-                    outcome.index = old.index;
-                    *old = outcome;
-                }
-                None => {
-                    outcome.index = self.outcomes.len() as u64;
-                    self.outcomes.push(outcome);
-                }
+                Some(old) => *old = outcome,
+                None => self.outcomes.push(outcome),
             }
         }
         self.places = known;
