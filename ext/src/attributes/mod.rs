@@ -174,7 +174,10 @@ async fn create(store: &Store, run: &Run, new: &[&(String, AttributeType)]) -> R
             })
     };
     let body: Vec<AttributeCreate> = new.iter().map(build).collect::<Result<_, _>>()?;
-    let operation = Operation::create_attributes();
+    let operation = match new {
+        [(name, _)] => Operation::create_attribute(name),
+        _ => Operation::create_attributes(),
+    };
     let ended = call(store, run, &operation, 0, |client| {
         let body = body.clone();
         async move { client.create_attributes().body(body).send().await }

@@ -41,7 +41,15 @@ impl Operation {
         }
     }
 
-    fn write(label: &'static str) -> Self {
+    /// Of one attribute, by its name: what is refused is known.
+    pub(crate) fn create_attribute(name: &str) -> Self {
+        Self {
+            is_idempotent: false,
+            ..Self::write(format!("POST /customers/attributes, attribute {name:?},"))
+        }
+    }
+
+    fn write(label: impl Into<Cow<'static, str>>) -> Self {
         Self {
             label: label.into(),
             is_read: false,
