@@ -83,6 +83,8 @@ async fn one_that_is_refused_keeps_none_of_the_others_away() {
         (error.kind(), error.status()),
         (ErrorKind::Refused, Some(422))
     );
+    let text = error.to_string();
+    assert!(text.contains("attribute \"  \","), "{text}");
     let names: Vec<_> = sandbox
         .attributes()
         .into_iter()

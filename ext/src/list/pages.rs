@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::filter::{Checked, Query};
 use super::page_size::PageSize;
-use super::plan::{Changed, Place, Plan};
+use super::plan::{Changed, Key, Place, Plan};
 use super::seen::Seen;
 use crate::call::{Calls, Ended, Operation, Run, call};
 use crate::error::Error;
@@ -150,15 +150,15 @@ impl Pages {
                 Ok(page) => {
                     self.page_size.is_accepted(&self.store, limit);
                     let said = page.meta.as_ref().and_then(|meta| meta.pagination.clone());
-                    let is_empty = page.data.is_empty();
-                    self.plan.fetched(place, Ok(page), said.as_ref(), is_empty)
+                    let first = first_of(&page);
+                    self.plan.fetched(place, Ok(page), said.as_ref(), first)
                 }
                 Err(failed) => {
                     if place.1 == 1 && self.page_size.shrinks(limit, &failed) {
                         self.plan.begin_again(place);
                         continue;
                     }
-                    self.plan.fetched(place, Err(failed.error), None, true)
+                    self.plan.fetched(place, Err(failed.error), None, None)
                 }
             };
             if let Some(Changed { was, now }) = changed {
@@ -184,6 +184,12 @@ impl Pages {
             values,
         }
     }
+}
+
+/// What a page begins with.
+pub(super) fn first_of(page: &types::AttributeValuePage) -> Option<Key> {
+    let first = page.data.first()?;
+    Some((first.customer_id, first.attribute_id))
 }
 
 /// Fetches a page, with all retries.

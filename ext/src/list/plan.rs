@@ -32,7 +32,12 @@ struct Query {
     /// The last page as far as is known; `None` until the first one is there.
     last: Option<u64>,
     total: Option<u64>,
+    /// What the page that came last begins with.
+    first: Option<Key>,
 }
+
+/// The customer and the attribute of a value.
+pub(super) type Key = (i64, i64);
 
 /// How many values there were and are, where that has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +90,7 @@ impl<T> Plan<T> {
             next: 1,
             last: None,
             total: None,
+            first: None,
         });
         query.next += 1;
         self.in_flight.insert(place);
@@ -97,13 +103,13 @@ impl<T> Plan<T> {
         self.begun.remove(&place.0);
     }
 
-    /// Takes in a page with what it says of itself, and whether it holds nothing.
+    /// Takes in a page with what it says of itself, and what it begins with.
     pub(super) fn fetched(
         &mut self,
         place: Place,
         page: T,
         said: Option<&Pagination>,
-        is_empty: bool,
+        first: Option<Key>,
     ) -> Option<Changed> {
         self.in_flight.remove(&place);
         self.fetched.insert(place, page);
@@ -116,8 +122,11 @@ impl<T> Plan<T> {
             (Some(total), Some(1..)) => Some(total.div_ceil(per_page.unwrap_or(query.limit))),
             _ => None,
         });
-        // A server that does not say is asked for one page after the other, up to an empty one.
-        let last = last.unwrap_or(place.1 + u64::from(!is_empty));
+        // A server that does not say is asked for one page after the other, up to an empty one, or
+        // to one that comes again: some know no pages.
+        let goes_on = first.is_some() && first != query.first;
+        let last = last.unwrap_or(place.1 + u64::from(goes_on));
+        query.first = first;
         // What was asked for is delivered.
         query.last = Some(last.max(query.next - 1));
         let was = query.total;
@@ -141,5 +150,66 @@ impl<T> Plan<T> {
             self.next = (place.0 + 1, 1);
         }
         Some((place, page))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a row of pages to its end; gives the places in the order of delivery.
+    fn read(
+        queries: usize,
+        answer: impl Fn(Place) -> (Option<Pagination>, Option<Key>),
+    ) -> Vec<Place> {
+        let mut plan = Plan::new(queries, 6);
+        let mut delivered = Vec::new();
+        let mut in_flight = Vec::new();
+        while !plan.is_done() {
+            while in_flight.len() < 3
+                && let Some((place, _)) = plan.next_fetch(250)
+            {
+                in_flight.push(place);
+            }
+            // The one that began last ends first.
+            let place = in_flight.pop().expect("a page to wait for");
+            let (said, first) = answer(place);
+            plan.fetched(place, (), said.as_ref(), first);
+            while let Some((place, ())) = plan.deliver() {
+                delivered.push(place);
+            }
+            assert!(delivered.len() < 100, "it ends");
+        }
+        delivered
+    }
+
+    fn says(pages: i64) -> Option<Pagination> {
+        let said = Pagination::builder().total_pages(pages).total(pages * 250);
+        Some(said.try_into().expect("a pagination"))
+    }
+
+    #[test]
+    fn pages_are_delivered_in_order_however_they_come() {
+        let places = read(3, |(query, page)| {
+            let pages = [5, 0, 9][query];
+            (says(pages), Some((1, page.cast_signed())))
+        });
+        let expected = [(0, 5), (1, 1), (2, 9)];
+        let expected = expected.map(|(query, pages)| (1..=pages).map(move |page| (query, page)));
+        assert_eq!(places, expected.into_iter().flatten().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_server_that_says_no_total_is_asked_up_to_an_empty_page() {
+        let places = read(1, |(_, page)| {
+            (None, (page < 4).then_some((1, page.cast_signed())))
+        });
+        assert_eq!(places, [(0, 1), (0, 2), (0, 3), (0, 4)]);
+    }
+
+    #[test]
+    fn a_server_that_knows_no_pages_is_asked_twice() {
+        let places = read(2, |_| (None, Some((7, 7))));
+        assert_eq!(places, [(0, 1), (0, 2), (1, 1), (1, 2)]);
     }
 }

@@ -6,7 +6,7 @@ use bigcommerce_sdk::types;
 
 use super::filter::{FIXED, Filter, LONGEST_URL, Query};
 use super::page_size::PageSize;
-use super::pages::fetch;
+use super::pages::{fetch, first_of};
 use super::plan::Plan;
 use crate::batch::Read;
 use crate::call::{Ended, Failed, Run};
@@ -44,8 +44,9 @@ pub(crate) async fn read(
             match ended.result {
                 Ok(page) => {
                     page_size.is_accepted(store, limit);
+                    let first = first_of(&page);
                     let said = page.meta.and_then(|meta| meta.pagination);
-                    plan.fetched(place, (), said.as_ref(), page.data.is_empty());
+                    plan.fetched(place, (), said.as_ref(), first);
                     plan.deliver();
                     values.extend(page.data);
                 }
