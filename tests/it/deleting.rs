@@ -1,10 +1,11 @@
 //! Deletes by ID and by selection.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bigcommerce_ext::chrono::{DateTime, Utc};
-use bigcommerce_ext::{Delete, ErrorKind, Limits, OutcomeKind, Report, Store};
+use bigcommerce_ext::{Delete, ErrorKind, Event, Limits, OutcomeKind, Report, Store};
 use bigcommerce_sandbox::{FaultPlan, Sandbox, SandboxBuilder, StoredValue, TooLarge, UnknownId};
 use futures::{StreamExt, stream};
 use tokio::time::{advance, sleep};
@@ -427,4 +428,25 @@ async fn through_faults_of_all_kinds_only_what_was_selected_goes_and_is_told() {
         let counts = sandbox.counts();
         assert!(counts.faults > 0 && counts.peak_in_flight <= 3, "{counts}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_refused_is_named_by_its_place_among_all() {
+    let builder = Sandbox::builder().unknown_id(UnknownId::Unprocessable);
+    let (sandbox, store) = filled(builder, 20).await;
+    let sandbox = Arc::new(sandbox);
+    let other = Arc::clone(&sandbox);
+    // Somebody else deletes it once it was listed.
+    let delete = store.delete().observe(move |event| {
+        if let Event::Page { .. } = event {
+            other.remove(5003);
+        }
+    });
+    let report = delete.ids([5020, 5019]).customers([1]).send().await;
+    let report = report.expect("a report");
+    let outcome = &report.outcomes()[4];
+    assert_eq!((outcome.index, outcome.row), (4, Some(5003)));
+    let error = outcome.error().expect("a reason");
+    assert_eq!(error.row(), Some(4), "{error}");
+    assert_eq!((deleted(&report), sandbox.values().len()), (6, 13));
 }
