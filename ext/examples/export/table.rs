@@ -1,6 +1,6 @@
 //! Values, put together to a row per customer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::Write;
 
@@ -13,6 +13,8 @@ pub struct Table<W: Write> {
     /// The columns of attributes, by their IDs.
     columns: HashMap<i64, usize>,
     customers: BTreeMap<i64, Vec<Option<String>>>,
+    /// Customers that are written: a second row would overwrite the first when it is read back.
+    written: HashSet<i64>,
     writer: Writer<W>,
 }
 
@@ -20,6 +22,7 @@ pub struct Table<W: Write> {
 #[derive(Debug)]
 pub enum Problem {
     Undefined { attribute: i64 },
+    Again { customer: i64 },
     Csv(csv::Error),
 }
 
@@ -29,6 +32,10 @@ impl fmt::Display for Problem {
             Self::Undefined { attribute } => write!(
                 f,
                 "there is a value of attribute {attribute}, which was not defined at the start"
+            ),
+            Self::Again { customer } => write!(
+                f,
+                "a value of customer {customer} came after all of them, so one was made anew meanwhile"
             ),
             Self::Csv(error) => error.fmt(f),
         }
@@ -42,6 +49,7 @@ impl<W: Write> Table<W> {
             columns: attributes.iter().map(|known| known.id).zip(0..).collect(),
             attributes,
             customers: BTreeMap::new(),
+            written: HashSet::new(),
             writer: Writer::from_writer(writer),
         }
     }
@@ -54,6 +62,10 @@ impl<W: Write> Table<W> {
 
     pub fn take(&mut self, value: AttributeValue) -> Result<(), Problem> {
         let attribute = value.attribute_id;
+        let customer = value.customer_id;
+        if self.written.contains(&customer) {
+            return Err(Problem::Again { customer });
+        }
         let width = self.attributes.len();
         let row = self.customers.entry(value.customer_id);
         let row = row.or_insert_with(|| vec![None; width]);
@@ -63,7 +75,8 @@ impl<W: Write> Table<W> {
         if row.iter().all(Option::is_some)
             && let Some(row) = self.customers.remove(&value.customer_id)
         {
-            self.write(value.customer_id, row)?;
+            self.written.insert(customer);
+            self.write(customer, row)?;
         }
         Ok(())
     }
