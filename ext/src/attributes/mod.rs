@@ -5,7 +5,7 @@ mod definitions;
 use std::fmt;
 
 use bigcommerce_sdk::types::{Attribute, AttributeCreate, AttributeType};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::call::{Ended, Failed, Operation, Run, call, in_task};
 use crate::error::{Error, ErrorKind};
@@ -101,8 +101,10 @@ impl Attributes {
     /// named, in their order.
     ///
     /// An attribute is never created twice: after a request whose answer was lost, the attributes
-    /// are listed again before another one is made. Where the store refuses to create them
-    /// together, each is created alone, so that one that it refuses keeps none of the others away.
+    /// are listed again before another one is made, and only when the
+    /// [`grace`](crate::Limits::grace) is over in which the store may still be at it. Where the
+    /// store refuses to create them together, each is created alone, so that one that it refuses
+    /// keeps none of the others away.
     ///
     /// Cancel safety: dropping the future cancels the request, which may have been done.
     ///
@@ -163,7 +165,12 @@ async fn list_as(store: &Store, run: &Run, number: u64) -> Ended<Vec<Attribute>>
     Ended::of(Ok(attributes), attempts)
 }
 
-async fn create(store: &Store, run: &Run, new: &[&(String, AttributeType)]) -> Result<(), Failed> {
+/// Says what went wrong, if something did, and until when a request may be running unanswered.
+async fn create(
+    store: &Store,
+    run: &Run,
+    new: &[&(String, AttributeType)],
+) -> (Option<Failed>, Option<Instant>) {
     let build = |(name, kind): &&(String, AttributeType)| {
         AttributeCreate::builder()
             .name(name.as_str())
@@ -173,7 +180,10 @@ async fn create(store: &Store, run: &Run, new: &[&(String, AttributeType)]) -> R
                 Failed::from(Error::config(format!("attribute {name:?}: {error}")))
             })
     };
-    let body: Vec<AttributeCreate> = new.iter().map(build).collect::<Result<_, _>>()?;
+    let body: Vec<AttributeCreate> = match new.iter().map(build).collect() {
+        Ok(body) => body,
+        Err(failed) => return (Some(failed), None),
+    };
     let operation = match new {
         [(name, _)] => Operation::create_attribute(name),
         _ => Operation::create_attributes(),
@@ -183,7 +193,7 @@ async fn create(store: &Store, run: &Run, new: &[&(String, AttributeType)]) -> R
         async move { client.create_attributes().body(body).send().await }
     })
     .await;
-    ended.result.map(drop)
+    (ended.result.err(), ended.hold)
 }
 
 async fn ensure(
@@ -209,17 +219,23 @@ async fn ensure(
         }
         tried += 1;
         let is_last = tried >= policy.most_attempts();
-        let mut failed = create(store, &run, &missing).await.err();
+        let (mut failed, mut hold) = create(store, &run, &missing).await;
         if missing.len() > 1 && failed.as_ref().is_some_and(is_refused) {
             failed = None;
             for new in missing {
-                failed = failed.or(create(store, &run, &[new]).await.err());
+                let (refused, held) = create(store, &run, &[new]).await;
+                failed = failed.or(refused);
+                hold = hold.max(held);
             }
         }
         match failed {
             None => is_created = true,
             Some(failed) if failed.is_ambiguous && !is_last => {
                 sleep(policy.backoff(tried, fastrand::f64())).await;
+                // What the next look does not find must not come to be after it.
+                if let Some(until) = hold {
+                    sleep_until(until).await;
+                }
             }
             Some(failed) => return Err(failed.error),
         }
