@@ -17,10 +17,12 @@
 //! adds (an optional request field, a query parameter, a field of an answer) appears in the
 //! generated code; what it lacks, though the SDK needs it, is an [`Error`] that says where.
 
+mod bound;
 mod document;
 mod error;
 mod generate;
 mod prepare;
+mod read;
 
 pub use document::{Document, VENDORED};
 pub use error::Error;

@@ -1,10 +1,10 @@
 use serde_json::{Map, Value, json};
 
-use super::bound::{RECORDS, Record};
 use super::endpoint::{answer, operation_mut};
-use super::merge::merge;
-use super::spot::Spot;
+use crate::bound::{RECORDS, Record};
 use crate::error::Problem;
+use crate::read::Spot;
+use crate::read::merge;
 
 /// Makes one page type of all answers with the same records, and one that refuses nothing over a
 /// length, a missing optional field or an unknown value: the SDK should live longer than the
@@ -154,7 +154,7 @@ fn loosen(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::bound::{ATTRIBUTES, VALUES, named};
+    use crate::bound::{ATTRIBUTES, VALUES, named};
 
     fn operation(item: Value, meta: Value) -> Value {
         let data = json!({"type": "array", "items": {"type": "object", "properties": item}});

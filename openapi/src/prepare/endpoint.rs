@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::bound::Operation;
+use crate::bound::Operation;
 
 /// Where an operation's JSON schema is, within its request body or within an answer.
 const JSON_SCHEMA: &str = "/content/application~1json/schema";
@@ -61,8 +61,4 @@ pub(super) fn answer_mut<'a>(
         .get_mut("responses")?
         .get_mut(status)?
         .pointer_mut(JSON_SCHEMA)
-}
-
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
 }

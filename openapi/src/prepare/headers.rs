@@ -1,8 +1,9 @@
 use serde_json::Value;
 
-use super::bound::OPERATIONS;
-use super::endpoint::{parameters_mut, text};
+use super::endpoint::parameters_mut;
+use crate::bound::OPERATIONS;
 use crate::error::Problem;
+use crate::read::text;
 
 /// What the client sends by itself.
 const OURS: [&str; 4] = ["accept", "authorization", "content-type", "x-auth-token"];
@@ -26,7 +27,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::prepare::bound::VALUES;
+    use crate::bound::VALUES;
 
     #[test]
     fn only_what_the_client_sends_is_dropped() {

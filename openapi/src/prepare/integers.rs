@@ -1,8 +1,9 @@
 use serde_json::{Value, json};
 
-use super::bound::OPERATIONS;
-use super::endpoint::{answer_mut, parameters_mut, request_mut, text};
+use super::endpoint::{answer_mut, parameters_mut, request_mut};
+use crate::bound::OPERATIONS;
 use crate::error::Problem;
+use crate::read::text;
 
 /// What bounds an integer, and thereby changes its Rust type: a minimum of 1 makes a `NonZeroU64`.
 const BOUNDS: [&str; 6] = [

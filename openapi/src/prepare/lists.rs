@@ -1,9 +1,10 @@
 use serde_json::{Value, json};
 
-use super::bound::OPERATIONS;
-use super::endpoint::{parameters_mut, text};
+use super::endpoint::parameters_mut;
 use super::names::ID_LIST;
+use crate::bound::OPERATIONS;
 use crate::error::Problem;
+use crate::read::text;
 
 /// Makes `IdList`, our own type that writes `4,5,6`, of lists in the query: progenitor writes an
 /// array as a parameter per item, whatever the document says, and the server keeps the last one.
@@ -31,7 +32,7 @@ pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::bound::VALUES;
+    use crate::bound::VALUES;
 
     #[test]
     fn lists_are_joined_whatever_they_are_declared_as() {

@@ -1,11 +1,8 @@
 mod answers;
-mod bound;
 mod endpoint;
-mod expand;
 mod headers;
 mod integers;
 mod lists;
-mod merge;
 mod names;
 mod needs;
 mod one_error;
@@ -13,8 +10,6 @@ mod parameters;
 mod requests;
 mod select;
 mod sort;
-mod source;
-mod spot;
 
 use serde_json::Value;
 

@@ -1,9 +1,10 @@
 use heck::{ToPascalCase, ToSnakeCase};
 use serde_json::{Map, Value, json};
 
-use super::bound::{OPERATIONS, Operation, RECORDS, Row};
-use super::endpoint::{answer_mut, operation_mut, parameters, request_mut, text};
+use super::endpoint::{answer_mut, operation_mut, parameters, request_mut};
+use crate::bound::{OPERATIONS, Operation, RECORDS, Row};
 use crate::error::Problem;
+use crate::read::text;
 
 /// The component for lists in the query, which the SDK has a type of its own for.
 pub(crate) const ID_LIST: &str = "IdList";

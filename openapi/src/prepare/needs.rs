@@ -1,10 +1,11 @@
 use serde_json::Value;
 
-use super::bound::{Choice, OPERATIONS, Operation, RECORDS, Record, Row};
-use super::endpoint::{answer, parameters, request, text};
+use super::endpoint::{answer, parameters, request};
 use super::names::ID_LIST;
-use super::spot::Spot;
+use crate::bound::{Choice, OPERATIONS, Operation, RECORDS, Record, Row};
 use crate::error::Problem;
+use crate::read::Spot;
+use crate::read::text;
 
 /// Refuses a document that lacks what `bigcommerce-ext` is written against, or that requires what
 /// it does not send: the message names the place, where the compiler's would name our code.
@@ -149,7 +150,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::prepare::bound::{ATTRIBUTES, VALUES};
+    use crate::bound::{ATTRIBUTES, VALUES};
 
     fn document() -> Value {
         let object = |fields: &[(&str, &str)]| {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use super::bound::OPERATIONS;
 use super::endpoint::operation_mut;
+use crate::bound::OPERATIONS;
 use crate::error::Problem;
 
 /// Gives every operation the same answer for every failure, whatever a document lists: progenitor

@@ -1,8 +1,9 @@
 use serde_json::{Map, Value};
 
-use super::bound::OPERATIONS;
-use super::endpoint::{parameters_mut, text};
+use super::endpoint::parameters_mut;
+use crate::bound::OPERATIONS;
 use crate::error::Problem;
+use crate::read::text;
 
 /// Leaves of a parameter's schema its type alone: a default, a format or a list of values changes
 /// the Rust type, while the server checks them anyway (a date filter takes dates and date-times).
@@ -44,7 +45,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::prepare::bound::VALUES;
+    use crate::bound::VALUES;
 
     #[test]
     fn only_the_type_stays() {

@@ -1,8 +1,9 @@
 use serde_json::{Map, Value, json};
 
-use super::bound::{Choice, OPERATIONS, Row};
-use super::endpoint::{parameters_mut, request_mut, text};
+use super::endpoint::{parameters_mut, request_mut};
+use crate::bound::{Choice, OPERATIONS, Row};
 use crate::error::Problem;
+use crate::read::text;
 
 /// Requires of a request what can't be left out, even if the document does not say so: whether a
 /// field is required decides its Rust type, and a DELETE without `id:in` is nothing to try. Limits
@@ -63,7 +64,7 @@ fn enumerate(field: &mut Map<String, Value>, choice: &Choice) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::bound::{ATTRIBUTES, VALUES};
+    use crate::bound::{ATTRIBUTES, VALUES};
 
     #[test]
     fn a_row_and_the_ids_to_delete_are_required() {

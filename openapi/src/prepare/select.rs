@@ -1,28 +1,32 @@
 use serde_json::{Map, Value, json};
 
-use super::bound::{OPERATIONS, Operation};
-use super::endpoint::text;
-use super::expand::Expander;
-use super::source::Source;
-use super::spot::Spot;
+use crate::bound::{OPERATIONS, Operation};
 use crate::error::Problem;
+use crate::read::{Body, Endpoint, Found, Parameter, Source, endpoint};
 
-/// Keeps the operations that we bind and what they reach, each written out in place: the
-/// provider's document holds a dozen other paths, and says the same thing by reference in one year
-/// and inline in the next. For a year its path carried the prefix that is in the base URL here.
+/// Keeps the operations that we bind, each written out in place: the provider's document holds a
+/// dozen other paths, and much that refers from one to another.
 pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
     let source = Source::new(root);
     let mut selected = json!({});
     for bound in &OPERATIONS {
         let Operation { path, method, .. } = bound;
-        let item = path_item(source, path)?;
-        let Some(operation) = item.get(method) else {
-            return Err(Problem::new(format!(
-                "{path}: {} is missing, which the SDK needs",
-                method.to_uppercase()
-            )));
+        let endpoint = match endpoint(source, bound)? {
+            Found::Whole(endpoint) => endpoint,
+            Found::Path(_) => {
+                return Err(Problem::new(format!(
+                    "{path}: {} is missing, which the SDK needs",
+                    method.to_uppercase()
+                )));
+            }
+            Found::Nothing => {
+                return Err(Problem::new(format!(
+                    "{path} is missing; the SDK binds that path, with or without \
+                     /stores/{{store_hash}}/v3 before it"
+                )));
+            }
         };
-        selected[path][method] = Selection::new(source, bound).operation(item, operation)?;
+        selected[path][method] = operation(bound, *endpoint)?;
     }
     *root = json!({
         "openapi": "3.0.3",
@@ -33,163 +37,95 @@ pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
     Ok(())
 }
 
-fn path_item<'a>(source: Source<'a>, ours: &str) -> Result<&'a Value, Problem> {
-    let paths = source.root.get("paths").and_then(Value::as_object);
-    let mut found = paths
-        .into_iter()
-        .flatten()
-        .filter(|(path, _)| is_ours(path, ours));
-    match (found.next(), found.next()) {
-        (Some((_, item)), None) => source.follow(item),
-        (Some((one, _)), Some((other, _))) => Err(Problem::new(format!(
-            "{one} and {other} are the same endpoint; remove one of them"
-        ))),
-        (None, _) => Err(Problem::new(format!(
-            "{ours} is missing; the SDK binds that path, with or without /stores/{{store_hash}}/v3 before it"
-        ))),
+fn operation(bound: &Operation, endpoint: Endpoint) -> Result<Value, Problem> {
+    let mut out = Map::new();
+    for key in ["summary", "description"] {
+        let text = endpoint.operation.value.get(key);
+        if let Some(text) = text.filter(|text| text.is_string()) {
+            out.insert(key.to_owned(), text.clone());
+        }
     }
-}
-
-fn is_ours(path: &str, ours: &str) -> bool {
-    let unprefixed = || {
-        let (store, rest) = path.strip_prefix("/stores/{")?.split_once('}')?;
-        rest.strip_prefix("/v3").filter(|_| !store.contains('/'))
+    let mut parameters = Vec::new();
+    for parameter in &endpoint.parameters {
+        parameters.extend(written(bound, parameter)?);
+    }
+    out.insert("parameters".to_owned(), parameters.into());
+    if bound.sends.is_some() {
+        let content = content(endpoint.request, || {
+            format!("{}: the request has no JSON schema", bound.label())
+        })?;
+        let body = json!({"required": true, "content": content});
+        out.insert("requestBody".to_owned(), body);
+    }
+    let answers = if bound.returns.is_some() {
+        let content = content(endpoint.answer, || {
+            format!("{}: no answer for success has a JSON schema", bound.label())
+        })?;
+        json!({"200": {"description": "", "content": content}})
+    } else {
+        json!({"204": {"description": ""}})
     };
-    unprefixed().unwrap_or(path).trim_end_matches('/') == ours
+    out.insert("responses".to_owned(), answers);
+    Ok(out.into())
 }
 
-/// One operation, on its way out of its document.
-struct Selection<'a> {
-    source: Source<'a>,
-    expander: Expander<'a>,
-    bound: &'static Operation,
-    label: String,
-}
-
-impl<'a> Selection<'a> {
-    fn new(source: Source<'a>, bound: &'static Operation) -> Self {
-        Self {
-            source,
-            expander: Expander::new(source),
-            bound,
-            label: bound.label(),
-        }
-    }
-
-    fn operation(mut self, item: &'a Value, operation: &'a Value) -> Result<Value, Problem> {
-        let mut out = Map::new();
-        for key in ["summary", "description"] {
-            if let Some(text) = operation.get(key).filter(|text| text.is_string()) {
-                out.insert(key.to_owned(), text.clone());
-            }
-        }
-        out.insert("parameters".to_owned(), self.parameters(item, operation)?);
-        if self.bound.sends.is_some() {
-            out.insert("requestBody".to_owned(), self.request_body(operation)?);
-        }
-        out.insert("responses".to_owned(), self.answer(operation)?);
-        Ok(out.into())
-    }
-
-    /// The path's parameters and the operation's own, of which the latter win. Our paths hold
-    /// no variable, and an HTTP API no cookie that we would send.
-    fn parameters(&mut self, item: &'a Value, operation: &'a Value) -> Result<Value, Problem> {
-        let list = |owner: &'a Value| owner.get("parameters").and_then(Value::as_array);
-        let lists = [list(item), list(operation)];
-        let mut out: Vec<Value> = Vec::new();
-        for parameter in lists.into_iter().flatten().flatten() {
-            let parameter = self.source.follow(parameter)?;
-            let place = text(parameter, "in");
-            if place == "query" || place == "header" {
-                let parameter = self.parameter(parameter)?;
-                let key = |p: &Value| (text(p, "in").to_owned(), text(p, "name").to_owned());
-                out.retain(|earlier| key(earlier) != key(&parameter));
-                out.push(parameter);
-            } else if place == "cookie" && parameter.get("required") == Some(&json!(true)) {
-                return Err(Problem::new(format!(
-                    "{}: cookie \"{}\" is required there, but the SDK sends none",
-                    self.label,
-                    text(parameter, "name")
-                )));
-            }
-        }
-        Ok(out.into())
-    }
-
-    fn parameter(&mut self, parameter: &'a Value) -> Result<Value, Problem> {
-        let name = text(parameter, "name");
-        let spot = Spot::new(&self.label, &format!("parameter \"{name}\""));
-        let schema = match parameter.get("schema") {
-            Some(schema) => self.expander.expand(schema, &spot)?.into(),
-            None => json!({"type": "string"}),
-        };
-        let mut out = json!({"name": name, "in": text(parameter, "in"), "schema": schema});
-        if parameter.get("required") == Some(&json!(true)) {
-            out["required"] = true.into();
-        }
-        if let Some(Value::String(description)) = parameter.get("description") {
-            out["description"] = description.as_str().into();
-        }
-        Ok(out)
-    }
-
-    fn request_body(&mut self, operation: &'a Value) -> Result<Value, Problem> {
-        let body = operation
-            .get("requestBody")
-            .map(|body| self.source.follow(body));
-        let Some(schema) = body.transpose()?.and_then(json_schema) else {
+/// A parameter as the prepared document has it; an HTTP API has no cookie that we would send.
+fn written(bound: &Operation, parameter: &Parameter) -> Result<Option<Value>, Problem> {
+    let (name, place) = (parameter.name(), parameter.place());
+    if place == "cookie" {
+        if parameter.is_required() {
             return Err(Problem::new(format!(
-                "{}: the request has no JSON schema",
-                self.label
+                "{}: cookie \"{name}\" is required there, but the SDK sends none",
+                bound.label()
             )));
-        };
-        let schema = self
-            .expander
-            .expand(schema, &Spot::new(&self.label, "request"))?;
-        Ok(json!({"required": true, "content": {"application/json": {"schema": schema}}}))
-    }
-
-    /// The answer of a request that went well; of the others only the references are followed.
-    fn answer(&mut self, operation: &'a Value) -> Result<Value, Problem> {
-        let responses = operation.get("responses").and_then(Value::as_object);
-        let mut successes = Vec::new();
-        for (status, response) in responses.into_iter().flatten() {
-            let schema = json_schema(self.source.follow(response)?);
-            if status.starts_with('2') || status == "default" {
-                successes.extend(schema.map(|schema| (status, schema)));
-            }
         }
-        if self.bound.returns.is_none() {
-            return Ok(json!({"204": {"description": ""}}));
-        }
-        // 200 comes before 2XX and default: the most precise counts.
-        let Some((_, schema)) = successes.into_iter().min_by_key(|(status, _)| *status) else {
-            return Err(Problem::new(format!(
-                "{}: no answer for success has a JSON schema",
-                self.label
-            )));
-        };
-        let spot = Spot::new(&self.label, "answer");
-        let schema = self.expander.expand(schema, &spot)?;
-        let content = json!({"application/json": {"schema": schema}});
-        Ok(json!({"200": {"description": "", "content": content}}))
+        return Ok(None);
     }
+    let mut schema = parameter.schema.clone();
+    drop_ways(&mut schema);
+    let mut out = json!({"name": name, "in": place, "schema": schema});
+    if parameter.is_required() {
+        out["required"] = true.into();
+    }
+    if let Some(Value::String(description)) = parameter.node.value.get("description") {
+        out["description"] = description.as_str().into();
+    }
+    Ok(Some(out))
 }
 
-fn json_schema(holder: &Value) -> Option<&Value> {
-    let content = holder.get("content")?.as_object()?;
-    let is_json = |media: &str| {
-        let essence = media.split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case("application/json")
+fn content(body: Option<Body>, missing: impl Fn() -> String) -> Result<Value, Problem> {
+    let Some(Body { mut schema, .. }) = body else {
+        return Err(Problem::new(missing()));
     };
-    let (_, media) = content.iter().find(|(media, _)| is_json(media))?;
-    media.get("schema")
+    drop_ways(&mut schema);
+    Ok(json!({"application/json": {"schema": schema}}))
+}
+
+/// Forgets which fields are for one way only: requests and answers have types of their own. What
+/// only answers carry can't be required of a request.
+fn drop_ways(schema: &mut Map<String, Value>) {
+    schema.remove("writeOnly");
+    let mut dropped = Vec::new();
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, property) in properties.into_iter().flatten() {
+        if let Some(property) = property.as_object_mut() {
+            dropped.extend(property.remove("readOnly").map(|_| name.clone()));
+            drop_ways(property);
+        }
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| !dropped.iter().any(|dropped| name == dropped));
+    }
+    if let Some(Value::Object(items)) = schema.get_mut("items") {
+        drop_ways(items);
+    }
+    schema.remove("readOnly");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::bound::{ATTRIBUTES, VALUES};
+    use crate::bound::{ATTRIBUTES, VALUES};
 
     fn page() -> Value {
         json!({"description": "", "content": {"application/json; charset=utf-8": {"schema": {}}}})
@@ -271,6 +207,23 @@ mod tests {
             })
         );
         assert_eq!(root["components"], json!({"schemas": {}}));
+    }
+
+    #[test]
+    fn a_read_only_field_is_not_required() {
+        let item = json!({"type": "array", "items": {
+            "required": ["id", "a"],
+            "properties": {"id": {"readOnly": true}, "a": {"writeOnly": true}},
+        }});
+        let Value::Object(mut item) = item else {
+            panic!("is an object");
+        };
+        drop_ways(&mut item);
+        let flat = json!({"type": "array", "items": {
+            "required": ["a"],
+            "properties": {"id": {}, "a": {}},
+        }});
+        assert_eq!(Value::Object(item), flat);
     }
 
     #[test]

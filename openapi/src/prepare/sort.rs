@@ -1,8 +1,9 @@
 use serde_json::{Map, Value};
 
-use super::bound::OPERATIONS;
-use super::endpoint::{parameters_mut, text};
+use super::endpoint::parameters_mut;
+use crate::bound::OPERATIONS;
 use crate::error::Problem;
+use crate::read::text;
 
 /// Sorts keys, parameters and lists of required fields, so that the order in which a document says
 /// things does not show in the generated code.
@@ -39,7 +40,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::prepare::bound::VALUES;
+    use crate::bound::VALUES;
 
     #[test]
     fn order_does_not_matter() {

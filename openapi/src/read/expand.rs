@@ -14,7 +14,7 @@ const MAX_SCHEMAS: usize = 20_000;
 /// Writes schemas out: `$ref`s and `allOf` resolved, and only the keywords left that later passes
 /// and the generator know, each with a value of the right kind. What a schema says in other ways
 /// (`oneOf`, `anyOf`, `not`) is free-form JSON from here on.
-pub(super) struct Expander<'a> {
+pub(crate) struct Expander<'a> {
     source: Source<'a>,
     trail: Vec<&'a str>,
     depth: usize,
@@ -22,7 +22,7 @@ pub(super) struct Expander<'a> {
 }
 
 impl<'a> Expander<'a> {
-    pub(super) fn new(source: Source<'a>) -> Self {
+    pub(crate) fn new(source: Source<'a>) -> Self {
         Self {
             source,
             trail: Vec::new(),
@@ -31,7 +31,7 @@ impl<'a> Expander<'a> {
         }
     }
 
-    pub(super) fn expand(
+    pub(crate) fn expand(
         &mut self,
         schema: &'a Value,
         spot: &Spot,
@@ -62,7 +62,7 @@ impl<'a> Expander<'a> {
         if self.trail.contains(&reference) {
             return Err(circular(reference));
         }
-        let schema = self.source.at(reference)?;
+        let schema = self.source.at(reference)?.value;
         self.trail.push(reference);
         let expanded = self.expand(schema, spot);
         self.trail.pop();
@@ -79,6 +79,7 @@ impl<'a> Expander<'a> {
         copy(&mut out, schema, "example", |_| true);
         copy(&mut out, schema, "nullable", is_true);
         copy(&mut out, schema, "readOnly", is_true);
+        copy(&mut out, schema, "writeOnly", is_true);
         match kind(schema, spot)? {
             Some("object") => self.expand_object(&mut out, schema, spot)?,
             Some("array") => self.expand_array(&mut out, schema, spot)?,
@@ -99,7 +100,6 @@ impl<'a> Expander<'a> {
                 ))
             })?;
         }
-        drop_read_only(&mut out);
         Ok(out)
     }
 
@@ -196,19 +196,6 @@ fn expand_number(out: &mut Map<String, Value>, schema: &Map<String, Value>, kind
         copy(out, schema, key, |v| {
             is_true(v) && schema.contains_key(bound)
         });
-    }
-}
-
-/// What only answers carry can't be required of a request.
-fn drop_read_only(schema: &mut Map<String, Value>) {
-    let mut dropped = Vec::new();
-    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
-    for (name, property) in properties.into_iter().flatten() {
-        let read_only = property.as_object_mut().and_then(|p| p.remove("readOnly"));
-        dropped.extend(read_only.map(|_| name.clone()));
-    }
-    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|name| !dropped.iter().any(|dropped| name == dropped));
     }
 }
 
@@ -309,21 +296,6 @@ mod tests {
         ] {
             assert_eq!(expanded(&of(values)), Ok(json!({"type": "string"})));
         }
-    }
-
-    #[test]
-    fn a_read_only_field_is_not_required() {
-        let root = json!({"schema": {
-            "type": "object",
-            "required": ["id", "a"],
-            "properties": {"id": {"type": "integer", "readOnly": true}, "a": {}},
-        }});
-        let flat = json!({
-            "type": "object",
-            "required": ["a"],
-            "properties": {"id": {"type": "integer"}, "a": {}},
-        });
-        assert_eq!(expanded(&root), Ok(flat));
     }
 
     #[test]

@@ -1,67 +1,67 @@
 //! What we bind of a document: all that the passes know about our endpoints, in one table.
 
-use super::names::ID_LIST;
+use crate::prepare::ID_LIST;
 
 /// The paths that we bind, relative to a store's base URL.
-pub(super) const VALUES: &str = "/customers/attribute-values";
-pub(super) const ATTRIBUTES: &str = "/customers/attributes";
+pub(crate) const VALUES: &str = "/customers/attribute-values";
+pub(crate) const ATTRIBUTES: &str = "/customers/attributes";
 
 /// An operation that we bind.
-pub(super) struct Operation {
-    pub(super) path: &'static str,
-    pub(super) method: &'static str,
+pub(crate) struct Operation {
+    pub(crate) path: &'static str,
+    pub(crate) method: &'static str,
     /// The name of the Rust method.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The query parameters that `bigcommerce-ext` is written against.
-    pub(super) query: &'static [Query],
+    pub(crate) query: &'static [Query],
     /// What its request is a list of.
-    pub(super) sends: Option<&'static Row>,
+    pub(crate) sends: Option<&'static Row>,
     /// What its answer is a page of; without it, the answer has no body.
-    pub(super) returns: Option<&'static Record>,
+    pub(crate) returns: Option<&'static Record>,
     /// The statuses that mean success, all with the same answer.
-    pub(super) success: &'static [&'static str],
+    pub(crate) success: &'static [&'static str],
 }
 
 impl Operation {
     /// The operation as messages call it.
-    pub(super) fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         format!("{} {}", self.method.to_uppercase(), self.path)
     }
 }
 
 /// A query parameter: its name, its type, and whether each call sends it.
-pub(super) struct Query {
-    pub(super) name: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) always: bool,
+pub(crate) struct Query {
+    pub(crate) name: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) always: bool,
 }
 
 /// What is sent.
-pub(super) struct Row {
+pub(crate) struct Row {
     /// The name of the Rust type.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The fields that it always has: name and type.
-    pub(super) fields: &'static [(&'static str, &'static str)],
-    pub(super) choices: &'static [Choice],
+    pub(crate) fields: &'static [(&'static str, &'static str)],
+    pub(crate) choices: &'static [Choice],
 }
 
 /// A field of a row that takes a few values only: a Rust enum.
-pub(super) struct Choice {
-    pub(super) field: &'static str,
+pub(crate) struct Choice {
+    pub(crate) field: &'static str,
     /// The name of the Rust type.
-    pub(super) name: &'static str,
-    pub(super) values: &'static [&'static str],
+    pub(crate) name: &'static str,
+    pub(crate) values: &'static [&'static str],
 }
 
 /// What comes back.
-pub(super) struct Record {
+pub(crate) struct Record {
     /// The names of the Rust types: of one, and of a page of them.
-    pub(super) name: &'static str,
-    pub(super) page: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) page: &'static str,
     /// The fields that it always has, and that a document has to have: name and type.
-    pub(super) fields: &'static [(&'static str, &'static str)],
+    pub(crate) fields: &'static [(&'static str, &'static str)],
     /// The fields that it can have, whether or not a document tells of them: name, type and format.
-    pub(super) optional: &'static [(&'static str, &'static str, &'static str)],
+    pub(crate) optional: &'static [(&'static str, &'static str, &'static str)],
 }
 
 const fn sometimes(name: &'static str, kind: &'static str) -> Query {
@@ -117,11 +117,11 @@ static ATTRIBUTE: Record = Record {
     ],
 };
 
-pub(super) static RECORDS: [&Record; 2] = [&VALUE, &ATTRIBUTE];
+pub(crate) static RECORDS: [&Record; 2] = [&VALUE, &ATTRIBUTE];
 
 impl Record {
     /// The operations that answer with a page of it.
-    pub(super) fn operations(&self) -> impl Iterator<Item = &'static Operation> {
+    pub(crate) fn operations(&self) -> impl Iterator<Item = &'static Operation> {
         OPERATIONS.iter().filter(|operation| {
             operation
                 .returns
@@ -130,7 +130,7 @@ impl Record {
     }
 }
 
-pub(super) static OPERATIONS: [Operation; 5] = [
+pub(crate) static OPERATIONS: [Operation; 5] = [
     Operation {
         path: VALUES,
         method: "get",
@@ -196,7 +196,7 @@ pub(super) static OPERATIONS: [Operation; 5] = [
 ];
 
 #[cfg(test)]
-pub(super) fn named(name: &str) -> &'static Operation {
+pub(crate) fn named(name: &str) -> &'static Operation {
     let mut operations = OPERATIONS.iter();
     operations
         .find(|operation| operation.name == name)

@@ -3,20 +3,20 @@ use std::fmt;
 /// A place in an operation's schemas, as messages name it:
 /// `GET /customers/attribute-values: answer field "data[].id"`.
 #[derive(Debug, Clone)]
-pub(super) struct Spot {
+pub(crate) struct Spot {
     part: String,
     path: String,
 }
 
 impl Spot {
-    pub(super) fn new(operation: &str, part: &str) -> Self {
+    pub(crate) fn new(operation: &str, part: &str) -> Self {
         Self {
             part: format!("{operation}: {part}"),
             path: String::new(),
         }
     }
 
-    pub(super) fn field(&self, name: &str) -> Self {
+    pub(crate) fn field(&self, name: &str) -> Self {
         let dot = if self.path.is_empty() { "" } else { "." };
         Self {
             part: self.part.clone(),
@@ -24,7 +24,7 @@ impl Spot {
         }
     }
 
-    pub(super) fn item(&self) -> Self {
+    pub(crate) fn item(&self) -> Self {
         let mut item = self.clone();
         if !item.path.is_empty() {
             item.path.push_str("[]");

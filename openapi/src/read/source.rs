@@ -1,51 +1,54 @@
 use serde_json::Value;
 
+use super::node::Node;
 use crate::error::Problem;
 
 /// A document as it came, in which `$ref`s are followed.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) root: &'a Value,
+pub(crate) struct Source<'a> {
+    pub(crate) root: &'a Value,
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(root: &'a Value) -> Self {
+    pub(crate) fn new(root: &'a Value) -> Self {
         Self { root }
     }
 
-    /// The thing itself, where `value` may be a reference to it, or to a reference to it.
-    pub(super) fn follow(self, value: &'a Value) -> Result<&'a Value, Problem> {
+    /// The thing itself, where `node` may be a reference to it, or to a reference to it.
+    pub(crate) fn follow(self, node: Node<'a>) -> Result<Node<'a>, Problem> {
         let mut trail = Vec::new();
-        let mut value = value;
-        while let Some(reference) = reference(value) {
+        let mut node = node;
+        while let Some(reference) = reference(node.value) {
             if trail.contains(&reference) {
                 return Err(circular(reference));
             }
             trail.push(reference);
-            value = self.at(reference)?;
+            node = self.at(reference)?;
         }
-        Ok(value)
+        Ok(node)
     }
 
-    pub(super) fn at(self, reference: &str) -> Result<&'a Value, Problem> {
+    pub(crate) fn at(self, reference: &str) -> Result<Node<'a>, Problem> {
         let Some(pointer) = reference.strip_prefix('#') else {
             return Err(Problem::new(format!(
                 "{reference}: points outside the document; put what it points at into the document"
             )));
         };
-        self.root.pointer(&percent_decode(pointer)).ok_or_else(|| {
-            Problem::new(format!(
+        let at = percent_decode(pointer);
+        match self.root.pointer(&at) {
+            Some(value) => Ok(Node { value, at }),
+            None => Err(Problem::new(format!(
                 "{reference}: is referred to, but the document has no such place"
-            ))
-        })
+            ))),
+        }
     }
 }
 
-pub(super) fn reference(value: &Value) -> Option<&str> {
+pub(crate) fn reference(value: &Value) -> Option<&str> {
     value.get("$ref")?.as_str()
 }
 
-pub(super) fn circular(reference: &str) -> Problem {
+pub(crate) fn circular(reference: &str) -> Problem {
     Problem::new(format!(
         "{reference}: refers back to itself; circular references are not supported"
     ))
@@ -85,10 +88,10 @@ mod tests {
     #[test]
     fn a_reference_is_followed_through_escapes_and_further_references() {
         let root = json!({"a": {"$ref": "#/b~1c/%7Bd%7D"}, "b/c": {"{d}": {"here": true}}});
-        let found = Source::new(&root)
-            .follow(&root["a"])
-            .expect("both are there");
-        assert_eq!(found, &json!({"here": true}));
+        let start = Node::root(&root).get("a").expect("is there");
+        let found = Source::new(&root).follow(start).expect("both are there");
+        assert_eq!(found.value, &json!({"here": true}));
+        assert_eq!(found.at, "/b~1c/{d}");
     }
 
     #[test]
@@ -99,7 +102,8 @@ mod tests {
             "outside": {"$ref": "other.yaml#/x"},
         });
         let message = |key: &str| {
-            let result = Source::new(&root).follow(&root[key]);
+            let start = Node::root(&root).get(key).expect("is there");
+            let result = Source::new(&root).follow(start);
             result.expect_err("leads nowhere").to_string()
         };
         assert!(message("circular").starts_with("#/circular: refers back to itself"));

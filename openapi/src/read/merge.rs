@@ -4,11 +4,11 @@ use super::spot::Spot;
 use crate::error::Problem;
 
 /// Says that a field is of two types, of which the first is `merge`'s `into`.
-pub(super) type Conflict<'a> = &'a dyn Fn(&Spot, &str, &str) -> Problem;
+pub(crate) type Conflict<'a> = &'a dyn Fn(&Spot, &str, &str) -> Problem;
 
 /// Adds to an expanded schema what another one says of the same thing: properties and required
 /// fields are united, of two other values the first stays.
-pub(super) fn merge(
+pub(crate) fn merge(
     into: &mut Map<String, Value>,
     from: Map<String, Value>,
     spot: &Spot,
