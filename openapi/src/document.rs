@@ -11,8 +11,8 @@ pub const VENDORED: &str = include_str!("../customers.v3.yaml");
 /// A parsed OpenAPI 3.0 document, and the name it goes by in messages.
 #[derive(Debug, Clone)]
 pub struct Document {
-    name: String,
-    root: Value,
+    pub(crate) name: String,
+    pub(crate) root: Value,
 }
 
 impl Document {

@@ -18,12 +18,14 @@
 //! generated code; what it lacks, though the SDK needs it, is an [`Error`] that says where.
 
 mod bound;
+mod compare;
 mod document;
 mod error;
 mod generate;
 mod prepare;
 mod read;
 
+pub use compare::{Difference, Impact};
 pub use document::{Document, VENDORED};
 pub use error::Error;
 pub use generate::Generated;

@@ -5,7 +5,6 @@ use crate::bound::OPERATIONS;
 use crate::error::Problem;
 use crate::read::text;
 
-/// What the client sends by itself.
 const OURS: [&str; 4] = ["accept", "authorization", "content-type", "x-auth-token"];
 
 /// Drops header parameters for what the client sends anyway: the provider declares `Accept` and
@@ -14,12 +13,16 @@ pub(super) fn drop_client_headers(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         if let Some(parameters) = parameters_mut(root, operation) {
             parameters.retain(|parameter| {
-                let name = text(parameter, "name").to_lowercase();
-                text(parameter, "in") != "header" || !OURS.contains(&name.as_str())
+                !is_sent_by_client(text(parameter, "in"), text(parameter, "name"))
             });
         }
     }
     Ok(())
+}
+
+/// Whether a parameter is what the client sends by itself.
+pub(crate) fn is_sent_by_client(place: &str, name: &str) -> bool {
+    place == "header" && OURS.contains(&name.to_lowercase().as_str())
 }
 
 #[cfg(test)]

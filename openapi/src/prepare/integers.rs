@@ -51,7 +51,7 @@ fn widen(schema: &mut Value, name: &str) {
         .get("type")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let counts = is_id(name) || is_count(name);
+    let counts = counts(name);
     if kind == "integer" || (kind == "number" && counts) {
         schema.insert("type".to_owned(), json!("integer"));
         schema.insert("format".to_owned(), json!("int64"));
@@ -61,15 +61,14 @@ fn widen(schema: &mut Value, name: &str) {
     }
 }
 
-fn is_id(name: &str) -> bool {
-    name == "id" || name.ends_with("_id")
-}
-
-fn is_count(name: &str) -> bool {
-    matches!(
+/// Whether a field or parameter of this name is an ID or a count.
+pub(crate) fn counts(name: &str) -> bool {
+    let is_id = name == "id" || name.ends_with("_id");
+    let is_count = matches!(
         name,
         "page" | "limit" | "total" | "count" | "per_page" | "current_page" | "total_pages"
-    )
+    );
+    is_id || is_count
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::endpoint::parameters_mut;
 use super::names::ID_LIST;
@@ -14,12 +14,13 @@ use crate::read::text;
 pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         for parameter in parameters_mut(root, operation).into_iter().flatten() {
-            let schema = &parameter["schema"];
-            let is_list = text(schema, "type") == "array";
-            let of_numbers = matches!(text(&schema["items"], "type"), "integer" | "number");
-            if text(parameter, "name").ends_with("id:in") || (is_list && of_numbers) {
+            let name = text(parameter, "name");
+            let Some(schema) = parameter.get("schema").and_then(Value::as_object) else {
+                continue;
+            };
+            if is_id_list(name, schema) {
                 parameter["schema"] = json!({"$ref": format!("#/components/schemas/{ID_LIST}")});
-            } else if is_list {
+            } else if is_list(schema) {
                 parameter["schema"] = json!({"type": "string"});
             }
         }
@@ -27,6 +28,16 @@ pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
     root["components"]["schemas"][ID_LIST] =
         json!({"type": "string", "description": "IDs, joined by commas."});
     Ok(())
+}
+
+/// Whether a parameter is a list of IDs, as which its name can tell it, too.
+pub(crate) fn is_id_list(name: &str, schema: &Map<String, Value>) -> bool {
+    let of = schema.get("items").map(|items| text(items, "type"));
+    name.ends_with("id:in") || (is_list(schema) && matches!(of, Some("integer" | "number")))
+}
+
+fn is_list(schema: &Map<String, Value>) -> bool {
+    schema.get("type").is_some_and(|kind| kind == "array")
 }
 
 #[cfg(test)]

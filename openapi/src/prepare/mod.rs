@@ -15,6 +15,9 @@ use serde_json::Value;
 
 use crate::error::Problem;
 
+pub(crate) use headers::is_sent_by_client;
+pub(crate) use integers::counts;
+pub(crate) use lists::is_id_list;
 pub(crate) use names::ID_LIST;
 
 type Pass = fn(&mut Value) -> Result<(), Problem>;

@@ -1,3 +1,4 @@
+use heck::ToPascalCase;
 use serde_json::{Map, Value, json};
 
 use crate::bound::{OPERATIONS, Operation};
@@ -19,7 +20,7 @@ pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
                     method.to_uppercase()
                 )));
             }
-            Found::Nothing => {
+            Found::Nothing(_) => {
                 return Err(Problem::new(format!(
                     "{path} is missing; the SDK binds that path, with or without \
                      /stores/{{store_hash}}/v3 before it"
@@ -82,7 +83,7 @@ fn written(bound: &Operation, parameter: &Parameter) -> Result<Option<Value>, Pr
         return Ok(None);
     }
     let mut schema = parameter.schema.clone();
-    drop_ways(&mut schema);
+    settle(&mut schema);
     let mut out = json!({"name": name, "in": place, "schema": schema});
     if parameter.is_required() {
         out["required"] = true.into();
@@ -97,29 +98,56 @@ fn content(body: Option<Body>, missing: impl Fn() -> String) -> Result<Value, Pr
     let Some(Body { mut schema, .. }) = body else {
         return Err(Problem::new(missing()));
     };
-    drop_ways(&mut schema);
+    settle(&mut schema);
     Ok(json!({"application/json": {"schema": schema}}))
 }
 
-/// Forgets which fields are for one way only: requests and answers have types of their own. What
-/// only answers carry can't be required of a request.
-fn drop_ways(schema: &mut Map<String, Value>) {
-    schema.remove("writeOnly");
-    let mut dropped = Vec::new();
+/// Leaves what later passes and the generator know. Requests and answers have types of their own,
+/// so nothing says any more which fields are for one way only; but what only answers carry can't be
+/// required of a request.
+fn settle(schema: &mut Map<String, Value>) {
+    let mut not_sent = Vec::new();
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     for (name, property) in properties.into_iter().flatten() {
         if let Some(property) = property.as_object_mut() {
-            dropped.extend(property.remove("readOnly").map(|_| name.clone()));
-            drop_ways(property);
+            not_sent.extend(property.get("readOnly").map(|_| name.clone()));
+            settle(property);
         }
     }
     if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|name| !dropped.iter().any(|dropped| name == dropped));
+        required.retain(|name| !not_sent.iter().any(|other| name == other));
     }
     if let Some(Value::Object(items)) = schema.get_mut("items") {
-        drop_ways(items);
+        settle(items);
     }
-    schema.remove("readOnly");
+    let is_enum = schema.get("type").is_some_and(|kind| kind == "string")
+        && schema.get("enum").is_some_and(has_distinct_variants);
+    schema.retain(|key, _| match key.as_str() {
+        "readOnly" | "writeOnly" => false,
+        "enum" => is_enum,
+        "pattern" | "minLength" | "maxLength" => !is_enum,
+        _ => true,
+    });
+}
+
+/// Rust's enum needs a name for each value.
+fn has_distinct_variants(values: &Value) -> bool {
+    let Some(values) = values.as_array() else {
+        return false;
+    };
+    let mut names: Vec<_> = values
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|value| {
+            value
+                .replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+                .to_pascal_case()
+        })
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    !names.is_empty() && names.len() == values.len()
 }
 
 #[cfg(test)]
@@ -209,21 +237,43 @@ mod tests {
         assert_eq!(root["components"], json!({"schemas": {}}));
     }
 
+    fn settled(schema: Value) -> Value {
+        let Value::Object(mut schema) = schema else {
+            panic!("is an object");
+        };
+        settle(&mut schema);
+        schema.into()
+    }
+
     #[test]
     fn a_read_only_field_is_not_required() {
         let item = json!({"type": "array", "items": {
             "required": ["id", "a"],
             "properties": {"id": {"readOnly": true}, "a": {"writeOnly": true}},
         }});
-        let Value::Object(mut item) = item else {
-            panic!("is an object");
-        };
-        drop_ways(&mut item);
         let flat = json!({"type": "array", "items": {
             "required": ["a"],
             "properties": {"id": {}, "a": {}},
         }});
-        assert_eq!(Value::Object(item), flat);
+        assert_eq!(settled(item), flat);
+    }
+
+    #[test]
+    fn an_enum_stays_where_rust_can_name_its_values() {
+        let of = |values: Value| settled(json!({"type": "string", "maxLength": 9, "enum": values}));
+        let two = json!({"type": "string", "enum": ["a", "b c"]});
+        assert_eq!(of(json!(["a", "b c"])), two);
+        for values in [
+            json!(["a", "A"]),
+            json!(["+", "-"]),
+            json!([1]),
+            json!([]),
+            json!("a"),
+        ] {
+            assert_eq!(of(values), json!({"type": "string", "maxLength": 9}));
+        }
+        let number = json!({"type": "integer", "enum": [1], "maximum": 1});
+        assert_eq!(settled(number), json!({"type": "integer", "maximum": 1}));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-use heck::ToPascalCase;
 use serde_json::{Map, Value, json};
 
 use super::merge::merge;
+use super::node::Node;
 use super::source::{Source, circular, reference};
 use super::spot::Spot;
 use crate::error::Problem;
@@ -92,7 +92,7 @@ impl<'a> Expander<'a> {
         }
         // The fields that one part of an `allOf` requires can stand in another.
         copy(&mut out, schema, "required", Value::is_array);
-        for part in self.parts(schema) {
+        for part in conjuncts(schema).map(|(_, _, part)| part) {
             let part = self.expand(part, spot)?;
             merge(&mut out, part, spot, &|spot, one, other| {
                 Problem::new(format!(
@@ -101,17 +101,6 @@ impl<'a> Expander<'a> {
             })?;
         }
         Ok(out)
-    }
-
-    /// Schemas that hold besides this one. A choice of one is no choice.
-    fn parts(&self, schema: &'a Map<String, Value>) -> Vec<&'a Value> {
-        let list = |key| schema.get(key).and_then(Value::as_array);
-        let sole = |key| list(key).filter(|list| list.len() == 1);
-        [list("allOf"), sole("oneOf"), sole("anyOf")]
-            .into_iter()
-            .flatten()
-            .flatten()
-            .collect()
     }
 
     fn expand_object(
@@ -153,6 +142,24 @@ impl<'a> Expander<'a> {
     }
 }
 
+/// Schemas that hold besides this one: their keyword, their place in its list, and themselves. A
+/// choice of one is no choice.
+fn conjuncts(schema: &Map<String, Value>) -> impl Iterator<Item = (&'static str, usize, &Value)> {
+    let list = |key| {
+        let list = schema.get(key).and_then(Value::as_array)?;
+        (key == "allOf" || list.len() == 1).then_some((key, list))
+    };
+    let lists = ["allOf", "oneOf", "anyOf"].into_iter().filter_map(list);
+    lists.flat_map(|(key, list)| list.iter().enumerate().map(move |(i, part)| (key, i, part)))
+}
+
+/// The schemas that hold besides a schema in a document.
+pub(crate) fn parts<'a>(schema: &Node<'a>) -> impl Iterator<Item = Node<'a>> {
+    let conjuncts = schema.value.as_object().map(conjuncts);
+    let of = |(key, index, _)| schema.get(key)?.items().nth(index);
+    conjuncts.into_iter().flatten().filter_map(of)
+}
+
 fn kind<'a>(schema: &'a Map<String, Value>, spot: &Spot) -> Result<Option<&'a str>, Problem> {
     match schema.get("type") {
         Some(Value::String(kind)) => match kind.as_str() {
@@ -175,17 +182,16 @@ fn unknown_type(spot: &Spot, kind: &str) -> Problem {
 fn expand_string(out: &mut Map<String, Value>, schema: &Map<String, Value>) {
     out.insert("type".to_owned(), "string".into());
     copy(out, schema, "format", Value::is_string);
-    copy(out, schema, "enum", has_distinct_variants);
-    if !out.contains_key("enum") {
-        copy(out, schema, "pattern", Value::is_string);
-        copy_length(out, schema, "minLength");
-        copy_length(out, schema, "maxLength");
-    }
+    copy(out, schema, "enum", Value::is_array);
+    copy(out, schema, "pattern", Value::is_string);
+    copy_length(out, schema, "minLength");
+    copy_length(out, schema, "maxLength");
 }
 
 fn expand_number(out: &mut Map<String, Value>, schema: &Map<String, Value>, kind: &str) {
     out.insert("type".to_owned(), kind.into());
     copy(out, schema, "format", Value::is_string);
+    copy(out, schema, "enum", Value::is_array);
     for key in ["minimum", "maximum", "multipleOf"] {
         copy(out, schema, key, Value::is_number);
     }
@@ -197,26 +203,6 @@ fn expand_number(out: &mut Map<String, Value>, schema: &Map<String, Value>, kind
             is_true(v) && schema.contains_key(bound)
         });
     }
-}
-
-/// Rust's enum needs a name for each value.
-fn has_distinct_variants(values: &Value) -> bool {
-    let Some(values) = values.as_array() else {
-        return false;
-    };
-    let mut names: Vec<_> = values
-        .iter()
-        .filter_map(Value::as_str)
-        .map(|value| {
-            value
-                .replace(|c: char| !c.is_ascii_alphanumeric(), "-")
-                .to_pascal_case()
-        })
-        .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    !names.is_empty() && names.len() == values.len()
 }
 
 fn is_true(value: &Value) -> bool {
@@ -278,24 +264,6 @@ mod tests {
         assert_eq!(expanded(&root), Ok(json!({})));
         let root = json!({"schema": {"anyOf": [{"type": "string"}]}});
         assert_eq!(expanded(&root), Ok(json!({"type": "string"})));
-    }
-
-    #[test]
-    fn an_enum_stays_where_rust_can_name_its_values() {
-        let of = |values: Value| json!({"schema": {"type": "string", "enum": values}});
-        assert_eq!(
-            expanded(&of(json!(["a", "b c"]))),
-            Ok(json!({"type": "string", "enum": ["a", "b c"]}))
-        );
-        for values in [
-            json!(["a", "A"]),
-            json!(["+", "-"]),
-            json!([1]),
-            json!([]),
-            json!("a"),
-        ] {
-            assert_eq!(expanded(&of(values)), Ok(json!({"type": "string"})));
-        }
     }
 
     #[test]

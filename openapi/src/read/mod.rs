@@ -14,6 +14,7 @@ use crate::bound::Operation;
 use crate::error::Problem;
 use expand::Expander;
 
+pub(crate) use expand::parts;
 pub(crate) use merge::merge;
 pub(crate) use node::Node;
 pub(crate) use source::Source;
@@ -75,13 +76,16 @@ pub(crate) enum Found<'a> {
     Whole(Box<Endpoint<'a>>),
     /// Its path, without it.
     Path(Node<'a>),
-    Nothing,
+    /// Not even its path; this is where it would be.
+    Nothing(Node<'a>),
 }
 
 /// Reads an operation that we bind.
 pub(crate) fn endpoint<'a>(source: Source<'a>, bound: &Operation) -> Result<Found<'a>, Problem> {
-    let Some(path) = path(source, bound.path)? else {
-        return Ok(Found::Nothing);
+    let root = Node::root(source.root);
+    let paths = root.get("paths").unwrap_or(root);
+    let Some(path) = path(source, &paths, bound.path)? else {
+        return Ok(Found::Nothing(paths));
     };
     let Some(operation) = path.get(bound.method) else {
         return Ok(Found::Path(path));
@@ -95,12 +99,8 @@ pub(crate) fn endpoint<'a>(source: Source<'a>, bound: &Operation) -> Result<Foun
     Ok(Found::Whole(Box::new(endpoint)))
 }
 
-fn path<'a>(source: Source<'a>, ours: &str) -> Result<Option<Node<'a>>, Problem> {
-    let paths = Node::root(source.root).get("paths");
-    let mut found = paths
-        .iter()
-        .flat_map(Node::fields)
-        .filter(|(path, _)| is_ours(path, ours));
+fn path<'a>(source: Source<'a>, paths: &Node<'a>, ours: &str) -> Result<Option<Node<'a>>, Problem> {
+    let mut found = paths.fields().filter(|(path, _)| is_ours(path, ours));
     match (found.next(), found.next()) {
         (Some((_, item)), None) => source.follow(item).map(Some),
         (Some((one, _)), Some((other, _))) => Err(Problem::new(format!(

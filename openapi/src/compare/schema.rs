@@ -1,0 +1,389 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::place::{Step, find};
+use super::{Difference, Impact, addition};
+use crate::prepare::{counts, is_id_list};
+use crate::read::{Node, Source, Spot};
+
+type Schema = Map<String, Value>;
+
+/// What a schema describes.
+#[derive(Clone, Copy)]
+pub(super) enum Part<'a> {
+    /// A parameter of this name.
+    Parameter(&'a str),
+    Request,
+    Answer,
+}
+
+/// What a change does to the values that a schema admits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Fewer,
+    More,
+    Others,
+}
+
+/// The same schema in two documents.
+pub(super) struct Pair<'a> {
+    part: Part<'a>,
+    ours: (Source<'a>, Node<'a>),
+    theirs: (Source<'a>, Node<'a>),
+}
+
+/// Where in the schema we are.
+#[derive(Clone)]
+struct At {
+    spot: Spot,
+    steps: Vec<Step>,
+    name: String,
+}
+
+impl At {
+    fn field(&self, name: &str) -> Self {
+        self.below(self.spot.field(name), Step::Field(name.to_owned()), name)
+    }
+
+    fn item(&self) -> Self {
+        self.below(self.spot.item(), Step::Item, "")
+    }
+
+    fn below(&self, spot: Spot, step: Step, name: &str) -> Self {
+        let mut steps = self.steps.clone();
+        steps.push(step);
+        let name = name.to_owned();
+        Self { spot, steps, name }
+    }
+}
+
+impl<'a> Pair<'a> {
+    pub(super) fn new(
+        part: Part<'a>,
+        ours: (Source<'a>, Node<'a>),
+        theirs: (Source<'a>, Node<'a>),
+    ) -> Self {
+        Self { part, ours, theirs }
+    }
+
+    pub(super) fn compare(
+        &self,
+        spot: Spot,
+        ours: &Schema,
+        theirs: &Schema,
+        found: &mut Vec<Difference>,
+    ) {
+        let name = match self.part {
+            Part::Parameter(name) => name,
+            Part::Request | Part::Answer => "",
+        };
+        let at = At {
+            spot,
+            steps: Vec::new(),
+            name: name.to_owned(),
+        };
+        let mut walk = Walk { pair: self, found };
+        walk.schema(&at, ours, theirs);
+    }
+
+    fn is_received(&self) -> bool {
+        matches!(self.part, Part::Answer)
+    }
+
+    /// More of what we send is welcome, and less of what we receive.
+    fn impact(&self, effect: Effect) -> Impact {
+        match (effect, self.is_received()) {
+            (Effect::More, false) | (Effect::Fewer, true) => Impact::Compatible,
+            _ => Impact::Breaking,
+        }
+    }
+
+    /// The type as it goes over the wire.
+    fn kind(&self, at: &At, schema: &Schema) -> String {
+        let kind = text_in(schema, "type");
+        if let Part::Parameter(name) = self.part
+            && at.steps.is_empty()
+            && is_id_list(name, schema)
+        {
+            return "a list of IDs".to_owned();
+        }
+        match kind {
+            "" => "of no single type".to_owned(),
+            // Documents write `number` where they mean an integer.
+            "number" if counts(&at.name) => "integer".to_owned(),
+            "string" if self.is_date(schema) => text_in(schema, "format").to_owned(),
+            kind => kind.to_owned(),
+        }
+    }
+
+    /// Dates have Rust types of their own; a filter takes any of them, whatever its format.
+    fn is_date(&self, schema: &Schema) -> bool {
+        !matches!(self.part, Part::Parameter(_))
+            && ["date", "date-time"].contains(&text_in(schema, "format"))
+    }
+
+    /// The fields that go this way.
+    fn fields<'s>(&self, schema: &'s Schema) -> Vec<(&'s str, Option<&'s Schema>)> {
+        let other_way = if self.is_received() {
+            "writeOnly"
+        } else {
+            "readOnly"
+        };
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let goes = |property: &Value| property.get(other_way).is_none();
+        let declared = properties.into_iter().flatten();
+        let mut fields: Vec<_> = declared
+            .clone()
+            .filter(|(_, property)| goes(property))
+            .map(|(name, property)| (name.as_str(), property.as_object()))
+            .collect();
+        // A document can require what it does not describe.
+        let bare = required(schema).filter(|name| declared.clone().all(|(known, _)| known != name));
+        fields.extend(bare.map(|name| (name, None)));
+        fields
+    }
+}
+
+struct Walk<'p, 'a> {
+    pair: &'p Pair<'a>,
+    found: &'p mut Vec<Difference>,
+}
+
+impl Walk<'_, '_> {
+    fn schema(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
+        let [one, other] = [ours, theirs].map(|schema| self.pair.kind(at, schema));
+        if one != other {
+            let change = format!("is {other}, was {one}");
+            return self.add(Impact::Breaking, at, Some("type"), change);
+        }
+        self.flag(at, "nullable", Effect::More, ours, theirs);
+        self.flag(at, "uniqueItems", Effect::Fewer, ours, theirs);
+        self.values(at, ours, theirs);
+        for (keyword, exclusive, tightens) in LIMITS {
+            let [one, other] = [ours, theirs].map(|schema| Limit::of(schema, keyword, exclusive));
+            if let Some(effect) = Limit::effect(&one, &other, tightens) {
+                let change = format!("{keyword} is {other}, was {one}");
+                self.add_effect(effect, at, Some(keyword), change);
+            }
+        }
+        self.multiples(at, ours, theirs);
+        self.rule(at, "pattern", ours, theirs);
+        if text_in(ours, "type") == "string" && !matches!(self.pair.part, Part::Parameter(_)) {
+            self.rule(at, "format", ours, theirs);
+        }
+        self.fields(at, ours, theirs);
+        if one == "array" {
+            let items = [ours, theirs].map(|schema| schema.get("items").and_then(Value::as_object));
+            if let [Some(ours), Some(theirs)] = items {
+                self.schema(&at.item(), ours, theirs);
+            }
+        }
+    }
+
+    fn fields(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
+        let [one, other] = [ours, theirs].map(|schema| self.pair.fields(schema));
+        let find = |fields: &[(&str, _)], name: &str| fields.iter().position(|(n, _)| *n == name);
+        let requires = |schema: &Schema, name: &str| required(schema).any(|there| there == name);
+        for (name, own) in &one {
+            let at = at.field(name);
+            let Some((_, theirs_of)) = find(&other, name).and_then(|index| other.get(index)) else {
+                self.add(Impact::Breaking, &at, None, "is missing".to_owned());
+                continue;
+            };
+            match (requires(ours, name), requires(theirs, name)) {
+                (false, true) => {
+                    let change = "is required, was optional".to_owned();
+                    self.add_effect(Effect::Fewer, &at, None, change);
+                }
+                (true, false) => {
+                    let change = "is optional, was required".to_owned();
+                    self.add_effect(Effect::More, &at, None, change);
+                }
+                _ => (),
+            }
+            if let (Some(ours), Some(theirs)) = (own, theirs_of) {
+                self.schema(&at, ours, theirs);
+            }
+        }
+        for (name, _) in &other {
+            if find(&one, name).is_none() {
+                // Answers can have new fields at any time.
+                let is_asked = requires(theirs, name) && !self.pair.is_received();
+                let (impact, change) = addition(is_asked);
+                self.add(impact, &at.field(name), None, change.to_owned());
+            }
+        }
+    }
+
+    fn flag(
+        &mut self,
+        at: &At,
+        keyword: &'static str,
+        set: Effect,
+        ours: &Schema,
+        theirs: &Schema,
+    ) {
+        let effect = match (ours.contains_key(keyword), theirs.contains_key(keyword)) {
+            (false, true) => set,
+            (true, false) if set == Effect::More => Effect::Fewer,
+            (true, false) => Effect::More,
+            _ => return,
+        };
+        let [one, other] = [ours, theirs].map(|schema| schema.contains_key(keyword));
+        let change = format!("{keyword} is {other}, was {one}");
+        self.add_effect(effect, at, Some(keyword), change);
+    }
+
+    /// A rule that is there or not; of two of them nobody knows which one admits more.
+    fn rule(&mut self, at: &At, keyword: &'static str, ours: &Schema, theirs: &Schema) {
+        let [one, other] = [ours, theirs].map(|schema| schema.get(keyword));
+        let effect = match (one, other) {
+            (one, other) if one == other => return,
+            (None, Some(_)) => Effect::Fewer,
+            (Some(_), None) => Effect::More,
+            _ => Effect::Others,
+        };
+        let change = format!("{keyword} is {}, was {}", shown(other), shown(one));
+        self.add_effect(effect, at, Some(keyword), change);
+    }
+
+    fn multiples(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
+        let of = |schema: &Schema| schema.get("multipleOf").and_then(Value::as_f64);
+        let is_multiple = |one: f64, other: f64| (one / other).fract() == 0.0;
+        match (of(ours), of(theirs)) {
+            (Some(one), Some(other)) if one != other => {
+                let effect = if is_multiple(other, one) {
+                    Effect::Fewer
+                } else if is_multiple(one, other) {
+                    Effect::More
+                } else {
+                    Effect::Others
+                };
+                let change = format!("multipleOf is {other}, was {one}");
+                self.add_effect(effect, at, Some("multipleOf"), change);
+            }
+            (Some(_), Some(_)) => (),
+            _ => self.rule(at, "multipleOf", ours, theirs),
+        }
+    }
+
+    fn values(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
+        let of = |schema: &Schema| -> Option<BTreeSet<String>> {
+            let values = schema.get("enum")?.as_array()?;
+            Some(values.iter().map(Value::to_string).collect())
+        };
+        let list = |values: &BTreeSet<String>| {
+            let values: Vec<_> = values.iter().map(String::as_str).collect();
+            values.join(", ")
+        };
+        match (of(ours), of(theirs)) {
+            (None, Some(other)) => {
+                let change = format!("enum is {}, was not set", list(&other));
+                self.add_effect(Effect::Fewer, at, Some("enum"), change);
+            }
+            (Some(one), None) => {
+                let change = format!("enum is not set, was {}", list(&one));
+                self.add_effect(Effect::More, at, Some("enum"), change);
+            }
+            (Some(one), Some(other)) => {
+                for gone in one.difference(&other) {
+                    let change = format!("enum has {gone} no more");
+                    self.add_effect(Effect::Fewer, at, Some("enum"), change);
+                }
+                for new in other.difference(&one) {
+                    let change = format!("enum has {new} now");
+                    self.add_effect(Effect::More, at, Some("enum"), change);
+                }
+            }
+            (None, None) => (),
+        }
+    }
+
+    fn add_effect(
+        &mut self,
+        effect: Effect,
+        at: &At,
+        keyword: Option<&'static str>,
+        change: String,
+    ) {
+        self.add(self.pair.impact(effect), at, keyword, change);
+    }
+
+    fn add(&mut self, impact: Impact, at: &At, keyword: Option<&'static str>, change: String) {
+        let mut steps = at.steps.clone();
+        steps.extend(keyword.map(Step::Keyword));
+        let Pair { ours, theirs, .. } = self.pair;
+        let [before, after] = [ours, theirs].map(|(source, node)| find(*source, node, &steps));
+        self.found.push(Difference {
+            impact,
+            subject: at.spot.to_string(),
+            change,
+            before,
+            after,
+        });
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tightens {
+    Upwards,
+    Downwards,
+}
+
+/// The limits, the flags that make them exclusive, and which way they get tighter.
+const LIMITS: [(&str, &str, Tightens); 6] = [
+    ("minLength", "", Tightens::Upwards),
+    ("maxLength", "", Tightens::Downwards),
+    ("minItems", "", Tightens::Upwards),
+    ("maxItems", "", Tightens::Downwards),
+    ("minimum", "exclusiveMinimum", Tightens::Upwards),
+    ("maximum", "exclusiveMaximum", Tightens::Downwards),
+];
+
+/// A limit, if there is one, and whether the limit itself is beyond it.
+struct Limit(Option<(f64, bool)>);
+
+impl Limit {
+    fn of(schema: &Schema, keyword: &str, exclusive: &str) -> Self {
+        let limit = schema.get(keyword).and_then(Value::as_f64);
+        Self(limit.map(|limit| (limit, schema.contains_key(exclusive))))
+    }
+
+    fn effect(one: &Self, other: &Self, tightens: Tightens) -> Option<Effect> {
+        let is_more = match (one.0, other.0) {
+            (None, None) => return None,
+            (None, Some(_)) => false,
+            (Some(_), None) => true,
+            (Some(one), Some(other)) if one == other => return None,
+            (Some((one, was)), Some((other, is))) if one == other => was && !is,
+            (Some((one, _)), Some((other, _))) => {
+                (other > one) == (tightens == Tightens::Downwards)
+            }
+        };
+        Some(if is_more { Effect::More } else { Effect::Fewer })
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            None => f.write_str("not set"),
+            Some((limit, false)) => write!(f, "{limit}"),
+            Some((limit, true)) => write!(f, "{limit} (exclusive)"),
+        }
+    }
+}
+
+fn required(schema: &Schema) -> impl Iterator<Item = &str> {
+    let names = schema.get("required").and_then(Value::as_array);
+    names.into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn text_in<'s>(schema: &'s Schema, key: &str) -> &'s str {
+    schema.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn shown(value: Option<&Value>) -> String {
+    value.map_or_else(|| "not set".to_owned(), Value::to_string)
+}
