@@ -31,6 +31,8 @@ pub(super) struct Pair<'a> {
     part: Part<'a>,
     ours: (Source<'a>, Node<'a>),
     theirs: (Source<'a>, Node<'a>),
+    /// What a document says of a field that it requires and does not describe.
+    nothing: Schema,
 }
 
 /// Where in the schema we are.
@@ -64,7 +66,12 @@ impl<'a> Pair<'a> {
         ours: (Source<'a>, Node<'a>),
         theirs: (Source<'a>, Node<'a>),
     ) -> Self {
-        Self { part, ours, theirs }
+        Self {
+            part,
+            ours,
+            theirs,
+            nothing: Schema::new(),
+        }
     }
 
     pub(super) fn compare(
@@ -124,7 +131,7 @@ impl<'a> Pair<'a> {
     }
 
     /// The fields that go this way.
-    fn fields<'s>(&self, schema: &'s Schema) -> Vec<(&'s str, Option<&'s Schema>)> {
+    fn fields<'s>(&'s self, schema: &'s Schema) -> Vec<(&'s str, &'s Schema)> {
         let other_way = if self.is_received() {
             "writeOnly"
         } else {
@@ -137,10 +144,10 @@ impl<'a> Pair<'a> {
             .clone()
             .filter(|(_, property)| goes(property))
             .map(|(name, property)| (name.as_str(), property.as_object()))
+            .map(|(name, property)| (name, property.unwrap_or(&self.nothing)))
             .collect();
-        // A document can require what it does not describe.
         let bare = required(schema).filter(|name| declared.clone().all(|(known, _)| known != name));
-        fields.extend(bare.map(|name| (name, None)));
+        fields.extend(bare.map(|name| (name, &self.nothing)));
         fields
     }
 }
@@ -155,9 +162,17 @@ impl Walk<'_, '_> {
         let [one, other] = [ours, theirs].map(|schema| self.pair.kind(at, schema));
         if one != other {
             let change = format!("is {other}, was {one}");
-            return self.add(Impact::Breaking, at, Some("type"), change);
+            let is_format = text_in(ours, "type") == text_in(theirs, "type");
+            let keyword = if is_format { "format" } else { "type" };
+            return self.add(Impact::Breaking, at, Some(keyword), change);
         }
-        self.flag(at, "nullable", Effect::More, ours, theirs);
+        // A query has no null, and its formats are for the server to check.
+        if !matches!(self.pair.part, Part::Parameter(_)) {
+            self.flag(at, "nullable", Effect::More, ours, theirs);
+            if text_in(ours, "type") == "string" {
+                self.rule(at, "format", ours, theirs);
+            }
+        }
         self.flag(at, "uniqueItems", Effect::Fewer, ours, theirs);
         self.values(at, ours, theirs);
         for (keyword, exclusive, tightens) in LIMITS {
@@ -169,9 +184,6 @@ impl Walk<'_, '_> {
         }
         self.multiples(at, ours, theirs);
         self.rule(at, "pattern", ours, theirs);
-        if text_in(ours, "type") == "string" && !matches!(self.pair.part, Part::Parameter(_)) {
-            self.rule(at, "format", ours, theirs);
-        }
         self.fields(at, ours, theirs);
         if one == "array" {
             let items = [ours, theirs].map(|schema| schema.get("items").and_then(Value::as_object));
@@ -182,12 +194,12 @@ impl Walk<'_, '_> {
     }
 
     fn fields(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
-        let [one, other] = [ours, theirs].map(|schema| self.pair.fields(schema));
-        let find = |fields: &[(&str, _)], name: &str| fields.iter().position(|(n, _)| *n == name);
+        let pair = self.pair;
+        let [one, other] = [ours, theirs].map(|schema| pair.fields(schema));
         let requires = |schema: &Schema, name: &str| required(schema).any(|there| there == name);
         for (name, own) in &one {
             let at = at.field(name);
-            let Some((_, theirs_of)) = find(&other, name).and_then(|index| other.get(index)) else {
+            let Some((_, new)) = other.iter().find(|(other, _)| other == name) else {
                 self.add(Impact::Breaking, &at, None, "is missing".to_owned());
                 continue;
             };
@@ -202,12 +214,10 @@ impl Walk<'_, '_> {
                 }
                 _ => (),
             }
-            if let (Some(ours), Some(theirs)) = (own, theirs_of) {
-                self.schema(&at, ours, theirs);
-            }
+            self.schema(&at, own, new);
         }
         for (name, _) in &other {
-            if find(&one, name).is_none() {
+            if one.iter().all(|(own, _)| own != name) {
                 // Answers can have new fields at any time.
                 let is_asked = requires(theirs, name) && !self.pair.is_received();
                 let (impact, change) = addition(is_asked);

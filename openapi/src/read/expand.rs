@@ -36,6 +36,16 @@ impl<'a> Expander<'a> {
         schema: &'a Value,
         spot: &Spot,
     ) -> Result<Map<String, Value>, Problem> {
+        let mut expanded = self.expand_whole(schema, spot)?;
+        fit(&mut expanded);
+        Ok(expanded)
+    }
+
+    fn expand_whole(
+        &mut self,
+        schema: &'a Value,
+        spot: &Spot,
+    ) -> Result<Map<String, Value>, Problem> {
         self.schemas += 1;
         if self.depth == MAX_DEPTH || self.schemas > MAX_SCHEMAS {
             return Err(Problem::new(format!(
@@ -64,7 +74,7 @@ impl<'a> Expander<'a> {
         }
         let schema = self.source.at(reference)?.value;
         self.trail.push(reference);
-        let expanded = self.expand(schema, spot);
+        let expanded = self.expand_whole(schema, spot);
         self.trail.pop();
         expanded
     }
@@ -83,17 +93,16 @@ impl<'a> Expander<'a> {
         match kind(schema, spot)? {
             Some("object") => self.expand_object(&mut out, schema, spot)?,
             Some("array") => self.expand_array(&mut out, schema, spot)?,
-            Some("string") => expand_string(&mut out, schema),
-            Some(kind @ ("integer" | "number")) => expand_number(&mut out, schema, kind),
             Some(kind) => {
                 out.insert("type".to_owned(), kind.into());
             }
             None => (),
         }
-        // The fields that one part of an `allOf` requires can stand in another.
+        // One part of an `allOf` can say the type, and another one the limits, or what is required.
         copy(&mut out, schema, "required", Value::is_array);
+        copy_limits(&mut out, schema);
         for part in conjuncts(schema).map(|(_, _, part)| part) {
-            let part = self.expand(part, spot)?;
+            let part = self.expand_whole(part, spot)?;
             merge(&mut out, part, spot, &|spot, one, other| {
                 Problem::new(format!(
                     "{spot} is {one} in one part of its allOf and {other} in another"
@@ -114,7 +123,7 @@ impl<'a> Expander<'a> {
         let properties = schema.get("properties").and_then(Value::as_object);
         let mut expanded = Map::new();
         for (name, property) in properties.into_iter().flatten() {
-            let property = self.expand(property, &spot.field(name))?;
+            let property = self.expand_whole(property, &spot.field(name))?;
             expanded.insert(name.clone(), property.into());
         }
         if !expanded.is_empty() {
@@ -130,11 +139,8 @@ impl<'a> Expander<'a> {
         spot: &Spot,
     ) -> Result<(), Problem> {
         out.insert("type".to_owned(), "array".into());
-        copy_length(out, schema, "minItems");
-        copy_length(out, schema, "maxItems");
-        copy(out, schema, "uniqueItems", is_true);
         let items = match schema.get("items") {
-            Some(items) => self.expand(items, &spot.item())?,
+            Some(items) => self.expand_whole(items, &spot.item())?,
             None => Map::new(),
         };
         out.insert("items".to_owned(), items.into());
@@ -179,29 +185,45 @@ fn unknown_type(spot: &Spot, kind: &str) -> Problem {
     ))
 }
 
-fn expand_string(out: &mut Map<String, Value>, schema: &Map<String, Value>) {
-    out.insert("type".to_owned(), "string".into());
+fn copy_limits(out: &mut Map<String, Value>, schema: &Map<String, Value>) {
     copy(out, schema, "format", Value::is_string);
     copy(out, schema, "enum", Value::is_array);
     copy(out, schema, "pattern", Value::is_string);
-    copy_length(out, schema, "minLength");
-    copy_length(out, schema, "maxLength");
-}
-
-fn expand_number(out: &mut Map<String, Value>, schema: &Map<String, Value>, kind: &str) {
-    out.insert("type".to_owned(), kind.into());
-    copy(out, schema, "format", Value::is_string);
-    copy(out, schema, "enum", Value::is_array);
+    for key in ["minLength", "maxLength", "minItems", "maxItems"] {
+        copy_length(out, schema, key);
+    }
     for key in ["minimum", "maximum", "multipleOf"] {
         copy(out, schema, key, Value::is_number);
     }
-    for (key, bound) in [
-        ("exclusiveMinimum", "minimum"),
-        ("exclusiveMaximum", "maximum"),
-    ] {
-        copy(out, schema, key, |v| {
-            is_true(v) && schema.contains_key(bound)
-        });
+    for key in ["exclusiveMinimum", "exclusiveMaximum", "uniqueItems"] {
+        copy(out, schema, key, is_true);
+    }
+}
+
+/// Drops limits that say nothing of a value of this type.
+fn fit(schema: &mut Map<String, Value>) {
+    let kind = schema.get("type").and_then(Value::as_str);
+    let is_text = kind == Some("string");
+    let is_number = matches!(kind, Some("integer" | "number"));
+    let is_list = kind == Some("array");
+    let [has_minimum, has_maximum] = ["minimum", "maximum"].map(|key| schema.contains_key(key));
+    schema.retain(|key, _| match key.as_str() {
+        "format" | "enum" => is_text || is_number,
+        "pattern" | "minLength" | "maxLength" => is_text,
+        "minimum" | "maximum" | "multipleOf" => is_number,
+        "exclusiveMinimum" => is_number && has_minimum,
+        "exclusiveMaximum" => is_number && has_maximum,
+        "minItems" | "maxItems" | "uniqueItems" => is_list,
+        _ => true,
+    });
+    if let Some(Value::Object(items)) = schema.get_mut("items") {
+        fit(items);
+    }
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (_, property) in properties.into_iter().flatten() {
+        if let Value::Object(property) = property {
+            fit(property);
+        }
     }
 }
 
@@ -256,6 +278,26 @@ mod tests {
             "required": ["a"],
         });
         assert_eq!(expanded(&root), Ok(flat));
+    }
+
+    #[test]
+    fn limits_hold_wherever_the_type_is_said_and_only_where_they_fit_it() {
+        let root = json!({"schema": {"maximum": 9, "minItems": 1, "allOf": [
+            {"type": "string"},
+            {"maxLength": 255, "enum": ["a"], "exclusiveMinimum": true},
+        ]}});
+        let text = json!({"type": "string", "maxLength": 255, "enum": ["a"]});
+        assert_eq!(expanded(&root), Ok(text));
+        let root = json!({"schema": {"items": {
+            "type": "number", "exclusiveMinimum": true, "maximum": 1, "exclusiveMaximum": true,
+        }}});
+        let items = json!({"type": "number", "maximum": 1, "exclusiveMaximum": true});
+        assert_eq!(
+            expanded(&root),
+            Ok(json!({"type": "array", "items": items}))
+        );
+        let root = json!({"schema": {"maxLength": 9}});
+        assert_eq!(expanded(&root), Ok(json!({})));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Whole documents, written as the provider writes them.
 
 use bigcommerce_openapi::{Document, Prepared};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::support::{assert_same, code, file, vendored};
+use crate::support::{assert_same, code, differences, file, vendored};
 
 fn source(name: &str) -> Value {
     let text = std::fs::read_to_string(file(name)).expect("is there");
@@ -19,6 +19,14 @@ fn prepare(name: &str) -> Result<Prepared, String> {
 #[test]
 fn the_providers_document_becomes_the_same_code() {
     assert_same(&source("provider.yaml"), &vendored());
+}
+
+#[test]
+fn the_whole_of_a_providers_document_says_the_same() {
+    let whole = source("provider-whole.yaml");
+    assert_eq!(whole["paths"].as_object().map(Map::len), Some(13));
+    assert_same(&whole, &vendored());
+    assert_eq!(differences(&vendored(), &whole), [""; 0]);
 }
 
 #[test]

@@ -1,5 +1,8 @@
-//! How documents other than the vendored one are prepared, and which are refused.
+//! How documents other than the vendored one are prepared, which are refused, and how they
+//! are compared.
 
+mod command;
+mod compare;
 mod documents;
 mod refusals;
 mod schemas;

@@ -32,6 +32,19 @@ pub fn prepare(root: &Value) -> Result<Prepared, String> {
         .map_err(|error| error.to_string())
 }
 
+fn parse(root: &Value) -> Document {
+    Document::parse("test.json", &root.to_string()).expect("is a document")
+}
+
+/// What a comparison of two documents prints, without places.
+pub fn differences(one: &Value, other: &Value) -> Vec<String> {
+    let found = parse(one).compare(&parse(other));
+    let found = found.expect("can be compared").into_iter();
+    found
+        .map(|d| format!("{}: {}: {}", d.impact, d.subject, d.change))
+        .collect()
+}
+
 /// Both become the same Rust, whatever each says in prose.
 #[track_caller]
 pub fn assert_same(one: &Value, other: &Value) {
