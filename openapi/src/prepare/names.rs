@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use super::endpoint::{answer_mut, operation_mut, parameters, request_mut};
 use crate::bound::{OPERATIONS, Operation, RECORDS, Row};
 use crate::error::Problem;
-use crate::read::text;
+use crate::read::{Spot, text};
 
 /// The component for lists in the query, which the SDK has a type of its own for.
 pub(crate) const ID_LIST: &str = "IdList";
@@ -78,13 +78,15 @@ pub(super) fn name_canonically(root: &mut Value) -> Result<(), Problem> {
             .zip(page.into_iter().cycle());
         for (status, role) in pages.chain([("4XX", ERROR_BODY), ("5XX", ERROR_BODY)]) {
             if let Some(schema) = answer_mut(root, operation, status) {
-                components.add_role(schema, role)?;
+                let spot = Spot::new(&operation.label(), "answer");
+                components.add_role(schema, role, &spot)?;
             }
         }
         if let (Some(row), Some(request)) = (operation.sends, request_mut(root, operation))
             && let Some(items) = request.get_mut("items")
         {
-            components.add_role(items, row.name)?;
+            let spot = Spot::new(&operation.label(), "request");
+            components.add_role(items, row.name, &spot)?;
         }
         if let Some(bound) = operation_mut(root, operation) {
             bound["operationId"] = operation.name.into();
@@ -102,34 +104,34 @@ struct Components(Map<String, Value>);
 impl Components {
     /// Moves a schema to the components and leaves a reference to it. Schemas of the same role are
     /// the same by now.
-    fn add_role(&mut self, schema: &mut Value, role: &str) -> Result<(), Problem> {
+    fn add_role(&mut self, schema: &mut Value, role: &str, spot: &Spot) -> Result<(), Problem> {
         if !self.0.contains_key(role) {
-            self.add(schema.take(), role)?;
+            self.add(schema.take(), role, spot)?;
         }
         *schema = refer(role);
         Ok(())
     }
 
     /// Moves a schema to the components, and those of its properties that need it.
-    fn add(&mut self, mut schema: Value, name: &str) -> Result<(), Problem> {
+    fn add(&mut self, mut schema: Value, name: &str, spot: &Spot) -> Result<(), Problem> {
         if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-            check_field_names(properties, name)?;
+            check_field_names(properties, spot)?;
             for (property, schema) in properties.iter_mut() {
                 let nested = match role(name, property) {
                     Some(role) => Name::Role(role),
                     None => Name::Place(format!("{name}_{property}")),
                 };
-                self.nest(schema, nested)?;
+                self.nest(schema, nested, &spot.field(property))?;
             }
         }
         self.0.insert(name.to_owned(), schema);
         Ok(())
     }
 
-    fn nest(&mut self, schema: &mut Value, name: Name) -> Result<(), Problem> {
+    fn nest(&mut self, schema: &mut Value, name: Name, spot: &Spot) -> Result<(), Problem> {
         if text(schema, "type") == "array" {
             let items = &mut schema["items"];
-            self.nest(items, name.item())?;
+            self.nest(items, name.item(), &spot.item())?;
             // A list item has no description apart from its type's.
             if let Some(reference) = items.pointer_mut("/allOf/0") {
                 *items = reference.take();
@@ -152,7 +154,7 @@ impl Components {
         if self.0.contains_key(&name) {
             return Ok(());
         }
-        self.add(component, &name)
+        self.add(component, &name, spot)
     }
 
     /// A name that is still free, and that the generator takes as it is.
@@ -201,10 +203,11 @@ fn refer_from(component: &mut Value, name: &str) -> Value {
     place.into()
 }
 
-fn check_field_names(properties: &Map<String, Value>, owner: &str) -> Result<(), Problem> {
+fn check_field_names(properties: &Map<String, Value>, owner: &Spot) -> Result<(), Problem> {
     match clash(properties.keys().map(String::as_str), &[]) {
         Some(name) => Err(Problem::new(format!(
-            "{owner}: field \"{name}\" can't have a name of its own in Rust"
+            "{} can't have a name of its own in Rust",
+            owner.field(name)
         ))),
         None => Ok(()),
     }
@@ -240,11 +243,15 @@ fn clash<'a>(names: impl Iterator<Item = &'a str>, reserved: &[&str]) -> Option<
 mod tests {
     use super::*;
 
+    fn spot() -> Spot {
+        Spot::new("PUT /x", "request")
+    }
+
     fn components(upsert: Value) -> Result<Map<String, Value>, String> {
         let mut components = Components(Map::new());
         let mut schema = upsert;
         components
-            .add_role(&mut schema, "AttributeValueUpsert")
+            .add_role(&mut schema, "AttributeValueUpsert", &spot())
             .map_err(|problem| problem.to_string())?;
         assert_eq!(schema, refer("AttributeValueUpsert"));
         Ok(components.0)
@@ -289,7 +296,7 @@ mod tests {
         let mut page = json!({"properties": {"data": data, "meta": meta}});
         let mut components = Components(Map::new());
         components
-            .add_role(&mut page, "AttributeValuePage")
+            .add_role(&mut page, "AttributeValuePage", &spot())
             .expect("all have names");
         let names: Vec<_> = components.0.keys().map(String::as_str).collect();
         for role in [
@@ -312,7 +319,7 @@ mod tests {
         let mut components = Components(Map::new());
         for role in ["AttributeValuePage", "AttributePage"] {
             components
-                .add_role(&mut page.clone(), role)
+                .add_role(&mut page.clone(), role, &spot())
                 .expect("all have names");
         }
         let names: Vec<_> = components.0.keys().map(String::as_str).collect();
@@ -332,7 +339,7 @@ mod tests {
         let mut create = json!({"properties": {"type": choice, "name": {"type": "string"}}});
         let mut components = Components(Map::new());
         components
-            .add_role(&mut create, "AttributeCreate")
+            .add_role(&mut create, "AttributeCreate", &spot())
             .expect("all have names");
         assert_eq!(components.0["AttributeType"], choice);
         let kind = &components.0["AttributeCreate"]["properties"]["type"];
@@ -365,7 +372,7 @@ mod tests {
         let fields = json!({"properties": {"a_b": {}, "aB": {}}});
         let problem = components(fields).expect_err("is refused");
         assert!(
-            problem.starts_with("AttributeValueUpsert: field \"a"),
+            problem.starts_with("PUT /x: request field \"a"),
             "{problem}"
         );
         assert_eq!(clash(["id:in", "id-in"].into_iter(), &[]), Some("id-in"));

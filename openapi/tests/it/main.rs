@@ -4,6 +4,7 @@
 mod command;
 mod compare;
 mod documents;
+mod mutations;
 mod refusals;
 mod schemas;
 mod support;
