@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bigcommerce_sdk::types;
-use futures::stream::{FusedStream, Stream};
+use futures_util::stream::{FusedStream, Stream};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::Instrument;

@@ -5,7 +5,7 @@ mod rounds;
 use std::fmt;
 use std::future::Future;
 
-use futures::stream::Stream;
+use futures_util::stream::Stream;
 
 use crate::batch::{Report, Rules};
 use crate::error::Error;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use futures::future::{self, FutureExt, Shared};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures_util::future::{self, FutureExt, Shared};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::DeleteRules;
 use crate::attributes;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bigcommerce_sdk::types;
-use futures::stream::{FusedStream, Stream};
+use futures_util::stream::{FusedStream, Stream};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
