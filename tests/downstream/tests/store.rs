@@ -1,0 +1,20 @@
+//! A bulk run against a store that enforces the limits.
+
+use bigcommerce_ext::Store;
+use bigcommerce_sandbox::Sandbox;
+use downstream::{TIER, sync};
+
+#[tokio::test]
+async fn every_tier_arrives() {
+    let sandbox = Sandbox::builder().start().await.expect("a sandbox");
+    let store = Store::builder_at(sandbox.base_url(), "any token")
+        .build()
+        .expect("a store");
+    let tiers = (1..=1000).map(|customer| (customer, format!("Tier {}", customer % 3)));
+    let summary = sync(&store, tiers).await.expect("all is well");
+    assert_eq!((summary.stored, summary.calls), (1000, 100));
+    assert_eq!(sandbox.values().len(), 1000);
+    let value = sandbox.value(4, TIER).expect("is stored");
+    assert_eq!(value.value, "Tier 1");
+    assert!(sandbox.counts().peak_in_flight <= 3);
+}
