@@ -27,10 +27,14 @@
 //!
 //! # Features
 //!
-//! - `rustls` (default) or `native-tls`: who does TLS.
+//! - `rustls` (default) or `native-tls`: who does TLS. Without either, only plain `http` is possible.
+//! - `http2`: HTTP/2, where the server speaks it.
 //! - `httpmock`: typed mocks of the operations, for tests against an `httpmock` server.
 //!
 //! [reference]: https://developer.bigcommerce.com/docs/rest-management/customers/customer-attribute-values
+
+// Feature badges, on docs.rs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod credentials;
 mod hooks;

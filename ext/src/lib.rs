@@ -4,7 +4,10 @@
 //! at a time, and a quota that all apps of a store share. This crate packs, limits, retries and
 //! accounts for that: every row that goes in comes back with exactly one outcome.
 //!
-//! A few values:
+//! Four things are done with values: a few are stored, any number is stored, they are listed, and
+//! they are deleted.
+//!
+//! # Store a few values
 //!
 //! ```
 //! use bigcommerce_ext::Store;
@@ -25,7 +28,9 @@
 //! # }
 //! ```
 //!
-//! Any number of values, from anywhere, in bounded memory:
+//! # Store any number of values
+//!
+//! From anywhere, in bounded memory:
 //!
 //! ```
 //! use bigcommerce_ext::{AttributeValueUpsert, Store};
@@ -49,8 +54,9 @@
 //! # }
 //! ```
 //!
-//! Reading, page by page with further pages fetched ahead, and deleting, by ID or by what a list
-//! would select:
+//! # List values
+//!
+//! In order, with further pages fetched ahead:
 //!
 //! ```
 //! use bigcommerce_ext::Store;
@@ -66,6 +72,26 @@
 //! # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
 //! let values: Vec<_> = store.list().customers([2048, 2049]).stream().try_collect().await?;
 //! assert_eq!(values.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Delete values
+//!
+//! By their own IDs, or by what a list would select:
+//!
+//! ```
+//! use bigcommerce_ext::Store;
+//! # use bigcommerce_sandbox::Sandbox;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = Sandbox::builder().start().await?;
+//! # let other = sandbox.insert(2049, 101, "Gold");
+//! # sandbox.insert(2048, 101, "Gold");
+//! # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+//! let report = store.delete().ids([other]).send().await?;
+//! assert_eq!(report.summary().deleted, 1);
 //!
 //! let report = store.delete().customers([2048]).attributes([101]).send().await?;
 //! assert_eq!(report.summary().deleted, 1);
@@ -73,8 +99,10 @@
 //! # }
 //! ```
 //!
-//! Attributes by name, created where they are missing, and only what differs from what the store
-//! holds:
+//! # Name attributes, and leave out what is unchanged
+//!
+//! Attributes are created where they are missing, and only what differs from what the store holds
+//! is sent:
 //!
 //! ```
 //! use bigcommerce_ext::Store;
@@ -94,6 +122,15 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! - `rustls` (default) or `native-tls`: who does TLS. Without either, only plain `http` to loopback
+//!   is possible.
+//! - `http2`: HTTP/2, where the server speaks it.
+
+// Feature badges, on docs.rs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attributes;
 mod batch;
