@@ -24,6 +24,7 @@ mod error;
 mod generate;
 mod prepare;
 mod read;
+mod said;
 
 pub use compare::{Difference, Impact};
 pub use document::{Document, VENDORED};

@@ -1,65 +1,232 @@
-//! The types' JSON Schemas say what the document says.
+//! The types' JSON Schemas say what the document says: what it calls an example is valid, and what
+//! it rules out is not.
 
+use bigcommerce_openapi::VENDORED;
 use bigcommerce_sdk::{IdList, types};
+use jsonschema::Validator;
 use serde_json::{Value, json};
 
 fn schema<T: schemars::JsonSchema>() -> Value {
     schemars::schema_for!(T).to_value()
 }
 
-#[test]
-fn what_is_sent_keeps_its_constraints() {
-    let schema = schema::<types::AttributeValueUpsert>();
-    let mut required: Vec<_> = schema["required"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    required.sort_unstable();
-    assert_eq!(required, ["attribute_id", "customer_id", "value"]);
-    let text = schema.to_string();
-    assert!(text.contains(r#""maxLength":255"#), "{text}");
-    let id = &schema["properties"]["id"];
-    assert_eq!(id["type"], "integer", "optional, and not nullable");
-    assert_eq!(id["format"], "int64");
+fn validator<T: schemars::JsonSchema>() -> Validator {
+    let options = jsonschema::options().should_validate_formats(true);
+    options.build(&schema::<T>()).expect("is a JSON Schema")
+}
+
+/// The examples are valid, and any one change makes the first one invalid: a place in it as a JSON
+/// pointer, and what is put there (nothing, to remove it).
+#[track_caller]
+fn check<T>(examples: &[Value], changes: &[(&str, Option<Value>)])
+where
+    T: schemars::JsonSchema + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let validator = validator::<T>();
+    for example in examples {
+        let errors: Vec<_> = validator.iter_errors(example).collect();
+        assert!(errors.is_empty(), "{example}: {errors:?}");
+        // What the type writes is what its schema describes.
+        let value: T = serde_json::from_value(example.clone()).expect("is of the type");
+        assert!(validator.is_valid(&json!(value)), "{example}");
+    }
+    for (place, value) in changes {
+        let mut changed = examples[0].clone();
+        let (owner, key) = place.rsplit_once('/').expect("is a pointer");
+        let owner = changed.pointer_mut(owner).expect("is there");
+        let owner = owner.as_object_mut().expect("is an object");
+        match value {
+            Some(value) => owner.insert(key.to_owned(), value.clone()),
+            None => owner.remove(key),
+        };
+        assert!(!validator.is_valid(&changed), "{place}: {value:?}");
+    }
+}
+
+fn text(length: usize) -> Value {
+    "\u{e9}".repeat(length).into()
 }
 
 #[test]
-fn an_attribute_to_create_has_one_of_three_types() {
-    let schema = schema::<types::AttributeCreate>();
-    let mut required: Vec<_> = schema["required"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    required.sort_unstable();
-    assert_eq!(required, ["name", "type"]);
-    assert_eq!(schema["properties"]["name"]["type"], "string");
-    let kind = &schema["$defs"]["AttributeType"];
-    assert_eq!(kind["type"], "string");
-    assert_eq!(kind["enum"], json!(["string", "number", "date"]));
+fn a_value_to_store() {
+    let row = json!({"attribute_id": 101, "value": "Yes", "customer_id": 2048, "id": 5001});
+    let mut full = row.clone();
+    full["value"] = text(255);
+    let empty = json!({"attribute_id": 101, "value": "", "customer_id": 2048});
+    check::<types::AttributeValueUpsert>(
+        &[row, full, empty],
+        &[
+            ("/attribute_id", None),
+            ("/value", None),
+            ("/customer_id", None),
+            ("/attribute_id", Some(json!("101"))),
+            ("/customer_id", Some(json!(1.5))),
+            ("/value", Some(json!(7))),
+            ("/value", Some(text(256))),
+            // Optional is not nullable.
+            ("/id", Some(Value::Null)),
+            ("/value", Some(Value::Null)),
+        ],
+    );
+}
+
+#[test]
+fn a_stored_value() {
+    let value = json!({
+        "id": 5001,
+        "attribute_id": 101,
+        "attribute_value": "Yes",
+        "customer_id": 2048,
+        "date_created": "2024-06-10T14:22:00Z",
+        "date_modified": "2024-06-10T14:22:00Z",
+    });
+    let bare = json!({"attribute_id": 101, "attribute_value": "", "customer_id": 2048});
+    check::<types::AttributeValue>(
+        &[value, bare],
+        &[
+            ("/attribute_id", None),
+            ("/attribute_value", None),
+            ("/customer_id", None),
+            ("/attribute_value", Some(json!(7))),
+            ("/attribute_value", Some(text(256))),
+            ("/id", Some(Value::Null)),
+            ("/date_created", Some(json!("10 June"))),
+            ("/date_modified", Some(Value::Null)),
+        ],
+    );
+    // A store that says more than its document is listened to all the same.
+    let long = json!({"attribute_id": 1, "attribute_value": text(300), "customer_id": 2});
+    let value: types::AttributeValue = serde_json::from_value(long).expect("is taken");
+    assert_eq!(value.attribute_value.chars().count(), 300);
+}
+
+#[test]
+fn an_attribute_and_one_to_create() {
     let kinds = [
         types::AttributeType::String,
         types::AttributeType::Number,
         types::AttributeType::Date,
     ];
-    assert_eq!(json!(kinds), kind["enum"]);
+    let create = |kind: &types::AttributeType| json!({"name": "Loyalty tier", "type": kind});
+    check::<types::AttributeCreate>(
+        &kinds.each_ref().map(create),
+        &[
+            ("/name", None),
+            ("/type", None),
+            ("/name", Some(Value::Null)),
+            ("/type", Some(json!("flag"))),
+            ("/type", Some(Value::Null)),
+        ],
+    );
+    let attribute = json!({
+        "id": 101,
+        "name": "Loyalty tier",
+        "type": "string",
+        "date_created": "2024-06-10T14:22:00Z",
+    });
+    // Of what comes back the document says no more than that it is a text.
+    let newer = json!({"id": 102, "name": "", "type": "flag"});
+    check::<types::Attribute>(
+        &[attribute, newer],
+        &[
+            ("/id", None),
+            ("/name", None),
+            ("/type", None),
+            ("/id", Some(json!("101"))),
+            ("/date_created", Some(json!(2024))),
+            ("/date_modified", Some(Value::Null)),
+        ],
+    );
+}
+
+/// The document's own examples.
+#[test]
+fn pages() {
+    let root: Value = serde_norway::from_str(VENDORED).expect("is YAML");
+    let example = |name: &str| {
+        let place = format!("/components/responses/{name}/content/application~1json/example");
+        root.pointer(&place).expect("is there").clone()
+    };
+    let changes = [
+        ("/data", None),
+        ("/data", Some(Value::Null)),
+        ("/data", Some(json!([{}]))),
+        ("/meta", Some(Value::Null)),
+        ("/meta/pagination", Some(Value::Null)),
+        ("/meta/pagination/total", Some(json!("3"))),
+        ("/meta/pagination/links", Some(Value::Null)),
+        ("/meta/pagination/links/next", Some(Value::Null)),
+    ];
+    let none = json!({"data": []});
+    let page = example("AttributeValuePage");
+    check::<types::AttributeValuePage>(&[page.clone(), none.clone()], &changes);
+    check::<types::AttributePage>(&[example("AttributePage"), none], &changes);
+    let meta = page["meta"].clone();
+    let total = ("/pagination/total", Some(json!(null)));
+    check::<types::PageMeta>(&[meta.clone(), json!({})], &[total]);
+    let pagination = meta["pagination"].clone();
+    check::<types::Pagination>(
+        &[pagination.clone(), json!({})],
+        &[("/count", Some(json!([])))],
+    );
+    let links = pagination["links"].clone();
+    check::<types::PageLinks>(&[links, json!({})], &[("/next", Some(json!(0)))]);
 }
 
 #[test]
-fn answers_are_described_without_lengths() {
-    for text in [
-        schema::<types::AttributeValuePage>().to_string(),
-        schema::<types::AttributePage>().to_string(),
-    ] {
-        assert!(!text.contains("maxLength"), "{text}");
-        assert!(text.contains(r#""format":"date-time""#), "{text}");
+fn an_error() {
+    let error = json!({
+        "status": 422,
+        "title": "The request could not be processed.",
+        "type": "https://example.com",
+        "errors": {"0.value": "The value is too long."},
+    });
+    let mut others = vec![error.clone()];
+    for errors in [json!([]), json!({}), json!(null), json!("text")] {
+        let mut other = error.clone();
+        other["errors"] = errors;
+        others.push(other);
     }
-    let attribute = schema::<types::Attribute>();
-    assert_eq!(attribute["properties"]["type"]["type"], "string");
-    assert_eq!(attribute["properties"]["type"].get("enum"), None);
+    others.push(json!({}));
+    check::<types::ErrorBody>(
+        &others,
+        &[
+            ("/status", Some(json!("422"))),
+            ("/title", Some(Value::Null)),
+        ],
+    );
+}
+
+#[test]
+fn each_type_has_its_schema_tested() {
+    let prepared = bigcommerce_openapi::Document::vendored()
+        .and_then(bigcommerce_openapi::Document::prepare)
+        .expect("has all that is needed");
+    let schemas = prepared.document()["components"]["schemas"].as_object();
+    let names: Vec<_> = schemas
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .collect();
+    // The texts are tested with what holds them.
+    assert_eq!(
+        names,
+        [
+            "Attribute",
+            "AttributeCreate",
+            "AttributePage",
+            "AttributeType",
+            "AttributeValue",
+            "AttributeValuePage",
+            "AttributeValueUpsert",
+            "AttributeValueUpsertValue",
+            "ErrorBody",
+            "IdList",
+            "PageLinks",
+            "PageMeta",
+            "Pagination",
+        ]
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@ use quote::{format_ident, quote};
 use serde_json::{Map, Value, json};
 
 use crate::prepare::ID_LIST;
+use crate::said;
 
 /// A `JsonSchema` for every generated type, from the document's own schema: a derived one would
 /// lose constraints such as `maxLength`, and turn optional fields into nullable ones.
@@ -46,6 +47,7 @@ fn implementation(name: &str, schema: &Value) -> TokenStream {
 /// Writes OpenAPI 3.0's dialect as JSON Schema 2020-12.
 fn translate(schema: &Value) -> Map<String, Value> {
     let mut out = schema.as_object().cloned().unwrap_or_default();
+    said::restore(&mut out);
     for key in ["items", "properties"] {
         match (key, out.get_mut(key)) {
             ("items", Some(items)) => *items = translate(items).into(),

@@ -1,5 +1,7 @@
 use serde_json::Value;
 
+use crate::said;
+
 /// What the generator would make a type, a dependency or a panic of, though all that it says is
 /// which values are valid. The JSON Schema says that.
 const CONSTRAINTS: [&str; 10] = [
@@ -31,6 +33,7 @@ fn simplify(schema: &mut Value) {
     let Some(schema) = schema.as_object_mut() else {
         return;
     };
+    said::forget(schema);
     let is_text = schema.get("type").is_some_and(|kind| kind == "string");
     // What is optional becomes an `Option`, but for lists and maps, where only null makes one.
     let is_single = !schema.contains_key("items")

@@ -4,6 +4,7 @@ use super::endpoint::{answer_mut, parameters_mut, request_mut};
 use crate::bound::OPERATIONS;
 use crate::error::Problem;
 use crate::read::text;
+use crate::said;
 
 /// What bounds an integer, and thereby changes its Rust type: a minimum of 1 makes a `NonZeroU64`.
 const BOUNDS: [&str; 6] = [
@@ -56,7 +57,7 @@ fn widen(schema: &mut Value, name: &str) {
         schema.insert("type".to_owned(), json!("integer"));
         schema.insert("format".to_owned(), json!("int64"));
         if counts {
-            schema.retain(|key, _| !BOUNDS.contains(&key.as_str()));
+            said::keep_back(schema, |key, _| !BOUNDS.contains(&key));
         }
     }
 }
@@ -91,7 +92,7 @@ mod tests {
             schema["items"]["properties"],
             json!({
                 "id": int64,
-                "customer_id": int64,
+                "customer_id": {"type": "integer", "format": "int64", "x-said": {"minimum": 1}},
                 "total": {"type": "integer", "format": "int64", "description": "All."},
                 "rank": {"type": "integer", "format": "int64", "maximum": 9},
                 "score": {"type": "number", "format": "float"},

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use crate::bound::{OPERATIONS, Operation};
 use crate::error::Problem;
 use crate::read::{Body, Endpoint, Found, Parameter, Source, endpoint};
+use crate::said;
 
 /// Keeps the operations that we bind, each written out in place: the provider's document holds a
 /// dozen other paths, and much that refers from one to another.
@@ -122,8 +123,8 @@ fn settle(schema: &mut Map<String, Value>) {
     }
     let is_enum = schema.get("type").is_some_and(|kind| kind == "string")
         && schema.get("enum").is_some_and(has_distinct_variants);
-    schema.retain(|key, _| match key.as_str() {
-        "readOnly" | "writeOnly" => false,
+    schema.retain(|key, _| key != "readOnly" && key != "writeOnly");
+    said::keep_back(schema, |key, _| match key {
         "enum" => is_enum,
         "pattern" | "minLength" | "maxLength" => !is_enum,
         _ => true,
@@ -242,6 +243,7 @@ mod tests {
             panic!("is an object");
         };
         settle(&mut schema);
+        said::forget(&mut schema);
         schema.into()
     }
 

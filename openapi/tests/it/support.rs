@@ -48,14 +48,28 @@ pub fn differences(one: &Value, other: &Value) -> Vec<String> {
 /// Both become the same Rust, whatever each says in prose.
 #[track_caller]
 pub fn assert_same(one: &Value, other: &Value) {
-    let [one, other] = [one, other].map(|root| {
-        let mut root = root.clone();
-        strip_prose(&mut root, false);
-        prepare(&root).expect("has all that is needed")
-    });
+    let [one, other] = [one, other].map(prepare_without_prose);
     assert_same_lines(&pretty(one.document()), &pretty(other.document()));
     assert_same_lines(&code(&one).0, &code(&other).0);
     assert_same_lines(&code(&one).1, &code(&other).1);
+}
+
+/// Both become the same types and methods, though their JSON Schemas differ.
+#[track_caller]
+pub fn assert_same_types(one: &Value, other: &Value) {
+    let [one, other] = [one, other].map(|root| code(&prepare_without_prose(root)));
+    let types = |code: &str| -> String {
+        let end = code.find("impl ::schemars::JsonSchema").expect("is there");
+        code[..end].to_owned()
+    };
+    assert_same_lines(&types(&one.0), &types(&other.0));
+    assert_same_lines(&one.1, &other.1);
+}
+
+fn prepare_without_prose(root: &Value) -> Prepared {
+    let mut root = root.clone();
+    strip_prose(&mut root, false);
+    prepare(&root).expect("has all that is needed")
 }
 
 #[track_caller]
