@@ -146,8 +146,8 @@ impl Error {
     pub(crate) fn not_selected() -> Self {
         Self::new(
             ErrorKind::Answer,
-            "the server lists values that were not selected, as if it left a filter out: nothing \
-             that this list holds was deleted",
+            "the server lists values that were not selected, as if it left a filter out: nothing is \
+             done on the strength of this list",
         )
     }
 

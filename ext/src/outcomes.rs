@@ -18,7 +18,7 @@ use tracing::Instrument;
 use crate::attributes::{self, Definitions};
 use crate::batch::{Batch, Does, Engine, Note, Outcome, Rules, Size, Summary};
 use crate::call::{Calls, Ended, Run, call};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::list;
 use crate::row::{IntoRow, Row, sealed::IntoRow as _};
@@ -148,7 +148,9 @@ impl<S, R: Row> Outcomes<S, R> {
 
     /// Hears whether the run is to stop.
     fn poll_stop(&mut self, cx: &mut Context<'_>) {
+        // A run that has come to its end can't be stopped any more.
         if self.engine.stopped_by().is_none()
+            && !self.engine.is_done()
             && let Some(stop) = &mut self.stop
             && stop.as_mut().poll(cx).is_ready()
         {
@@ -304,12 +306,15 @@ async fn send<R: Row>(store: &Store, run: &Run, number: u64, batch: Batch<R>) ->
     .await;
     if let Err(failed) = &mut ended.result
         && R::CAN_BE_MISSING
-        && failed.error.kind() == ErrorKind::NotFound
+        && failed.error.status() == Some(404)
     {
         // Either the endpoint is not there, or what was named is not: who lists knows.
         let probe = list::probe(store, run, number).await;
         ended.attempts += probe.attempts;
-        failed.blames_rows = probe.result.is_ok();
+        match probe.result {
+            Ok(_) => failed.blames_rows = true,
+            Err(unknown) => failed.error = unknown.error,
+        }
     }
     ended
 }

@@ -7,7 +7,7 @@ use bigcommerce_sdk::{self as sdk, IdList, types};
 use crate::attributes::{self, Definitions};
 use crate::batch::{Does, OutcomeKind, Size, Work};
 use crate::call::{Failed, Operation, Sent};
-use crate::error::{Error, ErrorKind, Rule};
+use crate::error::{Error, Rule};
 use crate::list::length_of;
 use crate::value::{AttributeValueUpsert, Mark};
 
@@ -162,9 +162,9 @@ impl Work for i64 {
     }
 
     fn refused(failed: &Failed, index: u64) -> OutcomeKind {
-        match failed.error.kind() {
+        match failed.error.status() {
             // Whether it never was there or an earlier attempt has deleted it: it is gone.
-            ErrorKind::NotFound => OutcomeKind::Deleted,
+            Some(404) => OutcomeKind::Deleted,
             _ => OutcomeKind::Rejected(failed.error.of_row(index)),
         }
     }

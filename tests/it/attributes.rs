@@ -2,7 +2,7 @@
 
 use bigcommerce_ext::sdk::types::AttributeType::{Date, Number, String as Text};
 use bigcommerce_ext::{AttributeValueUpsert, ErrorKind, OutcomeKind, Store};
-use bigcommerce_sandbox::{AttributeType, Sandbox, SandboxBuilder};
+use bigcommerce_sandbox::{AttributeType, BatchRejection, Sandbox, SandboxBuilder};
 use futures::{StreamExt, stream};
 
 use crate::support::store;
@@ -91,6 +91,7 @@ async fn one_that_is_refused_keeps_none_of_the_others_away() {
         .map(|known| known.name)
         .collect();
     assert_eq!(names, ["Level", "Since"]);
+    assert_eq!(sandbox.counts().attribute_posts, 4);
     let many = (0..60).map(|number| (format!("attribute {number}"), Text));
     store
         .attributes()
@@ -98,6 +99,19 @@ async fn one_that_is_refused_keeps_none_of_the_others_away() {
         .await
         .expect_err("there are at most 50");
     assert_eq!(sandbox.attributes().len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_refused_request_has_created_is_not_created_again() {
+    let builder = Sandbox::builder().batch_rejection(BatchRejection::Partial);
+    let (sandbox, store) = start(builder).await;
+    let wanted = [("Level", Text), ("  ", Text), ("Since", Date)];
+    let error = store.attributes().ensure(wanted).await;
+    let text = error.expect_err("one is refused").to_string();
+    assert!(text.contains("attribute \"  \","), "{text}");
+    assert_eq!(sandbox.attributes().len(), 2);
+    // All of them, and then the one that was not created.
+    assert_eq!(sandbox.counts().attribute_posts, 2);
 }
 
 #[tokio::test(start_paused = true)]

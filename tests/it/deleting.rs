@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigcommerce_ext::chrono::{DateTime, Utc};
-use bigcommerce_ext::{Delete, ErrorKind, Event, Limits, OutcomeKind, Report, Store};
+use bigcommerce_ext::{Delete, ErrorKind, Event, Limits, OutcomeKind, Report, RetryPolicy, Store};
 use bigcommerce_sandbox::{FaultPlan, Sandbox, SandboxBuilder, StoredValue, TooLarge, UnknownId};
 use futures::{StreamExt, stream};
+use httpmock::{Method, MockServer};
+use serde_json::json;
 use tokio::time::{advance, sleep};
 
 use crate::support::{TOKEN, store};
@@ -131,6 +133,64 @@ async fn a_filter_that_the_server_leaves_out_does_not_widen_a_selection() {
     for select in selections {
         let error = select(store.delete()).send().await.expect_err("is refused");
         assert!(error.to_string().contains("were not selected"), "{error}");
+    }
+    assert_eq!(sandbox.counts().deletes, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_take_deletes_has_deleted_nothing() {
+    for status in [405, 410] {
+        let server = MockServer::start_async().await;
+        server.mock(|when, then| {
+            when.method(Method::DELETE);
+            then.status(status);
+        });
+        server.mock(|when, then| {
+            when.method(Method::GET);
+            then.json_body(json!({"data": []}));
+        });
+        let report = store(&server.base_url()).delete().ids(1..=4).send().await;
+        let report = report.expect("a report");
+        assert_eq!(deleted(&report), 0);
+        let stopped_by = report.stopped_by().expect("has stopped");
+        assert_eq!(stopped_by.status(), Some(status));
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_knows_what_a_404_is_about_the_run_goes_on() {
+    let server = MockServer::start_async().await;
+    server.mock(|when, then| {
+        when.method(Method::DELETE);
+        then.status(404);
+    });
+    let probe = server.mock(|when, then| {
+        when.method(Method::GET);
+        then.status(503);
+    });
+    let store = Store::builder_at(server.base_url(), TOKEN)
+        .retry(RetryPolicy::default().attempts(1))
+        .build()
+        .expect("a store");
+    let report = store.delete().ids(1..=1000).send().await;
+    let report = report.expect("a report");
+    assert!(report.stopped_by().is_none());
+    assert!(probe.calls() > 1, "one for each batch");
+    for outcome in report.outcomes() {
+        let error = outcome.error().expect("it failed");
+        assert_eq!(error.status(), Some(503), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_selection_that_can_not_be_meant_keeps_added_ids_as_they_are() {
+    let builder = Sandbox::builder().attribute(101, "Tier");
+    let (sandbox, store) = filled(builder, 20).await;
+    let id = *ids(&sandbox).first().expect("has values");
+    let delete = || store.delete().ids([id]);
+    for delete in [delete().customers([0]), delete().attribute_name("Teir")] {
+        let error = delete.send().await.expect_err("is refused");
+        assert_eq!(error.kind(), ErrorKind::Config);
     }
     assert_eq!(sandbox.counts().deletes, 0);
 }

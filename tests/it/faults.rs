@@ -297,19 +297,68 @@ async fn a_fault_that_goes_on_ends_other_operations_with_its_error() {
 async fn a_late_execution_within_the_grace_does_no_harm() {
     // The first request is given up and done later, but before the customer is free again.
     let plan = FaultPlan::script([Some(Fault::LateExecution)]).late_by(Duration::from_millis(800));
+    for plan in [plan.clone(), plan.late_behind_gateway()] {
+        let sandbox = Sandbox::builder().faults(plan).start().await;
+        let sandbox = sandbox.expect("a sandbox");
+        let store = patient(&sandbox);
+        let rows = ["first", "second", "third"].map(|value| AttributeValueUpsert::new(1, 1, value));
+        let mut outcomes = store.upsert().window(1).stream(futures::stream::iter(rows));
+        use futures::StreamExt;
+        while outcomes.next().await.is_some() {}
+        assert!(outcomes.summary().is_complete());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(sandbox.value(1, 1).expect("a value").value, "third");
+    }
+}
+
+/// A store that tries again at once, and waits a second for what it has given up.
+fn patient(sandbox: &Sandbox) -> Store {
+    Store::builder_at(sandbox.base_url(), TOKEN)
+        .retry(RetryPolicy::default().first_wait(Duration::from_millis(1)))
+        .limits(Limits::default().grace(Duration::from_secs(1)))
+        .build()
+        .expect("a store")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attribute_that_is_created_late_is_not_created_again() {
+    let plan =
+        FaultPlan::script([None, Some(Fault::LateExecution)]).late_by(Duration::from_millis(800));
+    for plan in [plan.clone(), plan.late_behind_gateway()] {
+        let sandbox = Sandbox::builder().faults(plan).start().await;
+        let sandbox = sandbox.expect("a sandbox");
+        let wanted = [("Points", AttributeType::Number)];
+        let created = patient(&sandbox).attributes().ensure(wanted).await;
+        assert_eq!(created.expect("is there").len(), 1);
+        let counts = sandbox.counts();
+        assert_eq!((counts.attribute_gets, counts.attribute_posts), (2, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_gateway_gave_up_counts_as_being_in_flight() {
+    let plan = FaultPlan::seeded(1)
+        .rate(1.0)
+        .only([Fault::LateExecution])
+        .late_by(Duration::from_millis(800))
+        .late_behind_gateway();
     let sandbox = Sandbox::builder().faults(plan).start().await;
     let sandbox = sandbox.expect("a sandbox");
     let store = Store::builder_at(sandbox.base_url(), TOKEN)
-        .limits(Limits::default().grace(Duration::from_secs(1)))
+        .retry(
+            RetryPolicy::default()
+                .attempts(3)
+                .first_wait(Duration::from_millis(1)),
+        )
+        .limits(Limits::default().in_flight(1).grace(Duration::from_secs(1)))
         .build()
         .expect("a store");
-    let rows = ["first", "second", "third"].map(|value| AttributeValueUpsert::new(1, 1, value));
-    let mut outcomes = store.upsert().window(1).stream(futures::stream::iter(rows));
-    use futures::StreamExt;
-    while outcomes.next().await.is_some() {}
-    assert!(outcomes.summary().is_complete());
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(sandbox.value(1, 1).expect("a value").value, "third");
+    let began = tokio::time::Instant::now();
+    let report = store.upsert().customer(1, [(1, "x")]).send().await;
+    assert_eq!(report.expect("a report").summary().unknown, 1);
+    // Three requests, of which each waited for the one before it to be over.
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    assert_eq!(sandbox.counts().requests, 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt};
 use httpmock::{HttpMockRequest, Method, MockServer};
 use tokio::time::{Instant, advance, sleep};
 
-use crate::support::{TOKEN, store};
+use crate::support::{TOKEN, sandbox, store};
 
 fn day() -> NaiveDate {
     NaiveDate::from_ymd_opt(2024, 6, 10).expect("a date")
@@ -312,6 +312,20 @@ async fn three_pages_at_a_time_are_fetched_ahead_and_come_in_order() {
     assert_eq!((counts.gets, counts.peak_in_flight), (100, 3));
     // The first page, and 99 more by threes.
     assert_eq!(began.elapsed(), latency * 34);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_size_that_is_too_large_teaches_the_largest_that_is_not() {
+    let (sandbox, store) = sandbox().await;
+    for customer in 1..=500 {
+        sandbox.insert(customer, 101, "x");
+    }
+    let too_large = store.list().page_size(1000);
+    for (list, gets) in [(too_large, 3), (store.list(), 5)] {
+        let values: Vec<_> = list.stream().try_collect().await.expect("all pages");
+        assert_eq!(values.len(), 500);
+        assert_eq!(sandbox.counts().gets, gets);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,6 +66,19 @@ async fn stopping_at_any_moment_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_after_the_last_outcome_comes_too_late() {
+    let (_sandbox, store) = sandbox().await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async move { drop(stopped.await) };
+    let rows = stream::iter([row(1)]);
+    let mut outcomes = store.upsert().stop_when(stopped).stream(rows);
+    assert!(outcomes.next().await.is_some());
+    stop.send(()).expect("is waited for");
+    assert!(outcomes.next().await.is_none());
+    assert!(outcomes.stopped_by().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_ends_calls_that_wait() {
     let window = Duration::from_secs(30);
     let sandbox = Sandbox::builder().quota(10, window).start().await;

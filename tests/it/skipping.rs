@@ -134,6 +134,20 @@ async fn a_run_that_was_killed_goes_on_when_it_is_run_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_leaves_filters_out_has_nothing_skipped() {
+    let sandbox = Sandbox::builder().ignore_filters(true).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let store = store(sandbox.base_url());
+    let rows: Vec<_> = cdnow().into_iter().take(900).collect();
+    for expected in [900, 900] {
+        let run = store.upsert().rows(rows.clone()).skip_unchanged();
+        let summary = run.send().await.expect("a report").summary();
+        assert_eq!(summary.stored, expected);
+    }
+    assert_eq!(state(&sandbox), model(&rows));
+}
+
+#[tokio::test(start_paused = true)]
 async fn smaller_pages_and_reads_that_fail_lose_nothing() {
     let sandbox = Sandbox::builder().page_limit(50).start().await;
     let sandbox = sandbox.expect("a sandbox");

@@ -204,6 +204,7 @@ async fn ensure(
     let policy = &store.shared().retry;
     let mut tried = 0;
     let mut is_created = false;
+    let mut one_by_one = false;
     loop {
         let known = list(store, &run).await.result;
         let known = known.map_err(|failed| failed.error)?;
@@ -219,17 +220,17 @@ async fn ensure(
         }
         tried += 1;
         let is_last = tried >= policy.most_attempts();
-        let (mut failed, mut hold) = create(store, &run, &missing).await;
-        if missing.len() > 1 && failed.as_ref().is_some_and(is_refused) {
-            failed = None;
-            for new in missing {
-                let (refused, held) = create(store, &run, &[new]).await;
-                failed = failed.or(refused);
-                hold = hold.max(held);
-            }
+        let at_once = if one_by_one { 1 } else { missing.len() };
+        let (mut failed, mut hold) = (None, None);
+        for new in missing.chunks(at_once) {
+            let (refused, held) = create(store, &run, new).await;
+            failed = failed.or(refused);
+            hold = hold.max(held);
         }
         match failed {
             None => is_created = true,
+            // Some of them may have been created: the next look tells.
+            Some(failed) if at_once > 1 && is_refused(&failed) => one_by_one = true,
             Some(failed) if failed.is_ambiguous && !is_last => {
                 sleep(policy.backoff(tried, fastrand::f64())).await;
                 // What the next look does not find must not come to be after it.

@@ -77,6 +77,10 @@ where
         Err(elapsed) => Missed::new(seen(answer.as_ref(), Seen::TimedOut), Some(elapsed.into())),
     };
     match &answer {
+        Some(answer) if missed.seen.is_of_gateway() => {
+            let said = Quota::read(&answer.headers);
+            missed.hold = Some(flight.answered_by_gateway(said, told));
+        }
         Some(answer) => flight.answered(Quota::read(&answer.headers), told),
         None if !missed.seen.is_ambiguous() => flight.not_sent(),
         None => missed.hold = Some(flight.given_up()),

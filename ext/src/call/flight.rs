@@ -12,8 +12,8 @@ use crate::store::Store;
 
 /// Holds a permit and a place in the quota for a request.
 ///
-/// A request that is given up without an answer, or dropped with its task, may still be running on
-/// the server: its permit is given back only after a time of grace.
+/// A request that is given up without an answer, answered by a gateway, or dropped with its task,
+/// may still be running on the server: its permit is given back only after a time of grace.
 pub(crate) struct Flight {
     store: Store,
     permit: Option<Permit>,
@@ -46,6 +46,18 @@ impl Flight {
         self.answered(None, None);
     }
 
+    /// Hears that a gateway has answered in the server's place; says until when the request may be
+    /// running.
+    pub(crate) fn answered_by_gateway(
+        mut self,
+        said: Option<Quota>,
+        told: Option<Duration>,
+    ) -> Instant {
+        self.tell_pacer(said, told);
+        self.linger();
+        Instant::now() + self.grace()
+    }
+
     /// Hears that no answer will come; says until when the request may be running.
     pub(crate) fn given_up(self) -> Instant {
         Instant::now() + self.grace()
@@ -53,6 +65,21 @@ impl Flight {
 
     fn grace(&self) -> Duration {
         self.store.shared().limits.grace.min(LONGEST)
+    }
+
+    /// Keeps the permit for a time of grace.
+    fn linger(&mut self) {
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
+        let grace = self.grace();
+        // Without a runtime there is nothing left that could send.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                sleep(grace).await;
+                drop(permit);
+            });
+        }
     }
 
     fn tell_pacer(&self, said: Option<Quota>, told: Option<Duration>) {
@@ -68,17 +95,9 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let Some(permit) = self.permit.take() else {
-            return;
-        };
-        self.tell_pacer(None, None);
-        let grace = self.grace();
-        // Without a runtime there is nothing left that could send.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                sleep(grace).await;
-                drop(permit);
-            });
+        if self.permit.is_some() {
+            self.tell_pacer(None, None);
+            self.linger();
         }
     }
 }

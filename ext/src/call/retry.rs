@@ -155,6 +155,11 @@ impl Seen {
             Self::NotConnected | Self::Unsendable => false,
         }
     }
+
+    /// Says whether a gateway has answered for a server that may still be at it.
+    pub(crate) fn is_of_gateway(self) -> bool {
+        matches!(self, Self::Status(502 | 504))
+    }
 }
 
 /// When an attempt ended, and what the dice say.

@@ -133,8 +133,9 @@ impl Delete {
 
     /// Deletes what was added and what is selected, and returns an outcome for each ID.
     ///
-    /// An ID that was added twice has two outcomes, the first of which is
-    /// [`Superseded`](crate::OutcomeKind::Superseded). Those of a selection come after those that were
+    /// An ID that was added twice has two outcomes; the first is
+    /// [`Superseded`](crate::OutcomeKind::Superseded), unless so many IDs stand between them that it
+    /// was deleted before the second was seen (10,000 or more). Those of a selection come after those that were
     /// added, and each once. Memory grows with the number of IDs.
     ///
     /// Cancel safety: dropping the future cancels the calls in flight and loses the outcomes.
@@ -145,9 +146,14 @@ impl Delete {
     /// Whatever happens after that is in the report; [`Report::into_result`] is the strict form.
     pub async fn send(self) -> Result<Report<i64>, Error> {
         let mut rounds = Rounds::new(self.store, self.rules, self.stop, self.observer);
+        // A selection that can't be meant keeps everything as it is.
+        let selection = match self.filter.is_open() {
+            true => None,
+            false => Some(rounds.by_ids(self.filter).await?),
+        };
         rounds.delete(self.ids).await?;
-        if !self.filter.is_open() {
-            rounds.delete_selected(self.filter).await?;
+        if let Some(selection) = selection {
+            rounds.delete_selected(&selection).await?;
         }
         Ok(rounds.into_report())
     }

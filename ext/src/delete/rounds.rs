@@ -90,11 +90,11 @@ impl Rounds {
     }
 
     /// Deletes what a filter selects, until nothing of it is left.
-    pub(super) async fn delete_selected(&mut self, filter: Filter) -> Result<(), Error> {
+    pub(super) async fn delete_selected(&mut self, selection: &Checked) -> Result<(), Error> {
         if self.stopped_by.is_some() {
             return Ok(());
         }
-        let result = self.delete_in_rounds(filter).await;
+        let result = self.delete_in_rounds(selection).await;
         match result {
             Err(error) if self.outcomes.is_empty() => Err(error),
             Err(error) => {
@@ -105,10 +105,9 @@ impl Rounds {
         }
     }
 
-    async fn delete_in_rounds(&mut self, filter: Filter) -> Result<(), Error> {
-        let selection = self.by_ids(filter).await?;
+    async fn delete_in_rounds(&mut self, selection: &Checked) -> Result<(), Error> {
         for _ in 0..ROUNDS {
-            let found = self.find(&selection).await?;
+            let found = self.find(selection).await?;
             if found.is_empty() {
                 return Ok(());
             }
@@ -117,7 +116,7 @@ impl Rounds {
                 return Ok(());
             }
         }
-        for id in self.find(&selection).await? {
+        for id in self.find(selection).await? {
             self.leave(id);
         }
         Ok(())
@@ -125,7 +124,7 @@ impl Rounds {
 
     /// Puts the ID of a named attribute in place of its name: a server that does not know the
     /// filter and leaves it out would select everything, and by the ID that can be seen.
-    async fn by_ids(&mut self, mut filter: Filter) -> Result<Checked, Error> {
+    pub(super) async fn by_ids(&mut self, mut filter: Filter) -> Result<Checked, Error> {
         let name = filter.name.take();
         let mut checked = Filter {
             name: name.clone(),

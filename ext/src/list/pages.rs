@@ -148,13 +148,13 @@ impl Pages {
             self.run.observer.tell(Event::Ended { call });
             let changed = match ended.result {
                 Ok(page) => {
-                    self.page_size.is_accepted(&self.store, limit);
+                    self.page_size.is_accepted(&self.store, place.0, limit);
                     let said = page.meta.as_ref().and_then(|meta| meta.pagination.clone());
                     let first = first_of(&page);
                     self.plan.fetched(place, Ok(page), said.as_ref(), first)
                 }
                 Err(failed) => {
-                    if place.1 == 1 && self.page_size.shrinks(limit, &failed) {
+                    if place.1 == 1 && self.page_size.shrinks(place.0, limit, &failed) {
                         self.plan.begin_again(place);
                         continue;
                     }

@@ -31,6 +31,10 @@ struct Query {
     next: u64,
     /// The last page as far as is known; `None` until the first one is there.
     last: Option<u64>,
+    /// The first page that was empty, or more than there can be.
+    end: u64,
+    /// Whether a page has said which one is the last.
+    says: bool,
     total: Option<u64>,
     /// What the page that came last begins with.
     first: Option<Key>,
@@ -75,10 +79,7 @@ impl<T> Plan<T> {
             let Some(begun) = self.begun.get(&query) else {
                 return Some((query, 1));
             };
-            let is_due = match begun.last {
-                Some(last) => begun.next <= last,
-                None => begun.next == 1,
-            };
+            let is_due = begun.last.is_some_and(|last| begun.next <= last);
             is_due.then_some((query, begun.next))
         })?;
         let has_room = self.in_flight.len() + self.fetched.len() < self.ahead;
@@ -89,6 +90,8 @@ impl<T> Plan<T> {
             limit,
             next: 1,
             last: None,
+            end: u64::MAX,
+            says: false,
             total: None,
             first: None,
         });
@@ -118,17 +121,26 @@ impl<T> Plan<T> {
         let total = said.and_then(|said| number(said.total));
         let per_page = said.and_then(|said| number(said.per_page));
         let pages = said.and_then(|said| number(said.total_pages));
-        let last = pages.or_else(|| match (total, per_page) {
-            (Some(total), Some(1..)) => Some(total.div_ceil(per_page.unwrap_or(query.limit))),
+        let said = pages.or_else(|| match (total, per_page) {
+            (Some(total), Some(per_page @ 1..)) => Some(total.div_ceil(per_page)),
             _ => None,
         });
-        // A server that does not say is asked for one page after the other, up to an empty one, or
-        // to one that comes again: some know no pages.
-        let goes_on = first.is_some() && first != query.first;
-        let last = last.unwrap_or(place.1 + u64::from(goes_on));
+        // Answers come in any order, so that what one says is no reason to leave out a page that
+        // another one spoke of. A server that does not say is asked for one page after the other,
+        // up to an empty one, or to one that comes again: some know no pages.
+        let known = query.last.filter(|_| query.says);
+        let last = match said.max(known) {
+            Some(last) => last,
+            None if first != query.first => place.1 + 1,
+            None => place.1,
+        };
+        if first.is_none() {
+            query.end = query.end.min(place.1);
+        }
+        query.says |= said.is_some();
         query.first = first;
         // What was asked for is delivered.
-        query.last = Some(last.max(query.next - 1));
+        query.last = Some(last.min(query.end).max(query.next - 1));
         let was = query.total;
         let now = total?;
         query.total = Some(now);
@@ -197,6 +209,19 @@ mod tests {
         let expected = [(0, 5), (1, 1), (2, 9)];
         let expected = expected.map(|(query, pages)| (1..=pages).map(move |page| (query, page)));
         assert_eq!(places, expected.into_iter().flatten().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_one_page_says_counts_though_others_say_nothing_or_less() {
+        let all: Vec<_> = (1..=9).map(|page| (0, page)).collect();
+        let first = |page: u64| (page <= 9).then_some((1, page.cast_signed()));
+        let once = |(_, page)| (says(9).filter(|_| page == 1), first(page));
+        assert_eq!(read(1, once), all);
+        let less = |(_, page)| (says(if page == 3 { 9 } else { 4 }), first(page));
+        assert_eq!(read(1, less), all);
+        // What the first page says is too much by now.
+        let gone = |(_, page): Place| (says(9), (page <= 2).then_some((1, page.cast_signed())));
+        assert!(read(1, gone).len() <= 5);
     }
 
     #[test]

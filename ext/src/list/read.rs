@@ -10,6 +10,7 @@ use super::pages::{fetch, first_of};
 use super::plan::Plan;
 use crate::batch::Read;
 use crate::call::{Ended, Failed, Run};
+use crate::error::Error;
 use crate::store::{Shared, Store};
 
 /// How many bytes of a URL lists of IDs can take.
@@ -29,28 +30,35 @@ pub(crate) async fn read(
         attributes: Some(read.attributes.into_iter().collect()),
         ..Filter::default()
     };
-    let queries = match filter.checked() {
-        Ok(filter) => filter.queries(store.shared().base_url()),
+    let filter = match filter.checked() {
+        Ok(filter) => filter,
         Err(error) => return Ended::of(Err(Failed::from(error)), 0),
     };
+    let queries = filter.queries(store.shared().base_url());
     let mut values = Vec::new();
     let mut attempts = 0;
     let mut page_size = PageSize::new(store, None);
-    for query in queries.into_iter().map(Arc::new) {
+    for (query_number, query) in queries.into_iter().map(Arc::new).enumerate() {
         let mut plan = Plan::new(1, 1);
         while let Some((place, limit)) = plan.next_fetch(page_size.get()) {
             let ended = fetch(store, run, number, &query, None, place.1, limit).await;
             attempts += ended.attempts;
             match ended.result {
                 Ok(page) => {
-                    page_size.is_accepted(store, limit);
+                    page_size.is_accepted(store, query_number, limit);
                     let first = first_of(&page);
                     let said = page.meta.and_then(|meta| meta.pagination);
                     plan.fetched(place, (), said.as_ref(), first);
                     plan.deliver();
+                    // A server that leaves a filter out lists the whole store, and values of
+                    // customers that are being written meanwhile.
+                    if !page.data.iter().all(|value| filter.can_match(value)) {
+                        let error = Error::not_selected();
+                        return Ended::of(Err(Failed::from(error)), attempts);
+                    }
                     values.extend(page.data);
                 }
-                Err(failed) if place.1 == 1 && page_size.shrinks(limit, &failed) => {
+                Err(failed) if place.1 == 1 && page_size.shrinks(query_number, limit, &failed) => {
                     plan.begin_again(place);
                 }
                 Err(failed) => return Ended::of(Err(failed), attempts),

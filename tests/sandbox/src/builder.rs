@@ -126,7 +126,8 @@ impl SandboxBuilder {
         self
     }
 
-    /// Whether a PUT with bad rows stores its good ones; default [`BatchRejection::Atomic`].
+    /// Whether a PUT with bad rows stores its good ones, and a POST creates its good attributes;
+    /// default [`BatchRejection::Atomic`].
     pub fn batch_rejection(mut self, rejection: BatchRejection) -> Self {
         self.settings.batch_rejection = rejection;
         self

@@ -8,6 +8,7 @@ use crate::filter::Times;
 use crate::json::{self, BadBody, BadRow};
 use crate::paging::{self, List, Paging};
 use crate::query::{self, BadParameter};
+use crate::settings::BatchRejection;
 use crate::state::Shared;
 use crate::wire::{Answer, Definitions};
 
@@ -45,7 +46,7 @@ fn definition(row: &Value) -> Result<Definition, BadRow> {
     })
 }
 
-/// Creates all or nothing.
+/// Creates all or nothing, or those that it can, by the same setting as for values.
 pub(crate) fn post(shared: &Shared, rows: Vec<Result<Definition, BadRow>>) -> Answer {
     if rows.is_empty() {
         return BadBody::Empty.into_answer();
@@ -54,13 +55,18 @@ pub(crate) fn post(shared: &Shared, rows: Vec<Result<Definition, BadRow>>) -> An
     let created: Vec<StoredAttribute> = {
         let attributes = &mut shared.lock().attributes;
         let (good, bad) = sort_out(attributes, rows);
-        if !bad.is_empty() {
+        let is_atomic = shared.settings.batch_rejection == BatchRejection::Atomic;
+        if !bad.is_empty() && is_atomic {
             return json::refuse(shared.settings.error_keys, bad);
         }
         let created = good
             .into_iter()
             .map(|new| attributes.create(new.name, new.attribute_type, now));
-        created.collect()
+        let created = created.collect();
+        if !bad.is_empty() {
+            return json::refuse(shared.settings.error_keys, bad);
+        }
+        created
     };
     let list = List {
         base_url: &shared.base_url,

@@ -49,6 +49,7 @@ pub struct FaultPlan {
     pub(crate) slow: Duration,
     pub(crate) trickle: Duration,
     pub(crate) late: Duration,
+    pub(crate) late_behind_gateway: bool,
     pub(crate) reset: Duration,
     pub(crate) redirect: String,
 }
@@ -102,6 +103,7 @@ impl FaultPlan {
             slow: delay,
             trickle: delay,
             late: delay,
+            late_behind_gateway: false,
             reset: delay,
             redirect: "http://127.0.0.1:1/".to_owned(),
         }
@@ -168,6 +170,13 @@ impl FaultPlan {
     /// 50 ms.
     pub fn late_by(mut self, time: Duration) -> Self {
         self.late = time;
+        self
+    }
+
+    /// Has [`Fault::LateExecution`] answer 504, as a gateway that waits no longer, instead of closing
+    /// the connection.
+    pub fn late_behind_gateway(mut self) -> Self {
+        self.late_behind_gateway = true;
         self
     }
 

@@ -80,6 +80,9 @@ impl Play {
                     tokio::time::sleep(late).await;
                     drop(job.work(None));
                 });
+                if self.plan.late_behind_gateway {
+                    return Ok(Answer::html(StatusCode::GATEWAY_TIMEOUT).into_response());
+                }
                 return Err(closed());
             }
             Fault::ClosedBeforeWork => {
