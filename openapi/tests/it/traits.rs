@@ -248,7 +248,9 @@ fn operation_list(operation: &mut Value) -> &mut Vec<Value> {
 #[test]
 fn unrelated_paths() {
     changes_nothing(|root| {
-        for index in 0..12 {
+        // 5 MB of them.
+        let long = "Not ours. ".repeat(1_250);
+        for index in 0..400 {
             let path = format!("/customers/other-{index}");
             let schema = format!("Other{index}");
             let content = json!({"application/json": {"schema": {
@@ -257,6 +259,7 @@ fn unrelated_paths() {
             root["paths"][path] = json!({
                 "get": {
                     "operationId": "list_attribute_values",
+                    "description": long,
                     "parameters": [{"name": "page", "in": "query", "required": true}],
                     "responses": {"200": {"content": content}, "404": {"$ref": "#/dangling"}},
                 },
