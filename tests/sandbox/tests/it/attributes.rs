@@ -149,7 +149,7 @@ async fn what_is_no_filter_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_bad_definition_is_named_and_nothing_is_created() {
+async fn each_bad_definition_is_named_and_what_becomes_of_the_good_ones_is_a_setting() {
     let rows = json!([
         attribute("New", "string"),
         attribute("", "string"),
@@ -167,23 +167,27 @@ async fn each_bad_definition_is_named_and_nothing_is_created() {
         "1.name", "10.name", "2.name", "3.name", "4.name", "5.type", "6.name", "7.type", "8.name",
         "9.type",
     ];
-    for (named, expected) in [
-        (ErrorKeys::Indexed, &indexed[..]),
-        (ErrorKeys::Field, &["name", "type"]),
-        (ErrorKeys::Empty, &[]),
+    for (named, expected, rejection, left) in [
+        (ErrorKeys::Indexed, &indexed[..], BatchRejection::Atomic, 1),
+        (
+            ErrorKeys::Field,
+            &["name", "type"],
+            BatchRejection::Atomic,
+            1,
+        ),
+        (ErrorKeys::Empty, &[], BatchRejection::Partial, 2),
     ] {
         let sandbox = Sandbox::builder()
             .attribute(101, "Tier")
             .error_keys(named)
-            // This is for values.
-            .batch_rejection(BatchRejection::Partial)
+            .batch_rejection(rejection)
             .start()
             .await
             .unwrap();
         let refused = post_attributes(sandbox.base_url(), rows.clone()).await;
         assert_eq!(refused.status, 422);
         assert_eq!(keys(&refused), expected);
-        assert_eq!(sandbox.attributes().len(), 1);
+        assert_eq!(sandbox.attributes().len(), left);
         assert_eq!(sandbox.counts().refused, 1);
     }
 }
