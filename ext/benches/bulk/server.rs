@@ -1,0 +1,129 @@
+//! A sandbox in a process of its own: this program, started again.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use bigcommerce_ext::{Store, StoreBuilder};
+use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox};
+
+use crate::Result;
+use crate::usage;
+
+pub const SERVE: &str = "--serve";
+
+/// What the store is like.
+#[derive(Clone, Copy, Default)]
+pub struct Setup {
+    pub latency: Duration,
+    /// Values that are there.
+    pub values: u32,
+    /// Requests per second.
+    pub quota: u64,
+    /// The share of answers that go wrong.
+    pub faults: f64,
+}
+
+impl Setup {
+    fn to_args(self) -> [String; 4] {
+        [
+            self.latency.as_millis().to_string(),
+            self.values.to_string(),
+            self.quota.to_string(),
+            self.faults.to_string(),
+        ]
+    }
+
+    fn of_args(args: &[String]) -> Result<Self> {
+        let [latency, values, quota, faults] = args else {
+            return Err("four figures say what the store is like".into());
+        };
+        Ok(Self {
+            latency: Duration::from_millis(latency.parse()?),
+            values: values.parse()?,
+            quota: quota.parse()?,
+            faults: faults.parse()?,
+        })
+    }
+}
+
+/// The process, which ends with this.
+pub struct Server {
+    process: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    pub base_url: String,
+}
+
+impl Server {
+    pub fn start(setup: Setup) -> Result<Self> {
+        let mut process = Command::new(env::current_exe()?)
+            .arg(SERVE)
+            .args(setup.to_args())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut output = BufReader::new(process.stdout.take().ok_or("no output")?);
+        let mut base_url = String::new();
+        output.read_line(&mut base_url)?;
+        Ok(Self {
+            input: process.stdin.take(),
+            process,
+            output,
+            base_url: base_url.trim().to_owned(),
+        })
+    }
+
+    pub fn builder(&self) -> StoreBuilder {
+        Store::builder_at(self.base_url.as_str(), "any token")
+    }
+
+    pub fn store(&self) -> Result<Store> {
+        Ok(self.builder().build()?)
+    }
+
+    /// Ends the process; returns the processor time that it took.
+    pub fn end(mut self) -> Result<Duration> {
+        drop(self.input.take());
+        let mut said = String::new();
+        self.output.read_to_string(&mut said)?;
+        Ok(Duration::from_secs_f64(said.trim().parse()?))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It ends when its input does; this is for one that hangs.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Plays the store until the input ends.
+pub fn serve(args: &[String]) -> Result<()> {
+    let setup = Setup::of_args(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let quick = [Fault::InternalError, Fault::Unavailable, Fault::Busy];
+        let plan = FaultPlan::seeded(1).rate(setup.faults).only(quick);
+        let mut builder = Sandbox::builder().latency(setup.latency).faults(plan);
+        if setup.quota > 0 {
+            builder = builder.quota(setup.quota, Duration::from_secs(1));
+        }
+        let sandbox = builder.start().await?;
+        for value in 0..i64::from(setup.values) {
+            sandbox.insert(value / 5 + 1, value % 5 + 101, "Premium Member");
+        }
+        let mut output = std::io::stdout();
+        writeln!(output, "{}", sandbox.base_url())?;
+        output.flush()?;
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
+            .await??;
+        writeln!(output, "{}", usage::cpu()?.as_secs_f64())?;
+        Ok(())
+    })
+}
