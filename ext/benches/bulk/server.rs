@@ -3,7 +3,7 @@
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bigcommerce_ext::{Store, StoreBuilder};
 use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox};
@@ -100,6 +100,24 @@ impl Drop for Server {
     }
 }
 
+/// How much later than asked for the timer wakes: it counts in whole milliseconds, rounded up. The
+/// store is to answer after its latency, not after that and a millisecond more.
+async fn lateness(latency: Duration) -> Duration {
+    const TIMES: u32 = 20;
+    if latency.is_zero() {
+        return latency;
+    }
+    let mut slept = Duration::ZERO;
+    for turn in 0..TIMES {
+        // Requests come at any moment of a millisecond.
+        std::thread::sleep(Duration::from_micros(u64::from(turn * 50)));
+        let began = Instant::now();
+        tokio::time::sleep(latency).await;
+        slept += began.elapsed();
+    }
+    (slept / TIMES).saturating_sub(latency)
+}
+
 /// Plays the store until the input ends.
 pub fn serve(args: &[String]) -> Result<()> {
     let setup = Setup::of_args(args)?;
@@ -110,7 +128,8 @@ pub fn serve(args: &[String]) -> Result<()> {
     runtime.block_on(async {
         let quick = [Fault::InternalError, Fault::Unavailable, Fault::Busy];
         let plan = FaultPlan::seeded(1).rate(setup.faults).only(quick);
-        let mut builder = Sandbox::builder().latency(setup.latency).faults(plan);
+        let latency = setup.latency.saturating_sub(lateness(setup.latency).await);
+        let mut builder = Sandbox::builder().latency(latency).faults(plan);
         if setup.quota > 0 {
             builder = builder.quota(setup.quota, Duration::from_secs(1));
         }

@@ -122,8 +122,3 @@ pub fn write(rows: &[Row]) -> Result<()> {
     fs::write(file, serde_json::to_string_pretty(&json)?)?;
     Ok(())
 }
-
-/// The table of the last run.
-pub fn read() -> Result<Vec<Value>> {
-    Ok(serde_json::from_str(&fs::read_to_string(file())?)?)
-}

@@ -357,6 +357,10 @@ impl<R: Work> Engine<R> {
     }
 
     fn has_due_read(&self) -> bool {
+        // Without reads nobody is worth looking for among all who wait.
+        if !self.rules.skips_unchanged {
+            return false;
+        }
         let mut unread = self.waiting_if(|customer, slots| self.is_unread(customer, slots));
         unread.next().is_some_and(|place| self.is_due(place))
     }
