@@ -76,6 +76,7 @@ fn parse(text: &str) -> Result<Value, Problem> {
     if text.trim().is_empty() {
         return Err(Problem::new("is empty"));
     }
+    check_depth(text)?;
     // JSON gets its own parser: YAML's stumbles over tabs and over pairs of \u escapes. What
     // starts like JSON can still be YAML in flow style.
     let json = text
@@ -89,6 +90,28 @@ fn parse(text: &str) -> Result<Value, Problem> {
         None => serde_norway::from_str(text)
             .map_err(|error| Problem::new(format!("is neither YAML nor JSON: {error}"))),
     }
+}
+
+/// How deep brackets may nest: the parser of YAML takes ever longer for each that is open.
+const MAX_BRACKETS: usize = 200;
+
+fn check_depth(text: &str) -> Result<(), Problem> {
+    let mut open = 0_usize;
+    for (number, line) in (1_usize..).zip(text.lines()) {
+        for byte in line.bytes() {
+            match byte {
+                b'[' | b'{' => open += 1,
+                b']' | b'}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            if open > MAX_BRACKETS {
+                return Err(Problem::new(format!(
+                    "has more than {MAX_BRACKETS} brackets that are not closed at line {number}"
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_version(root: &Value) -> Result<(), Problem> {

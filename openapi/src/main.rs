@@ -1,6 +1,6 @@
 //! Compares an OpenAPI document with the vendored one, and shows what is made of one.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,8 +15,9 @@ Usage:
   bigcommerce-openapi check [--format text|json] DOCUMENT
       Prints what differs in the operations that the SDK binds, one line each: what breaks a
       program that is built with the vendored document, then what does not. A line ends in the
-      places in both documents, as JSON pointers.
-      Exit status: 0 if nothing breaks, 1 if something does, 2 if DOCUMENT can't be read.
+      places in both documents, as JSON pointers. If the SDK can't be built with DOCUMENT, a last
+      line begins with \"refused\" and says why.
+      Exit status: 0 if nothing breaks, 1 if something does or is refused, 2 if DOCUMENT can't be read.
   bigcommerce-openapi prepare DOCUMENT
       Prints, as JSON, the document that code is generated from.
       Exit status: 0, or 2 if there is none.
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
     match run(command) {
         Ok((text, status)) => match stdout().write_all(text.as_bytes()) {
             Ok(()) => status,
+            // Who reads no more has read enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => status,
             Err(error) => failed(&error.to_string()),
         },
         Err(error) => failed(&error.to_string()),

@@ -73,8 +73,11 @@ impl Document {
     /// What counts is what goes over the wire: not names, layout, order, descriptions, examples and
     /// defaults. What is sent may be restricted less than before, and what is received more; the
     /// opposite breaks. So does what was there and is gone, and what is of another type. New fields
-    /// of answers and new answers are compatible. Of schemas with `oneOf`, `anyOf` or `not`, only
-    /// their presence is seen, and of answers that are no success only their status.
+    /// of answers and new answers are compatible.
+    ///
+    /// Not seen is what `oneOf`, `anyOf` and `not` hold (only that they are there), what the fields
+    /// of a map are that has no names for them, how many fields an object has, a second answer for
+    /// success, and of an answer that is no success all but its status.
     ///
     /// # Errors
     ///
@@ -110,6 +113,7 @@ fn operation(bound: &Operation, ours: Side, theirs: Side, found: &mut Vec<Differ
         (Found::Whole(one), Found::Whole(other)) => {
             let mut endpoints = Endpoints {
                 label: bound.label(),
+                success: bound.success,
                 ours: (ours.0, one),
                 theirs: (theirs.0, other),
                 found,
@@ -131,6 +135,8 @@ fn operation(bound: &Operation, ours: Side, theirs: Side, found: &mut Vec<Differ
 /// An operation, as both documents have it.
 struct Endpoints<'a, 'f> {
     label: String,
+    /// The statuses that the SDK takes for success.
+    success: &'static [&'static str],
     ours: (Source<'a>, &'f Endpoint<'a>),
     theirs: (Source<'a>, &'f Endpoint<'a>),
     found: &'f mut Vec<Difference>,
@@ -167,6 +173,7 @@ impl<'a> Endpoints<'a, '_> {
                         (ours.is_required(), &ours.node),
                         (theirs.is_required(), &theirs.node),
                     );
+                    self.exploded(&spot, ours, theirs);
                     let part = Part::Parameter(ours.name());
                     let theirs_half = Half::parameter(theirs);
                     self.schemas(part, spot, Half::parameter(ours), theirs_half);
@@ -185,6 +192,15 @@ impl<'a> Endpoints<'a, '_> {
             let spot = self.parameter_spot(new);
             let before = &self.ours.1.operation;
             self.add(impact, &spot, change, before, &new.node);
+        }
+    }
+
+    /// A list by commas and a list by repetition are different things on the wire.
+    fn exploded(&mut self, spot: &Spot, ours: &Parameter, theirs: &Parameter) {
+        let (was, is) = (ours.is_exploded(), theirs.is_exploded());
+        if was != is {
+            let change = format!("explode is {is}, was {was}");
+            self.add(Impact::Breaking, spot, &change, &ours.node, &theirs.node);
         }
     }
 
@@ -208,11 +224,10 @@ impl<'a> Endpoints<'a, '_> {
         let (one, other) = (self.ours.1, self.theirs.1);
         match (&one.request, &other.request) {
             (Some(ours), Some(theirs)) => {
-                self.requirement(
-                    &spot,
-                    (one.needs_body, &ours.node),
-                    (other.needs_body, &theirs.node),
-                );
+                if let (Some(ours), Some(theirs)) = (&one.body, &other.body) {
+                    let (one, other) = (one.needs_body(), other.needs_body());
+                    self.requirement(&spot, (one, ours), (other, theirs));
+                }
                 self.schemas(Part::Request, spot, Half::body(ours), Half::body(theirs));
             }
             (Some(ours), None) => {
@@ -220,7 +235,7 @@ impl<'a> Endpoints<'a, '_> {
                 self.add(Impact::Breaking, &spot, "is missing", &ours.node, after);
             }
             (None, Some(theirs)) => {
-                let (impact, change) = addition(other.needs_body);
+                let (impact, change) = addition(other.needs_body());
                 self.add(impact, &spot, change, &one.operation, &theirs.node);
             }
             (None, None) => (),
@@ -229,8 +244,10 @@ impl<'a> Endpoints<'a, '_> {
 
     fn answers(&mut self) {
         let (one, other) = (self.ours.1, self.theirs.1);
+        let success = self.success;
         let has = |endpoint: &Endpoint, status: &str| {
-            endpoint.answers.iter().any(|(there, _)| there == status)
+            let mut others = endpoint.answers.iter();
+            others.any(|(other, _)| covers(other, status, success))
         };
         for (status, node) in one.answers.iter().filter(|(s, _)| !has(other, s)) {
             let is_success = status.starts_with('2');
@@ -274,6 +291,19 @@ impl<'a> Endpoints<'a, '_> {
             (None, None) => (),
         }
     }
+}
+
+/// Whether an answer of one status stands for one of another: as a class of statuses, as any other
+/// answer, or because either is success.
+fn covers(one: &str, other: &str, success: &[&str]) -> bool {
+    let is_class = |status: &str| {
+        let class = status.get(1..);
+        class.is_some_and(|class| class.eq_ignore_ascii_case("XX"))
+    };
+    one == other
+        || one == "default"
+        || (one.get(..1) == other.get(..1) && (is_class(one) || is_class(other)))
+        || (success.contains(&one) && success.contains(&other))
 }
 
 /// What is sent, if it was not before.

@@ -11,31 +11,32 @@ pub(super) enum Step {
 /// Where a schema, or what it says, stands in a document: the nearest place that there is, since
 /// one of two documents may not have it.
 pub(super) fn find(source: Source, start: &Node, steps: &[Step]) -> String {
-    let mut node = settled(source, start.clone());
-    for step in steps {
-        match below(source, &node, step) {
-            Some(next) => node = settled(source, next),
-            None => break,
-        }
-    }
-    node.at
+    let start = settled(source, start.clone());
+    let lengths = (0..=steps.len()).rev();
+    let mut found = lengths.filter_map(|length| whole(source, &start, steps.get(..length)?));
+    found.next().unwrap_or(start.clone()).at
 }
 
-/// References were followed before, when the schema was written out, so none leads nowhere.
-fn settled<'a>(source: Source<'a>, node: Node<'a>) -> Node<'a> {
-    source.follow(node.clone()).unwrap_or(node)
-}
-
-fn below<'a>(source: Source<'a>, schema: &Node<'a>, step: &Step) -> Option<Node<'a>> {
+/// What stands at the end of all the steps.
+fn whole<'a>(source: Source<'a>, schema: &Node<'a>, steps: &[Step]) -> Option<Node<'a>> {
+    let Some((step, others)) = steps.split_first() else {
+        return Some(schema.clone());
+    };
     let own = match step {
         Step::Field(name) => schema.get("properties").and_then(|fields| fields.get(name)),
         Step::Item => schema.get("items"),
         Step::Keyword(keyword) => schema.get(keyword),
     };
+    let own = own.and_then(|own| whole(source, &settled(source, own), others));
     own.or_else(|| {
         let mut parts = parts(schema).map(|part| settled(source, part));
-        parts.find_map(|part| below(source, &part, step))
+        parts.find_map(|part| whole(source, &part, steps))
     })
+}
+
+/// References were followed before, when the schema was written out, so none leads nowhere.
+fn settled<'a>(source: Source<'a>, node: Node<'a>) -> Node<'a> {
+    source.follow(node.clone()).unwrap_or(node)
 }
 
 #[cfg(test)]

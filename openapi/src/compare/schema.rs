@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::place::{Step, find};
 use super::{Difference, Impact, addition};
-use crate::prepare::{counts, is_id_list};
-use crate::read::{Node, Source, Spot};
+use crate::prepare::counts;
+use crate::read::{CHOICE, Node, Source, Spot, text};
 
 type Schema = Map<String, Value>;
 
@@ -111,9 +111,16 @@ impl<'a> Pair<'a> {
         let kind = text_in(schema, "type");
         if let Part::Parameter(name) = self.part
             && at.steps.is_empty()
-            && is_id_list(name, schema)
         {
-            return "a list of IDs".to_owned();
+            let items = schema.get("items").map(|items| text(items, "type"));
+            match (kind, items) {
+                // A list can be declared as the text that it is written as.
+                ("array", Some("integer" | "number")) => return "a list of IDs".to_owned(),
+                ("string", _) if name.ends_with("id:in") => return "a list of IDs".to_owned(),
+                // What is no single type is sent as text.
+                ("", _) => return "string".to_owned(),
+                _ => {}
+            }
         }
         match kind {
             "" => "of no single type".to_owned(),
@@ -183,9 +190,10 @@ impl Walk<'_, '_> {
             }
         }
         self.multiples(at, ours, theirs);
+        self.choice(at, ours, theirs);
         self.rule(at, "pattern", ours, theirs);
         self.fields(at, ours, theirs);
-        if one == "array" {
+        if text_in(ours, "type") == "array" && text_in(theirs, "type") == "array" {
             let items = [ours, theirs].map(|schema| schema.get("items").and_then(Value::as_object));
             if let [Some(ours), Some(theirs)] = items {
                 self.schema(&at.item(), ours, theirs);
@@ -256,6 +264,20 @@ impl Walk<'_, '_> {
         };
         let change = format!("{keyword} is {}, was {}", shown(other), shown(one));
         self.add_effect(effect, at, Some(keyword), change);
+    }
+
+    /// Nobody knows what a choice admits.
+    fn choice(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
+        let shown = |schema| match text_in(schema, CHOICE) {
+            "" => "no choice".to_owned(),
+            choice => choice.to_owned(),
+        };
+        let [one, other] = [ours, theirs].map(shown);
+        // Of what a query holds, a choice is text as well.
+        if one != other && !matches!(self.pair.part, Part::Parameter(_)) {
+            let change = format!("is {other}, was {one}");
+            self.add(Impact::Breaking, at, None, change);
+        }
     }
 
     fn multiples(&mut self, at: &At, ours: &Schema, theirs: &Schema) {

@@ -3,8 +3,7 @@ use serde_json::{Map, Value, json};
 use super::endpoint::{answer, operation_mut};
 use crate::bound::{RECORDS, Record};
 use crate::error::Problem;
-use crate::read::Spot;
-use crate::read::merge;
+use crate::read::{Limits, Spot, merge};
 use crate::said;
 
 /// Makes one page type of all answers with the same records, and one that refuses nothing over a
@@ -55,11 +54,17 @@ impl Shared {
         let Value::Object(schema) = schema.clone() else {
             return Ok(());
         };
-        merge(&mut self.schema, schema, spot, &|spot, one, other| {
-            Problem::new(format!(
-                "{spot} is {other}, but {one} in the answer of {first}"
-            ))
-        })
+        merge(
+            &mut self.schema,
+            schema,
+            Limits::First,
+            spot,
+            &|spot, one, other| {
+                Problem::new(format!(
+                    "{spot} is {other}, but {one} in the answer of {first}"
+                ))
+            },
+        )
     }
 }
 
@@ -70,9 +75,15 @@ fn read_pages(root: &Value, record: &Record) -> Result<Value, Problem> {
         let spot = Spot::new(&operation.label(), "answer");
         let mut page = known_page(record);
         if let Some(Value::Object(answer)) = answer(root, operation, "200") {
-            merge(&mut page, answer.clone(), &spot, &|spot, ours, theirs| {
-                Problem::new(format!("{spot} is {theirs}, but the SDK needs {ours}"))
-            })?;
+            merge(
+                &mut page,
+                answer.clone(),
+                Limits::First,
+                &spot,
+                &|spot, ours, theirs| {
+                    Problem::new(format!("{spot} is {theirs}, but the SDK needs {ours}"))
+                },
+            )?;
         }
         pages.add(&page.into(), &operation.label(), &spot)?;
     }

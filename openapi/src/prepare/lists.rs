@@ -31,7 +31,7 @@ pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
 }
 
 /// Whether a parameter is a list of IDs, as which its name can tell it, too.
-pub(crate) fn is_id_list(name: &str, schema: &Map<String, Value>) -> bool {
+fn is_id_list(name: &str, schema: &Map<String, Value>) -> bool {
     let of = schema.get("items").map(|items| text(items, "type"));
     name.ends_with("id:in") || (is_list(schema) && matches!(of, Some("integer" | "number")))
 }

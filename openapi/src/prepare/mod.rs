@@ -17,7 +17,6 @@ use crate::error::Problem;
 
 pub(crate) use headers::is_sent_by_client;
 pub(crate) use integers::counts;
-pub(crate) use lists::is_id_list;
 pub(crate) use names::ID_LIST;
 
 type Pass = fn(&mut Value) -> Result<(), Problem>;

@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bound::{OPERATIONS, Operation};
 use crate::error::Problem;
-use crate::read::{Body, Endpoint, Found, Parameter, Source, endpoint};
+use crate::read::{Body, CHOICE, Endpoint, Found, Parameter, Source, endpoint};
 use crate::said;
 
 /// Keeps the operations that we bind, each written out in place: the provider's document holds a
@@ -123,7 +123,7 @@ fn settle(schema: &mut Map<String, Value>) {
     }
     let is_enum = schema.get("type").is_some_and(|kind| kind == "string")
         && schema.get("enum").is_some_and(has_distinct_variants);
-    schema.retain(|key, _| key != "readOnly" && key != "writeOnly");
+    schema.retain(|key, _| !["readOnly", "writeOnly", CHOICE].contains(&key.as_str()));
     said::keep_back(schema, |key, _| match key {
         "enum" => is_enum,
         "pattern" | "minLength" | "maxLength" => !is_enum,

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value, json};
 
-use super::merge::merge;
+use super::merge::{Limits, merge};
 use super::node::Node;
 use super::source::{Source, circular, reference};
 use super::spot::Spot;
@@ -9,7 +9,10 @@ use crate::error::Problem;
 /// How deep schemas may nest, and how many may come out of all `$ref`s together: a document that
 /// was made to overflow a stack or a memory gets a message.
 const MAX_DEPTH: usize = 60;
-const MAX_SCHEMAS: usize = 20_000;
+const MAX_SCHEMAS: usize = 2_000;
+
+/// Where a schema says that it is a choice among others.
+pub(crate) const CHOICE: &str = "x-choice";
 
 /// Writes schemas out: `$ref`s and `allOf` resolved, and only the keywords left that later passes
 /// and the generator know, each with a value of the right kind. What a schema says in other ways
@@ -98,12 +101,15 @@ impl<'a> Expander<'a> {
             }
             None => (),
         }
+        if let Some(choice) = choice(schema) {
+            out.insert(CHOICE.to_owned(), choice.into());
+        }
         // One part of an `allOf` can say the type, and another one the limits, or what is required.
         copy(&mut out, schema, "required", Value::is_array);
         copy_limits(&mut out, schema);
         for part in conjuncts(schema).map(|(_, _, part)| part) {
             let part = self.expand_whole(part, spot)?;
-            merge(&mut out, part, spot, &|spot, one, other| {
+            merge(&mut out, part, Limits::Both, spot, &|spot, one, other| {
                 Problem::new(format!(
                     "{spot} is {one} in one part of its allOf and {other} in another"
                 ))
@@ -148,6 +154,22 @@ impl<'a> Expander<'a> {
     }
 }
 
+/// What a schema says by choices, which nothing is made of: each keyword, and of how many.
+fn choice(schema: &Map<String, Value>) -> Option<String> {
+    let of = |key: &str| {
+        let number = match schema.get(key)? {
+            Value::Array(list) => list.len(),
+            _ => 1,
+        };
+        (key == "not" || number > 1).then(|| format!("{key} of {number}"))
+    };
+    let choices: Vec<_> = ["oneOf", "anyOf", "not"]
+        .into_iter()
+        .filter_map(of)
+        .collect();
+    (!choices.is_empty()).then(|| choices.join(", "))
+}
+
 /// Schemas that hold besides this one: their keyword, their place in its list, and themselves. A
 /// choice of one is no choice.
 fn conjuncts(schema: &Map<String, Value>) -> impl Iterator<Item = (&'static str, usize, &Value)> {
@@ -175,8 +197,15 @@ fn kind<'a>(schema: &'a Map<String, Value>, spot: &Spot) -> Result<Option<&'a st
         Some(other) => Err(unknown_type(spot, &other.to_string())),
         None if schema.contains_key("properties") => Ok(Some("object")),
         None if schema.contains_key("items") => Ok(Some("array")),
+        // Whatever else a list of values may hold, these are texts.
+        None if lists_texts(schema) => Ok(Some("string")),
         None => Ok(None),
     }
+}
+
+fn lists_texts(schema: &Map<String, Value>) -> bool {
+    let values = schema.get("enum").and_then(Value::as_array);
+    values.is_some_and(|values| !values.is_empty() && values.iter().all(Value::is_string))
 }
 
 fn unknown_type(spot: &Spot, kind: &str) -> Problem {
@@ -303,7 +332,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_free_form() {
         let root = json!({"schema": {"oneOf": [{"type": "string"}, {"type": "integer"}]}});
-        assert_eq!(expanded(&root), Ok(json!({})));
+        assert_eq!(expanded(&root), Ok(json!({"x-choice": "oneOf of 2"})));
         let root = json!({"schema": {"anyOf": [{"type": "string"}]}});
         assert_eq!(expanded(&root), Ok(json!({"type": "string"})));
     }
@@ -325,6 +354,17 @@ mod tests {
         assert!(refused(root).contains("which OpenAPI 3.0 does not know"));
         let root = json!({"schema": {"properties": {"a": true}}});
         assert!(refused(root).contains("is no object"));
+    }
+
+    #[test]
+    fn texts_need_no_type() {
+        let root = json!({"schema": {"enum": ["a"]}});
+        assert_eq!(
+            expanded(&root),
+            Ok(json!({"type": "string", "enum": ["a"]}))
+        );
+        let root = json!({"schema": {"enum": ["a", 1]}});
+        assert_eq!(expanded(&root), Ok(json!({})));
     }
 
     #[test]

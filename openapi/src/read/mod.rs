@@ -14,8 +14,8 @@ use crate::bound::Operation;
 use crate::error::Problem;
 use expand::Expander;
 
-pub(crate) use expand::parts;
-pub(crate) use merge::merge;
+pub(crate) use expand::{CHOICE, parts};
+pub(crate) use merge::{Limits, merge};
 pub(crate) use node::Node;
 pub(crate) use source::Source;
 pub(crate) use spot::Spot;
@@ -25,8 +25,8 @@ pub(crate) struct Endpoint<'a> {
     pub(crate) operation: Node<'a>,
     /// Those of the path, too. Paths that we bind hold no variable, so none is for the path.
     pub(crate) parameters: Vec<Parameter<'a>>,
-    /// Whether a request has to have a body.
-    pub(crate) needs_body: bool,
+    /// What is said of a request's body.
+    pub(crate) body: Option<Node<'a>>,
     /// What a request's body is, if it is JSON.
     pub(crate) request: Option<Body<'a>>,
     /// The statuses that answers are described for.
@@ -55,6 +55,14 @@ impl Parameter<'_> {
         is_set(self.node.value, "required")
     }
 
+    /// Whether it is a list that goes over the wire as a parameter per item.
+    pub(crate) fn is_exploded(&self) -> bool {
+        let is_form = ["", "form"].contains(&text(self.node.value, "style"));
+        let explode = self.node.value.get("explode").and_then(Value::as_bool);
+        let is_list = self.schema.get("type").is_some_and(|kind| kind == "array");
+        is_list && self.place() == "query" && explode.unwrap_or(is_form)
+    }
+
     /// Whether both are the same parameter, whatever they say of it.
     pub(crate) fn is_same(&self, other: &Parameter) -> bool {
         let name = |parameter: &Parameter| match parameter.place() {
@@ -80,6 +88,15 @@ pub(crate) enum Found<'a> {
     Nothing(Node<'a>),
 }
 
+impl Endpoint<'_> {
+    /// Whether a request has to have a body.
+    pub(crate) fn needs_body(&self) -> bool {
+        self.body
+            .as_ref()
+            .is_some_and(|body| is_set(body.value, "required"))
+    }
+}
+
 /// Reads an operation that we bind.
 pub(crate) fn endpoint<'a>(source: Source<'a>, bound: &Operation) -> Result<Found<'a>, Problem> {
     let root = Node::root(source.root);
@@ -87,7 +104,8 @@ pub(crate) fn endpoint<'a>(source: Source<'a>, bound: &Operation) -> Result<Foun
     let Some(path) = path(source, &paths, bound.path)? else {
         return Ok(Found::Nothing(paths));
     };
-    let Some(operation) = path.get(bound.method) else {
+    let operation = below(source, &path, bound.method)?;
+    let Some(operation) = operation.filter(|operation| operation.value.is_object()) else {
         return Ok(Found::Path(path));
     };
     let mut reader = Reader {
@@ -118,6 +136,11 @@ fn is_ours(path: &str, ours: &str) -> bool {
     unprefixed().unwrap_or(path).trim_end_matches('/') == ours
 }
 
+/// What an object holds, by reference or not.
+fn below<'a>(source: Source<'a>, owner: &Node<'a>, key: &str) -> Result<Option<Node<'a>>, Problem> {
+    owner.get(key).map(|node| source.follow(node)).transpose()
+}
+
 struct Reader<'a> {
     source: Source<'a>,
     expander: Expander<'a>,
@@ -127,23 +150,31 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn endpoint(&mut self, path: &Node<'a>, operation: Node<'a>) -> Result<Endpoint<'a>, Problem> {
         let parameters = self.parameters(path, &operation)?;
-        let body = operation.get("requestBody");
-        let body = body.map(|body| self.source.follow(body)).transpose()?;
-        let request = self.body(body.as_ref(), "request")?;
+        let body = below(self.source, &operation, "requestBody")?;
+        let request = match &body {
+            Some(body) => self.json_schema(body)?,
+            None => None,
+        };
+        let request = self.body(request, "request")?;
         let mut answers = Vec::new();
-        for (status, answer) in operation.get("responses").iter().flat_map(Node::fields) {
-            answers.push((status.to_owned(), self.source.follow(answer)?));
+        let mut schemas = Vec::new();
+        let responses = below(self.source, &operation, "responses")?;
+        for (status, answer) in responses.iter().flat_map(Node::fields) {
+            if status.starts_with("x-") {
+                continue;
+            }
+            let answer = self.source.follow(answer)?;
+            if status.starts_with('2') || status == "default" {
+                schemas.extend(self.json_schema(&answer)?.map(|schema| (status, schema)));
+            }
+            answers.push((status.to_owned(), answer));
         }
         // 200 comes before 2XX and default: the most precise counts.
-        let success = answers
-            .iter()
-            .filter(|(status, _)| status.starts_with('2') || status == "default")
-            .filter(|(_, answer)| json_schema(answer).is_some())
-            .min_by_key(|(status, _)| status);
-        let answer = self.body(success.map(|(_, answer)| answer), "answer")?;
+        let success = schemas.into_iter().min_by_key(|(status, _)| *status);
+        let answer = self.body(success.map(|(_, schema)| schema), "answer")?;
         Ok(Endpoint {
             parameters,
-            needs_body: body.is_some_and(|body| is_set(body.value, "required")),
+            body,
             request,
             answers,
             answer,
@@ -158,16 +189,26 @@ impl<'a> Reader<'a> {
         operation: &Node<'a>,
     ) -> Result<Vec<Parameter<'a>>, Problem> {
         let mut parameters: Vec<Parameter> = Vec::new();
-        for list in [path, operation].map(|owner| owner.get("parameters")) {
+        for owner in [path, operation] {
+            let list = below(self.source, owner, "parameters")?;
             for node in list.iter().flat_map(Node::items) {
                 let node = self.source.follow(node)?;
-                if !["query", "header", "cookie"].contains(&text(node.value, "in")) {
-                    continue;
-                }
                 let part = format!("parameter \"{}\"", text(node.value, "name"));
                 let spot = Spot::new(&self.label, &part);
-                let schema = match node.value.get("schema") {
-                    Some(schema) => self.expander.expand(schema, &spot)?,
+                match text(node.value, "in") {
+                    "query" | "header" | "cookie" => {}
+                    "path" => continue,
+                    other => {
+                        return Err(Problem::new(format!(
+                            "{spot} is in \"{other}\", which OpenAPI 3.0 does not know"
+                        )));
+                    }
+                }
+                let content = node.get("content");
+                let media = content.as_ref().and_then(|content| content.fields().next());
+                let schema = node.get("schema").or_else(|| media?.1.get("schema"));
+                let schema = match schema {
+                    Some(schema) => self.expander.expand(schema.value, &spot)?,
                     None => Map::from_iter([("type".to_owned(), json!("string"))]),
                 };
                 let parameter = Parameter { node, schema };
@@ -178,8 +219,17 @@ impl<'a> Reader<'a> {
         Ok(parameters)
     }
 
-    fn body(&mut self, holder: Option<&Node<'a>>, part: &str) -> Result<Option<Body<'a>>, Problem> {
-        let Some(node) = holder.and_then(json_schema) else {
+    fn json_schema(&self, holder: &Node<'a>) -> Result<Option<Node<'a>>, Problem> {
+        let content = below(self.source, holder, "content")?;
+        let mut media = content.iter().flat_map(Node::fields);
+        match media.find(|(media, _)| is_json(media)) {
+            Some((_, media)) => Ok(self.source.follow(media)?.get("schema")),
+            None => Ok(None),
+        }
+    }
+
+    fn body(&mut self, node: Option<Node<'a>>, part: &str) -> Result<Option<Body<'a>>, Problem> {
+        let Some(node) = node else {
             return Ok(None);
         };
         let spot = Spot::new(&self.label, part);
@@ -188,14 +238,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn json_schema<'a>(holder: &Node<'a>) -> Option<Node<'a>> {
-    let content = holder.get("content")?;
-    let is_json = |media: &str| {
-        let essence = media.split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case("application/json")
-    };
-    let (_, media) = content.fields().find(|(media, _)| is_json(media))?;
-    media.get("schema")
+fn is_json(media: &str) -> bool {
+    let essence = media.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
 }
 
 pub(crate) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -283,6 +328,7 @@ mod tests {
             "responses": {"default": of("string"), "2XX": of("object"), "429": {}, "207": {}},
         }}}});
         let endpoint = read(&root, "upsert_attribute_values");
+        assert!(!endpoint.needs_body());
         let request = endpoint.request.expect("has a schema");
         assert_eq!(text_of(&request.schema), "array");
         assert_eq!(
@@ -295,6 +341,5 @@ mod tests {
             "object"
         );
         assert_eq!(endpoint.answers.len(), 4);
-        assert!(!endpoint.needs_body);
     }
 }

@@ -5,29 +5,32 @@ use std::fmt;
 #[derive(Debug, Clone)]
 pub(crate) struct Spot {
     part: String,
-    path: String,
+    path: Option<String>,
 }
 
 impl Spot {
     pub(crate) fn new(operation: &str, part: &str) -> Self {
         Self {
             part: format!("{operation}: {part}"),
-            path: String::new(),
+            path: None,
         }
     }
 
     pub(crate) fn field(&self, name: &str) -> Self {
-        let dot = if self.path.is_empty() { "" } else { "." };
+        let path = match &self.path {
+            Some(path) => format!("{path}.{name}"),
+            None => name.to_owned(),
+        };
         Self {
             part: self.part.clone(),
-            path: format!("{}{dot}{name}", self.path),
+            path: Some(path),
         }
     }
 
     pub(crate) fn item(&self) -> Self {
         let mut item = self.clone();
-        if !item.path.is_empty() {
-            item.path.push_str("[]");
+        if let Some(path) = &mut item.path {
+            path.push_str("[]");
         }
         item
     }
@@ -35,9 +38,9 @@ impl Spot {
 
 impl fmt::Display for Spot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.as_str() {
-            "" => f.write_str(&self.part),
-            path => write!(f, "{} field \"{path}\"", self.part),
+        match &self.path {
+            None => f.write_str(&self.part),
+            Some(path) => write!(f, "{} field \"{path}\"", self.part),
         }
     }
 }

@@ -174,6 +174,18 @@ fn a_type_of_attribute_that_can_not_be_made() {
 }
 
 #[test]
+fn a_parameter_that_is_nowhere() {
+    let message = refused(|root| {
+        root["components"]["parameters"]["Page"]["in"] = "Query".into();
+    });
+    assert_eq!(
+        message,
+        "test.json: GET /customers/attribute-values: parameter \"page\" is in \"Query\", which OpenAPI \
+         3.0 does not know"
+    );
+}
+
+#[test]
 fn references_that_lead_nowhere() {
     let message = refused(|root| {
         remove(&mut root["components"]["schemas"], "PageMeta");
@@ -214,6 +226,10 @@ fn depth_is_bounded() {
     let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
     unreadable(&deep);
     unreadable(&format!("{{\"a\": {deep}}}"));
+    // Far more than a parser could take in a minute.
+    for open in ["[", "{\"a\":", "- ", "a: {"] {
+        unreadable(&open.repeat(100_000));
+    }
     let message = refused(|root| {
         for level in 0..500 {
             let next = json!({"$ref": format!("#/components/schemas/L{}", level + 1)});

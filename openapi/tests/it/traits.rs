@@ -215,7 +215,7 @@ fn lists_exploded_or_not() {
                 }
             });
         };
-        changes_nothing(list);
+        changes_no_types(list);
     }
 }
 
