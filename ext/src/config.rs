@@ -64,8 +64,8 @@ impl Limits {
 
     /// Sets how long a request that was given up without an answer, or that a gateway answered in
     /// the server's place (502, 504), counts as being in flight, since it may still be running on
-    /// the server; 5 s by default, a day at most. Until then its customers wait, too. A request that the server executes even later can undo a newer row:
-    /// that can't be excluded.
+    /// the server; 5 s by default, a day at most. Until then its customers wait, too. A request that
+    /// the server executes even later can undo a newer row: that can't be excluded.
     #[must_use]
     pub fn grace(mut self, time: Duration) -> Self {
         self.grace = time;

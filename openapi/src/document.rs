@@ -76,20 +76,22 @@ fn parse(text: &str) -> Result<Value, Problem> {
     if text.trim().is_empty() {
         return Err(Problem::new("is empty"));
     }
-    check_depth(text)?;
     // JSON gets its own parser: YAML's stumbles over tabs and over pairs of \u escapes. What
     // starts like JSON can still be YAML in flow style.
     let json = text
         .trim_start()
         .starts_with('{')
         .then(|| serde_json::from_str(text));
-    match json {
-        Some(Ok(root)) => Ok(root),
-        Some(Err(error)) => serde_norway::from_str(text)
-            .map_err(|_| Problem::new(format!("is not valid JSON: {error}"))),
-        None => serde_norway::from_str(text)
-            .map_err(|error| Problem::new(format!("is neither YAML nor JSON: {error}"))),
+    if let Some(Ok(root)) = json {
+        return Ok(root);
     }
+    check_depth(text)?;
+    serde_norway::from_str(text).map_err(|yaml| {
+        Problem::new(match json {
+            Some(Err(json)) => format!("is not valid JSON: {json}"),
+            _ => format!("is neither YAML nor JSON: {yaml}"),
+        })
+    })
 }
 
 /// How deep brackets may nest: the parser of YAML takes ever longer for each that is open.

@@ -201,38 +201,6 @@ fn an_error() {
 }
 
 #[test]
-fn each_type_has_its_schema_tested() {
-    let prepared = bigcommerce_openapi::Document::vendored()
-        .and_then(bigcommerce_openapi::Document::prepare)
-        .expect("has all that is needed");
-    let schemas = prepared.document()["components"]["schemas"].as_object();
-    let names: Vec<_> = schemas
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name)
-        .collect();
-    // The texts are tested with what holds them.
-    assert_eq!(
-        names,
-        [
-            "Attribute",
-            "AttributeCreate",
-            "AttributePage",
-            "AttributeType",
-            "AttributeValue",
-            "AttributeValuePage",
-            "AttributeValueUpsert",
-            "AttributeValueUpsertValue",
-            "ErrorBody",
-            "IdList",
-            "PageLinks",
-            "PageMeta",
-            "Pagination",
-        ]
-    );
-}
-
-#[test]
 fn a_list_of_ids_is_a_text() {
     let schema = schema::<IdList>();
     assert_eq!(schema["type"], json!("string"));

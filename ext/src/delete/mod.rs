@@ -134,9 +134,9 @@ impl Delete {
     /// Deletes what was added and what is selected, and returns an outcome for each ID.
     ///
     /// An ID that was added twice has two outcomes; the first is
-    /// [`Superseded`](crate::OutcomeKind::Superseded), unless so many IDs stand between them that it
-    /// was deleted before the second was seen (10,000 or more). Those of a selection come after those that were
-    /// added, and each once. Memory grows with the number of IDs.
+    /// [`Superseded`](crate::OutcomeKind::Superseded), unless 10,000 IDs or more stand between them,
+    /// so that it was deleted before the second was seen. Those of a selection come after those that
+    /// were added, and each once. Memory grows with the number of IDs.
     ///
     /// Cancel safety: dropping the future cancels the calls in flight and loses the outcomes.
     ///

@@ -1,7 +1,7 @@
 //! Tells what differs between two documents, in the operations that we bind.
 //!
 //! None of the published crates does: the one that is well kept leaves changed limits and lists of
-//! required fields unclassified, and takes another layout for a change.
+//! required fields unclassified.
 
 mod place;
 mod schema;
@@ -66,6 +66,18 @@ impl fmt::Display for Difference {
     }
 }
 
+impl Difference {
+    fn new(impact: Impact, subject: String, change: &str, before: &Node, after: &Node) -> Self {
+        Self {
+            impact,
+            subject,
+            change: change.to_owned(),
+            before: before.at.clone(),
+            after: after.at.clone(),
+        }
+    }
+}
+
 impl Document {
     /// Tells how `newer` differs from this document in the operations that the SDK binds: what
     /// breaks first, then in the order of the operations.
@@ -76,8 +88,9 @@ impl Document {
     /// of answers and new answers are compatible.
     ///
     /// Not seen is what `oneOf`, `anyOf` and `not` hold (only that they are there), what the fields
-    /// of a map are that has no names for them, how many fields an object has, a second answer for
-    /// success, and of an answer that is no success all but its status.
+    /// of a map are that has no names for them, how many fields an object has, the formats of
+    /// parameters and numbers, a second answer for success, and of an answer that is no success all
+    /// but its status. A keyword with a value of the wrong kind counts as not set.
     ///
     /// # Errors
     ///
@@ -100,14 +113,14 @@ impl Document {
 type Side<'a> = (Source<'a>, Found<'a>);
 
 fn operation(bound: &Operation, ours: Side, theirs: Side, found: &mut Vec<Difference>) {
-    let mut add = |impact, change: &str, before: &Node, after: &Node| {
-        found.push(Difference {
+    let mut add = |impact, change, before, after| {
+        found.push(Difference::new(
             impact,
-            subject: bound.label(),
-            change: change.to_owned(),
-            before: before.at.clone(),
-            after: after.at.clone(),
-        });
+            bound.label(),
+            change,
+            before,
+            after,
+        ));
     };
     match (&ours.1, &theirs.1) {
         (Found::Whole(one), Found::Whole(other)) => {
@@ -144,13 +157,9 @@ struct Endpoints<'a, 'f> {
 
 impl<'a> Endpoints<'a, '_> {
     fn add(&mut self, impact: Impact, spot: &Spot, change: &str, before: &Node, after: &Node) {
-        self.found.push(Difference {
-            impact,
-            subject: spot.to_string(),
-            change: change.to_owned(),
-            before: before.at.clone(),
-            after: after.at.clone(),
-        });
+        let subject = spot.to_string();
+        self.found
+            .push(Difference::new(impact, subject, change, before, after));
     }
 
     fn spot(&self, part: &str) -> Spot {

@@ -14,7 +14,8 @@ pub(super) fn find(source: Source, start: &Node, steps: &[Step]) -> String {
     let start = settled(source, start.clone());
     let lengths = (0..=steps.len()).rev();
     let mut found = lengths.filter_map(|length| whole(source, &start, steps.get(..length)?));
-    found.next().unwrap_or(start.clone()).at
+    // No step at all leads to the start.
+    found.next().map_or_else(String::new, |node| node.at)
 }
 
 /// What stands at the end of all the steps.

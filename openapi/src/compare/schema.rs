@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::place::{Step, find};
 use super::{Difference, Impact, addition};
 use crate::prepare::counts;
-use crate::read::{CHOICE, Node, Source, Spot, text};
+use crate::read::{CHOICE, LIMITS, Node, Source, Spot, text};
 
 type Schema = Map<String, Value>;
 
@@ -182,9 +182,9 @@ impl Walk<'_, '_> {
         }
         self.flag(at, "uniqueItems", Effect::Fewer, ours, theirs);
         self.values(at, ours, theirs);
-        for (keyword, exclusive, tightens) in LIMITS {
+        for (keyword, exclusive, larger) in LIMITS {
             let [one, other] = [ours, theirs].map(|schema| Limit::of(schema, keyword, exclusive));
-            if let Some(effect) = Limit::effect(&one, &other, tightens) {
+            if let Some(effect) = Limit::effect(&one, &other, larger) {
                 let change = format!("{keyword} is {other}, was {one}");
                 self.add_effect(effect, at, Some(keyword), change);
             }
@@ -357,22 +357,6 @@ impl Walk<'_, '_> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tightens {
-    Upwards,
-    Downwards,
-}
-
-/// The limits, the flags that make them exclusive, and which way they get tighter.
-const LIMITS: [(&str, &str, Tightens); 6] = [
-    ("minLength", "", Tightens::Upwards),
-    ("maxLength", "", Tightens::Downwards),
-    ("minItems", "", Tightens::Upwards),
-    ("maxItems", "", Tightens::Downwards),
-    ("minimum", "exclusiveMinimum", Tightens::Upwards),
-    ("maximum", "exclusiveMaximum", Tightens::Downwards),
-];
-
 /// A limit, if there is one, and whether the limit itself is beyond it.
 struct Limit(Option<(f64, bool)>);
 
@@ -382,16 +366,15 @@ impl Limit {
         Self(limit.map(|limit| (limit, schema.contains_key(exclusive))))
     }
 
-    fn effect(one: &Self, other: &Self, tightens: Tightens) -> Option<Effect> {
+    /// What a change does, where a larger limit is the tighter one or is not.
+    fn effect(one: &Self, other: &Self, larger: bool) -> Option<Effect> {
         let is_more = match (one.0, other.0) {
             (None, None) => return None,
             (None, Some(_)) => false,
             (Some(_), None) => true,
             (Some(one), Some(other)) if one == other => return None,
             (Some((one, was)), Some((other, is))) if one == other => was && !is,
-            (Some((one, _)), Some((other, _))) => {
-                (other > one) == (tightens == Tightens::Downwards)
-            }
+            (Some((one, _)), Some((other, _))) => (other > one) != larger,
         };
         Some(if is_more { Effect::More } else { Effect::Fewer })
     }

@@ -82,7 +82,7 @@ fn merge_properties(
 }
 
 /// The limits: each with the flag that makes it exclusive, and whether a larger one is tighter.
-const LIMITS: [(&str, &str, bool); 6] = [
+pub(crate) const LIMITS: [(&str, &str, bool); 6] = [
     ("minLength", "", true),
     ("maxLength", "", false),
     ("minItems", "", true),

@@ -15,7 +15,7 @@ use crate::error::Problem;
 use expand::Expander;
 
 pub(crate) use expand::{CHOICE, parts};
-pub(crate) use merge::{Limits, merge};
+pub(crate) use merge::{LIMITS, Limits, merge};
 pub(crate) use node::Node;
 pub(crate) use source::Source;
 pub(crate) use spot::Spot;

@@ -33,8 +33,8 @@
 //! where a batch is too large and [`TooLarge`] says so).
 //!
 //! A row need not name an attribute that is defined; where it does, its value must be empty or of
-//! the attribute's [type](AttributeType). A store has
-//! 50 at most, and their IDs are the first free ones from 101 up.
+//! the attribute's [type](AttributeType). A store has 50 at most, and their IDs are the first
+//! free ones from 101 up.
 //!
 //! What the provider leaves open is a setting of [`SandboxBuilder`]: whether a 422 stores the good
 //! rows ([`BatchRejection`]), how errors name the bad row ([`ErrorKeys`]), what the same customer
