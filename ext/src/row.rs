@@ -1,8 +1,7 @@
 //! What a run takes: rows to upsert, or IDs of values to delete.
 
-use std::collections::HashMap;
-
 use bigcommerce_sdk::{self as sdk, IdList, types};
+use foldhash::{HashMap, HashMapExt};
 
 use crate::attributes::{self, Definitions};
 use crate::batch::{Does, OutcomeKind, Size, Work};
@@ -83,13 +82,20 @@ impl Work for AttributeValueUpsert {
         let shows_a_part = stored.is_some_and(|total| {
             usize::try_from(total).is_ok_and(|total| total >= keys.len() && total > page.data.len())
         });
-        let mut records: HashMap<_, _> = page
-            .data
-            .into_iter()
-            .map(|record| ((record.customer_id, record.attribute_id), record))
-            .collect();
+        let key_of = |record: &types::AttributeValue| (record.customer_id, record.attribute_id);
+        // Where an answer keeps to the order of the request, as it mostly does, nothing is looked up.
+        let mut in_order = page.data.into_iter().peekable();
+        let mut others = HashMap::new();
+        let mut record_of = |key| {
+            in_order
+                .next_if(|record| key_of(record) == key)
+                .or_else(|| {
+                    others.extend(in_order.by_ref().map(|record| (key_of(&record), record)));
+                    others.remove(&key)
+                })
+        };
         keys.iter()
-            .map(|key| match records.remove(key) {
+            .map(|key| match record_of(*key) {
                 None if !shows_a_part => None,
                 record => Some(OutcomeKind::Stored(record)),
             })

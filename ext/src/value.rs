@@ -2,12 +2,20 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bigcommerce_sdk::types;
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
 
 use crate::error::Rule;
+
+/// A row to fill in: of fields that are not set, the generated builder makes an error each.
+static BLANK: LazyLock<types::builder::AttributeValueUpsert> = LazyLock::new(|| {
+    types::AttributeValueUpsert::builder()
+        .customer_id(1)
+        .attribute_id(1)
+        .value("")
+});
 
 /// A value to store for a customer and an attribute, as the caller has it.
 ///
@@ -97,7 +105,8 @@ impl AttributeValueUpsert {
             let rule = format!("is {}: not a number that can be stored", self.value.text);
             return Err(Rule::new("value", rule));
         }
-        types::AttributeValueUpsert::builder()
+        BLANK
+            .clone()
             .customer_id(self.customer_id)
             .attribute_id(attribute_id)
             .value(self.value.text.as_str())

@@ -1,9 +1,11 @@
 //! How close a run comes to the bounds that the provider and physics set:
-//! `cargo bench -p bigcommerce-ext --bench bulk`, with `-- --quick` for a minute of it.
+//! `cargo bench -p bigcommerce-ext --bench bulk`, with `-- --quick` for a minute of it. With
+//! `-- --plot` it draws what it has measured last. It needs Linux, whose accounts it reads.
 //!
 //! The sandbox runs in another process: this program starts itself again for it. Every ratio is
 //! taken within one run, by measurements that alternate, as the median of several.
 
+mod plot;
 mod rows;
 mod server;
 mod table;
@@ -30,6 +32,7 @@ fn main() -> Result<()> {
         [mode, base_url, values] if mode == CLIENT => {
             return rows::client(&runtime, base_url, values);
         }
+        [mode, ..] if mode == "--plot" => return plot::draw(),
         _ => {}
     }
     let bench = Bench {

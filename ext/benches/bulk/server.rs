@@ -1,8 +1,8 @@
 //! A sandbox in a process of its own: this program, started again.
 
 use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bigcommerce_ext::{Store, StoreBuilder};
@@ -51,8 +51,6 @@ impl Setup {
 /// The process, which ends with this.
 pub struct Server {
     process: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
     pub base_url: String,
 }
 
@@ -64,13 +62,10 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut output = BufReader::new(process.stdout.take().ok_or("no output")?);
         let mut base_url = String::new();
-        output.read_line(&mut base_url)?;
+        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut base_url)?;
         Ok(Self {
-            input: process.stdin.take(),
             process,
-            output,
             base_url: base_url.trim().to_owned(),
         })
     }
@@ -83,18 +78,15 @@ impl Server {
         Ok(self.builder().build()?)
     }
 
-    /// Ends the process; returns the processor time that it took.
-    pub fn end(mut self) -> Result<Duration> {
-        drop(self.input.take());
-        let mut said = String::new();
-        self.output.read_to_string(&mut said)?;
-        Ok(Duration::from_secs_f64(said.trim().parse()?))
+    /// The processor time that it has taken so far.
+    pub fn cpu(&self) -> Result<Duration> {
+        usage::cpu_of(self.process.id())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It ends when its input does; this is for one that hangs.
+        // It has nothing to lose, and ends by itself where this process does.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -142,7 +134,6 @@ pub fn serve(args: &[String]) -> Result<()> {
         output.flush()?;
         tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
             .await??;
-        writeln!(output, "{}", usage::cpu()?.as_secs_f64())?;
         Ok(())
     })
 }

@@ -14,7 +14,7 @@ pub struct Row {
     pub measured: f64,
     pub bound: f64,
     /// What the ratio is to be at most; at least, where more is better.
-    pub goal: f64,
+    pub goal: Option<f64>,
     pub more_is_better: bool,
     /// The least and the largest ratio.
     pub spread: (f64, f64),
@@ -26,7 +26,7 @@ impl Row {
     pub fn median(
         name: impl Into<String>,
         unit: &'static str,
-        goal: f64,
+        goal: impl Into<Option<f64>>,
         mut pairs: Vec<(f64, f64)>,
     ) -> Self {
         let ratio = |(measured, bound): &(f64, f64)| measured / bound;
@@ -37,7 +37,7 @@ impl Row {
             unit,
             measured: middle.0,
             bound: middle.1,
-            goal,
+            goal: goal.into(),
             more_is_better: false,
             spread: (ratio(&pairs[0]), ratio(&pairs[pairs.len() - 1])),
             note: String::new(),
@@ -58,26 +58,29 @@ impl Row {
         self.measured / self.bound
     }
 
-    fn is_met(&self) -> bool {
-        if self.more_is_better {
-            self.ratio() >= self.goal
-        } else {
-            self.ratio() <= self.goal
-        }
+    /// The goal, and whether it is missed.
+    fn verdict(&self) -> String {
+        let Some(goal) = self.goal else {
+            return String::new();
+        };
+        let (sign, is_met) = match self.more_is_better {
+            true => ("≥", self.ratio() >= goal),
+            false => ("≤", self.ratio() <= goal),
+        };
+        format!("{sign} {goal:.2}{}", if is_met { "" } else { " (missed)" })
     }
 }
 
 pub fn print_head() {
     println!(
-        "{:<22} {:>11} {:>11} {:<9} {:>6} {:>15}  goal",
+        "{:<28} {:>9} {:>9} {:<8} {:>6} {:>15}  goal",
         "name", "measured", "bound", "unit", "ratio", "spread"
     );
 }
 
 pub fn print(row: &Row) {
-    let sign = if row.more_is_better { "≥" } else { "≤" };
     println!(
-        "{:<22} {:>11} {:>11} {:<9} {:>6.3} {:>7.3}–{:<7.3}  {sign} {:.2}{}  {}",
+        "{:<28} {:>9} {:>9} {:<8} {:>6.3} {:>7.3}–{:<7.3}  {:<15} {}",
         row.name,
         figure(row.measured),
         figure(row.bound),
@@ -85,8 +88,7 @@ pub fn print(row: &Row) {
         row.ratio(),
         row.spread.0,
         row.spread.1,
-        row.goal,
-        if row.is_met() { "" } else { " (missed)" },
+        row.verdict(),
         row.note,
     );
 }
@@ -99,7 +101,8 @@ fn figure(number: f64) -> String {
     }
 }
 
-fn file() -> PathBuf {
+/// Where the figures are.
+pub fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/bulk.json")
 }
 

@@ -1,9 +1,12 @@
 //! What this process has taken of the machine.
 
+use std::fs;
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 
 use crate::Result;
 
@@ -16,8 +19,19 @@ pub fn cpu() -> Result<Duration> {
     )?))
 }
 
-/// The peak of resident memory, in MiB.
+/// Processor time of another process.
+pub fn cpu_of(process: u32) -> Result<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(process.try_into()?))?;
+    Ok(clock.now()?.into())
+}
+
+/// The peak of resident memory, in MiB. What `getrusage` says of it would include the peak of the
+/// process that started this one.
 pub fn peak_mib() -> Result<f64> {
-    // Linux counts in KiB.
-    Ok(getrusage(UsageWho::RUSAGE_SELF)?.max_rss() as f64 / 1024.0)
+    let status = fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| {
+        let peak = line.strip_prefix("VmHWM:")?.strip_suffix("kB")?;
+        peak.trim().parse::<f64>().ok()
+    });
+    Ok(peak.ok_or("no peak of memory is known")? / 1024.0)
 }

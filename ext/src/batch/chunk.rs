@@ -1,7 +1,9 @@
 //! Packing: which rows go into the next call.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::work::Work;
 
@@ -191,9 +193,13 @@ impl<R: Work> Window<R> {
             })
             .map(|(_, customer, _)| customer)
             .collect();
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity(slots);
         for customer in chosen {
-            batch.extend(self.take(customer, |_| true));
+            if let Some(waiting) = self.customers.remove(&customer) {
+                self.order.remove(&waiting.place);
+                self.rows -= waiting.slots.iter().map(Slot::rows).sum::<usize>();
+                batch.extend(waiting.slots);
+            }
         }
         batch
     }

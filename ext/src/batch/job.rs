@@ -1,7 +1,7 @@
 //! A batch on its way: sent whole, and in parts where the server refuses it, until its culprits
 //! stand alone. Pure.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -76,7 +76,9 @@ pub(crate) enum Refused<R: Work> {
 impl<R: Work> Job<R> {
     pub(crate) fn new(slots: Vec<Slot<R>>) -> Self {
         Self {
-            customers: distinct(&slots).into_iter().collect(),
+            customers: by_customer(&slots)
+                .filter_map(|slots| Some(slots.first()?.key().0))
+                .collect(),
             parts: vec![Part::new(slots)],
             sent: None,
             refused: Vec::new(),
@@ -219,17 +221,10 @@ impl<R: Work> Job<R> {
 
     /// Splits by customers, or by values where there is one customer only.
     fn halve(&mut self, mut slots: Vec<Slot<R>>, holds_culprit: bool) {
-        let customers = distinct(&slots);
-        let middle = if customers.len() > 1 {
-            let mut seen = HashSet::new();
-            slots
-                .iter()
-                .position(|slot| {
-                    seen.insert(slot.key().0) && seen.len() > customers.len().div_ceil(2)
-                })
-                .unwrap_or(slots.len() / 2)
-        } else {
-            slots.len().div_ceil(2)
+        let values_of: Vec<_> = by_customer(&slots).map(<[_]>::len).collect();
+        let middle = match values_of.len() {
+            0 | 1 => slots.len().div_ceil(2),
+            customers => values_of.iter().take(customers.div_ceil(2)).sum(),
         };
         let second = slots.split_off(middle);
         self.parts.push(Part::new(second));
@@ -254,13 +249,14 @@ impl<R: Work> Job<R> {
     }
 }
 
-fn distinct<R: Work>(slots: &[Slot<R>]) -> HashSet<i64> {
-    slots.iter().map(|slot| slot.key().0).collect()
+/// The slots of each customer, which are next to each other from the cut on.
+fn by_customer<R: Work>(slots: &[Slot<R>]) -> impl Iterator<Item = &[Slot<R>]> {
+    slots.chunk_by(|one, next| one.key().0 == next.key().0)
 }
 
 /// What counts as the size of a call with these slots.
 fn size<R: Work>(slots: &[Slot<R>]) -> Size {
-    R::size(distinct(slots).len(), slots.len())
+    R::size(by_customer(slots).count(), slots.len())
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! It decides and keeps accounts; it never waits, sends or reads a clock.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bigcommerce_sdk::types;
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use tokio::time::Instant;
 
 use super::chunk::{Most, Slot, Taken, Window};
@@ -159,9 +160,7 @@ impl<R: Work> Engine<R> {
             wire,
             may_be_stored: false,
         });
-        if !self.busy.contains(&customer) {
-            self.leave_out_unchanged(customer);
-        }
+        self.leave_out_unchanged(customer);
     }
 
     /// Takes a row that breaks a rule.
@@ -303,9 +302,10 @@ impl<R: Work> Engine<R> {
         }
     }
 
-    /// Settles the rows of a customer that the store holds already.
+    /// Settles the rows of a customer that the store holds already, unless the customer is in
+    /// flight.
     fn leave_out_unchanged(&mut self, customer: i64) {
-        if !self.rules.skips_unchanged {
+        if !self.rules.skips_unchanged || self.busy.contains(&customer) {
             return;
         }
         let known = &self.known;
