@@ -237,22 +237,21 @@ impl Bench {
     /// All that is done with a value but sending it, by the number of values in the window.
     pub fn packing(&self) -> Result<Vec<Row>> {
         const FEW: u32 = 10_000;
-        let sizes: &[u32] = if self.is_quick {
-            &[100_000]
+        let sizes: &[(&str, u32)] = if self.is_quick {
+            &[("100,000", 100_000)]
         } else {
-            &[100_000, 1_000_000]
+            &[("100,000", 100_000), ("1,000,000", 1_000_000)]
         };
         let mut rows = Vec::new();
         for is_shuffled in [false, true] {
-            for &values in sizes {
+            for &(size, values) in sizes {
                 let order = if is_shuffled { "shuffled" } else { "in order" };
-                let thousands = values / 1000;
                 let mut pairs = Vec::new();
                 for _ in 0..self.times(5) {
                     let few = pack(&self.runtime, FEW, is_shuffled, 50)?;
                     pairs.push((pack(&self.runtime, values, is_shuffled, 1)?, few));
                 }
-                let name = format!("packing, {thousands},000 {order}");
+                let name = format!("packing, {size} {order}");
                 rows.push(Row::median(name, "ns/value", 1.20, pairs));
             }
         }
