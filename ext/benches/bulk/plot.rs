@@ -49,10 +49,13 @@ pub fn draw() -> Result<()> {
         .margin(15)
         .x_label_area_size(45)
         .y_label_area_size(75)
-        .build_cartesian_2d((2.0..50.0).log_scale(), (2_000.0..100_000.0).log_scale())?;
+        .build_cartesian_2d((2.0..50.0).log_scale(), (1_000.0..100_000.0).log_scale())?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
+        .y_labels(6)
+        .x_label_formatter(&|millis| format!("{millis:.0}"))
+        .y_label_formatter(&|rate| format!("{:.0},000", rate / 1000.0))
         .label_style(FONT)
         .x_desc("latency of an answer, ms")
         .y_desc("values per second")
