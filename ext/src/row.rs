@@ -207,3 +207,54 @@ pub(crate) mod sealed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_of_an_answer_goes_to_its_row_in_whatever_order_they_come() {
+        let mut dice = fastrand::Rng::with_seed(1);
+        for _ in 0..1000 {
+            let keys: Vec<_> = (0..dice.i64(1..12))
+                .map(|n| (n / 3 + 1, n % 3 + 1))
+                .collect();
+            let mut shown = keys.clone();
+            if dice.bool() {
+                dice.shuffle(&mut shown);
+            }
+            shown.truncate(dice.usize(0..=shown.len()));
+            if dice.bool() {
+                // Nobody has asked for this one.
+                shown.insert(dice.usize(0..=shown.len()), (99, 1));
+            }
+            let record = |&(customer, attribute): &(i64, i64)| {
+                types::AttributeValue::builder()
+                    .customer_id(customer)
+                    .attribute_id(attribute)
+                    .attribute_value("Gold")
+                    .try_into()
+                    .expect("a record")
+            };
+            let data: Vec<types::AttributeValue> = shown.iter().map(record).collect();
+            let page = types::AttributeValuePage::builder().data(data);
+            let page = page.try_into().expect("a page");
+            let kinds = AttributeValueUpsert::confirm(page, &keys);
+            assert_eq!(kinds.len(), keys.len());
+            for (key, kind) in keys.iter().zip(kinds) {
+                let of = match kind {
+                    Some(OutcomeKind::Stored(Some(record))) => {
+                        Some((record.customer_id, record.attribute_id))
+                    }
+                    None => None,
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(
+                    of,
+                    shown.contains(key).then_some(*key),
+                    "{keys:?} {shown:?}"
+                );
+            }
+        }
+    }
+}
