@@ -186,11 +186,11 @@ impl Bench {
                 .output()?;
             Ok(String::from_utf8(client.stdout)?.trim().parse()?)
         };
-        let (many, few) = (peak(many)?, peak(few)?);
-        // Where little is used, a few MiB are a large share.
-        let bound = few.max((few + 4.0) / 1.10);
-        let note = format!("{few:.1} MiB with few values");
-        Ok(Row::median("memory", "MiB", 1.10, vec![(many, bound)]).note(note))
+        let mut pairs = Vec::new();
+        for _ in 0..self.times(3) {
+            pairs.push((peak(many)?, peak(few)?));
+        }
+        Ok(Row::median("memory", "MiB", 1.10, pairs))
     }
 
     /// Reading all values at a latency, against the rounds of requests that it takes at least and
