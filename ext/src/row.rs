@@ -83,7 +83,7 @@ impl Work for AttributeValueUpsert {
             usize::try_from(total).is_ok_and(|total| total >= keys.len() && total > page.data.len())
         });
         let key_of = |record: &types::AttributeValue| (record.customer_id, record.attribute_id);
-        // Where an answer keeps to the order of the request, as it mostly does, nothing is looked up.
+        // As long as an answer keeps to the order of the request, nothing is looked up.
         let mut in_order = page.data.into_iter().peekable();
         let mut others = HashMap::new();
         let mut record_of = |key| {

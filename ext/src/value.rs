@@ -9,7 +9,8 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
 
 use crate::error::Rule;
 
-/// A row to fill in: of fields that are not set, the generated builder makes an error each.
+/// A builder to copy for each row: a new one would write an error text for every field that is
+/// yet to be set.
 static BLANK: LazyLock<types::builder::AttributeValueUpsert> = LazyLock::new(|| {
     types::AttributeValueUpsert::builder()
         .customer_id(1)

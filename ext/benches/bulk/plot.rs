@@ -7,18 +7,19 @@ use plotters::prelude::*;
 use serde_json::Value;
 
 use crate::Result;
-use crate::rows::{BY_HAND, LATENCIES, THROUGHPUT};
+use crate::rows::{BY_HAND, LATENCIES, THROUGHPUT, at};
 use crate::table;
 
 const SIZE: (u32, u32) = (720, 420);
 const FONT: (&str, u32) = ("sans-serif", 15);
 
+/// Draws the figures into the file that the README shows.
 pub fn draw() -> Result<()> {
     let all: Vec<Value> = serde_json::from_slice(&fs::read(table::file())?)?;
     let series = |name: &str, figure: &str| -> Result<Vec<(f64, f64)>> {
         let mut points = Vec::new();
         for millis in LATENCIES {
-            let name = format!("{name}, {millis} ms");
+            let name = at(name, millis);
             let row = all.iter().find(|row| row["name"] == name.as_str());
             let figure = row.and_then(|row| row[figure].as_f64());
             points.push((millis.into(), figure.ok_or("run the bench first")?));

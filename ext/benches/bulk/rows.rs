@@ -142,37 +142,33 @@ impl Bench {
         // The store holds the values from here on, and the connections are there.
         ours(&self.runtime, &store, values)?;
         let (mut cpu, mut floor, mut by_hand_floor) = (Vec::new(), Vec::new(), Vec::new());
-        let mut shares = [const { Vec::new() }; 3];
+        let mut shares = [0.0; 3];
+        let times = self.times(3);
         let per_value = |cost: &Cost| cost.cpu.as_secs_f64() * 1e6 / f64::from(values);
         let per_second = |cost: &Cost| f64::from(values) / cost.wall.as_secs_f64();
-        for _ in 0..self.times(3) {
-            let mut watch = |number: usize, run: &dyn Fn() -> Result<Cost>| -> Result<Cost> {
-                let before = server.cpu()?;
-                let cost = run()?;
-                let took = server.cpu()? - before;
-                shares[number].push(took.as_secs_f64() / cost.wall.as_secs_f64());
-                Ok(cost)
-            };
-            let hand = watch(0, &|| by_hand.run(&self.runtime, values))?;
-            let own = watch(1, &|| ours(&self.runtime, &store, values))?;
-            let bare = watch(2, &|| by_hand.run_bare(&self.runtime, values))?;
+        for _ in 0..times {
+            let (hand, of_hand) = server.share(|| by_hand.run(&self.runtime, values))?;
+            let (own, of_own) = server.share(|| ours(&self.runtime, &store, values))?;
+            let (bare, of_bare) = server.share(|| by_hand.run_bare(&self.runtime, values))?;
+            for (sum, share) in shares.iter_mut().zip([of_own, of_bare, of_hand]) {
+                *sum += share;
+            }
             cpu.push((per_value(&own), per_value(&hand)));
             floor.push((per_second(&own), per_second(&bare)));
             by_hand_floor.push((per_second(&hand), per_second(&bare)));
         }
-        let [hand, own, bare] = shares.map(|shares| {
-            let mean = shares.iter().sum::<f64>() / shares.len() as f64;
-            format!("{:.0} %", mean * 100.0)
+        let [own, bare, hand] = shares.map(|sum| {
+            let percent = sum / f64::from(times) * 100.0;
+            format!("the sandbox took {percent:.0} % of a core")
         });
-        let note = |who: &str, share| format!("the sandbox took {share} of a core with {who}");
         Ok(vec![
-            Row::median("cpu per value", "µs", 1.10, cpu).note(note("ours", own)),
+            Row::median("cpu per value", "µs", 1.10, cpu).note(own),
             Row::median("floor", "values/s", 0.80, floor)
                 .at_least()
-                .note(note("bare requests", bare)),
+                .note(bare),
             Row::median("floor, loop by hand", "values/s", None, by_hand_floor)
                 .at_least()
-                .note(note("the loop by hand", hand)),
+                .note(hand),
         ])
     }
 
@@ -274,7 +270,9 @@ impl Bench {
         let calm = calm_server.builder().retry(policy.clone()).build()?;
         let stormy = stormy_server.builder().retry(policy).build()?;
         let mut pairs = Vec::new();
-        for _ in 0..self.times(3) {
+        let mut later = Duration::ZERO;
+        let times = self.times(3);
+        for _ in 0..times {
             let without = ours(&self.runtime, &calm, values)?.wall;
             let waited = Arc::new(Mutex::new(Waits::default()));
             let waits = Arc::clone(&waited);
@@ -289,14 +287,15 @@ impl Bench {
             })?;
             let measured = began.elapsed();
             all_stored(&summary, values)?;
-            let waits = waited
-                .lock()
-                .map_err(|error| error.to_string())?
-                .prescribed();
-            let bound = without.mul_f64(1.1) + waits;
+            let waits = waited.lock().map_err(|error| error.to_string())?;
+            // Three calls wait side by side.
+            let bound = without.mul_f64(1.1) + (waits.first + waits.later) / IN_FLIGHT;
             pairs.push((measured.as_secs_f64(), bound.as_secs_f64()));
+            later += waits.later / times;
         }
-        Ok(Row::median("retry storm", "s", 1.0, pairs))
+        let later = later.as_secs_f64();
+        let note = format!("{later:.2} s of second and later waits, in which nothing new begins");
+        Ok(Row::median("retry storm", "s", 1.0, pairs).note(note))
     }
 
     /// Throughput by latency: ours, by hand, and what three requests at a time can be.
@@ -319,12 +318,18 @@ impl Bench {
                 own.push(rate(ours(&self.runtime, &store, values)?));
                 hand.push(rate(by_hand.run(&self.runtime, values)?));
             }
-            let name = |who: &str| format!("{who}, {millis} ms");
-            rows.push(Row::median(name(THROUGHPUT), "values/s", None, own).at_least());
-            rows.push(Row::median(name(BY_HAND), "values/s", None, hand).at_least());
+            for (who, pairs) in [(THROUGHPUT, own), (BY_HAND, hand)] {
+                let name = at(who, millis);
+                rows.push(Row::median(name, "values/s", None, pairs).at_least());
+            }
         }
         Ok(rows)
     }
+}
+
+/// The name of a row of throughput at a latency.
+pub fn at(who: &str, millis: u32) -> String {
+    format!("{who}, {millis} ms")
 }
 
 /// What calls have waited for before they were tried again.
@@ -341,12 +346,6 @@ impl Waits {
             true => self.first += wait,
             false => self.later += wait,
         }
-    }
-
-    /// What that makes of a run's time: three calls wait side by side, but nothing new is begun
-    /// while one waits for the second time.
-    fn prescribed(&self) -> Duration {
-        self.first / IN_FLIGHT + self.later
     }
 }
 

@@ -10,6 +10,7 @@ use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox};
 
 use crate::Result;
 use crate::usage;
+use crate::work::Cost;
 
 pub const SERVE: &str = "--serve";
 
@@ -78,9 +79,12 @@ impl Server {
         Ok(self.builder().build()?)
     }
 
-    /// The processor time that it has taken so far.
-    pub fn cpu(&self) -> Result<Duration> {
-        usage::cpu_of(self.process.id())
+    /// Runs something; returns the share of a core that the process took meanwhile, too.
+    pub fn share(&self, run: impl FnOnce() -> Result<Cost>) -> Result<(Cost, f64)> {
+        let before = usage::cpu_of(self.process.id())?;
+        let cost = run()?;
+        let took = usage::cpu_of(self.process.id())? - before;
+        Ok((cost, took.as_secs_f64() / cost.wall.as_secs_f64()))
     }
 }
 

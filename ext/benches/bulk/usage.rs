@@ -1,4 +1,4 @@
-//! What this process has taken of the machine.
+//! What processes have taken of the machine.
 
 use std::fs;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::Result;
 
-/// Processor time, in user and in system mode.
+/// Processor time of this process, in user and in system mode.
 pub fn cpu() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let time = usage.user_time() + usage.system_time();
@@ -25,7 +25,7 @@ pub fn cpu_of(process: u32) -> Result<Duration> {
     Ok(clock.now()?.into())
 }
 
-/// The peak of resident memory, in MiB. What `getrusage` says of it would include the peak of the
+/// The peak of resident memory of this process, in MiB. What `getrusage` says of it would include the peak of the
 /// process that started this one.
 pub fn peak_mib() -> Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;

@@ -195,36 +195,28 @@ impl<R: Work> Window<R> {
             .collect();
         let mut batch = Vec::with_capacity(slots);
         for customer in chosen {
-            if let Some(waiting) = self.customers.remove(&customer) {
-                self.order.remove(&waiting.place);
-                self.rows -= waiting.slots.iter().map(Slot::rows).sum::<usize>();
-                batch.extend(waiting.slots);
-            }
+            batch.extend(self.remove(customer));
         }
         batch
     }
 
     /// Takes slots of a customer out.
     pub(crate) fn take(&mut self, customer: i64, takes: impl Fn(&Slot<R>) -> bool) -> Vec<Slot<R>> {
-        let Some(waiting) = self.customers.get_mut(&customer) else {
+        let (taken, left): (Vec<_>, Vec<_>) = self.remove(customer).into_iter().partition(takes);
+        for slot in left {
+            self.insert(slot);
+        }
+        taken
+    }
+
+    /// Takes out all that waits for a customer.
+    fn remove(&mut self, customer: i64) -> Vec<Slot<R>> {
+        let Some(waiting) = self.customers.remove(&customer) else {
             return Vec::new();
         };
-        let (taken, left): (Vec<_>, Vec<_>) = std::mem::take(&mut waiting.slots)
-            .into_iter()
-            .partition(takes);
         self.order.remove(&waiting.place);
-        match left.iter().map(Slot::first_index).min() {
-            Some(place) => {
-                waiting.place = place;
-                waiting.slots = left;
-                self.order.insert(place, customer);
-            }
-            None => {
-                self.customers.remove(&customer);
-            }
-        }
-        self.rows -= taken.iter().map(Slot::rows).sum::<usize>();
-        taken
+        self.rows -= waiting.slots.iter().map(Slot::rows).sum::<usize>();
+        waiting.slots
     }
 
     /// Takes out everything, oldest customers first.

@@ -1,9 +1,10 @@
 //! What the store holds for the customers whose rows wait, as far as it was read. Pure.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bigcommerce_sdk::types;
+use foldhash::{HashMap, HashMapExt};
 
 /// The values that were read, amended by those that were written since.
 #[derive(Debug, Default)]
