@@ -2,7 +2,7 @@ use std::fmt;
 
 use reqwest::header::HeaderValue;
 
-use crate::hooks::Recorder;
+use crate::hooks::ResponseRecorder;
 
 /// What a [`Client`](crate::Client) needs besides a URL: the access token, and how much of an
 /// answer it reads.
@@ -12,7 +12,7 @@ use crate::hooks::Recorder;
 pub struct Credentials {
     pub(crate) token: HeaderValue,
     pub(crate) body_limit: usize,
-    pub(crate) recorder: Option<Recorder>,
+    pub(crate) recorder: Option<ResponseRecorder>,
 }
 
 impl Credentials {

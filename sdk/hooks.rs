@@ -46,7 +46,7 @@ impl ClientHooks<Credentials> for Client {
         let response = result?;
         span.record("status", response.status().as_u16());
         if let Some(recorder) = &self.inner.recorder {
-            recorder.set(Answer {
+            recorder.set(ResponseHead {
                 status: response.status(),
                 headers: response.headers().clone(),
             });
@@ -71,8 +71,8 @@ impl Client {
     /// The generated [`Error`] loses status and headers of an answer whose body breaks or does not
     /// parse; the recorder keeps them.
     #[must_use]
-    pub fn recorded(&self) -> (Self, Recorder) {
-        let recorder = Recorder::default();
+    pub fn recorded(&self) -> (Self, ResponseRecorder) {
+        let recorder = ResponseRecorder::default();
         let mut client = self.clone();
         client.inner.recorder = Some(recorder.clone());
         (client, recorder)
@@ -82,31 +82,31 @@ impl Client {
 /// Status and headers of an answer, whatever became of its body.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct ResponseHead {
     /// The HTTP status.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
 }
 
-/// Keeps the last [`Answer`] to the client that it was made with, by [`Client::recorded`].
+/// Keeps the last [`ResponseHead`] to the client that it was made with, by [`Client::recorded`].
 #[derive(Clone, Default)]
-pub struct Recorder(Arc<Mutex<Option<Answer>>>);
+pub struct ResponseRecorder(Arc<Mutex<Option<ResponseHead>>>);
 
-impl Recorder {
-    fn set(&self, answer: Answer) {
+impl ResponseRecorder {
+    fn set(&self, answer: ResponseHead) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
     }
 
     /// Takes the last answer out, `None` if no answer's headers arrived since the last time.
     #[must_use]
-    pub fn take(&self) -> Option<Answer> {
+    pub fn take(&self) -> Option<ResponseHead> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl fmt::Debug for Recorder {
+impl fmt::Debug for ResponseRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").finish_non_exhaustive()
+        f.debug_struct("ResponseRecorder").finish_non_exhaustive()
     }
 }

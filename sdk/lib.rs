@@ -59,7 +59,7 @@ pub mod httpmock {
 
 pub use credentials::{Credentials, InvalidToken};
 pub use generated::{ByteStream, Client, ClientInfo, Error, ResponseValue, builder, types};
-pub use hooks::{Answer, Recorder};
+pub use hooks::{ResponseHead, ResponseRecorder};
 pub use id_list::IdList;
 pub use transport::harden;
 

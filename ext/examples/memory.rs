@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use bigcommerce_ext::{AttributeValueUpsert, Store};
+use bigcommerce_ext::{Store, UpsertRow};
 use bigcommerce_sandbox::Sandbox;
 use futures::{StreamExt, stream};
 
@@ -35,11 +35,11 @@ async fn serve() -> Result<(), Failure> {
 
 async fn measure(values: u64) -> Result<(), Failure> {
     let (mut server, url) = start()?;
-    let store = Store::builder_at(url, "any token").build()?;
+    let store = Store::builder_with_base_url(url, "any token").build()?;
     let rows = stream::iter((0..values).map(|number| {
         let customer = i64::try_from(number / VALUES_PER_CUSTOMER).unwrap_or(i64::MAX - 1) + 1;
         let attribute = (number % VALUES_PER_CUSTOMER) as i64 + 1;
-        AttributeValueUpsert::new(customer, attribute, number)
+        UpsertRow::new(customer, attribute, number)
     }));
     let mut outcomes = store.upsert().stream(rows);
     while outcomes.next().await.is_some() {}

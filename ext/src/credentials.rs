@@ -46,7 +46,7 @@ impl StoreHash {
         let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         if hash.is_empty() || hash.len() > 64 || !hash.chars().all(is_part) {
             let shown: String = hash.chars().take(64).collect();
-            return Err(Error::config(format!(
+            return Err(Error::invalid_input(format!(
                 "{shown:?} is not a store hash: it has 1 to 64 lower-case letters and digits, as \
                  in the store's API path, stores/{{store_hash}}/v3"
             )));
@@ -78,7 +78,7 @@ mod tests {
             &"a".repeat(65),
         ] {
             let error = StoreHash::new(hash).expect_err(hash);
-            assert_eq!(error.kind(), crate::ErrorKind::Config);
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
             assert!(error.to_string().contains("store hash"), "{error}");
         }
         assert!(StoreHash::new("abc123").is_ok());

@@ -8,8 +8,16 @@ use std::time::Duration;
 
 /// Why a run, a call or a row did not succeed.
 ///
-/// Its text says what was refused, what the server said about it, what to do, and, where there was
-/// more than one attempt, how many were made over how long. It holds no access token and is cheap to clone.
+/// The text names the operation and its status, repeats the server's message, says what to do, and
+/// ends with the number of attempts and the time they took, if there was more than one. It contains
+/// no access token. Cloning is cheap.
+///
+/// # Troubleshooting
+///
+/// - [`is_auth`](Self::is_auth): check the access token and its scopes.
+/// - [`is_temporary`](Self::is_temporary): try again later. The retries of the policy are spent.
+/// - [`row`](Self::row): correct this row of the input.
+/// - [`ErrorKind::NotFound`]: check the store hash or the base URL.
 #[derive(Clone)]
 pub struct Error {
     inner: Arc<Inner>,
@@ -23,54 +31,55 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What is known of the call that failed.
+/// The call that failed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallRecord {
     pub operation: Cow<'static, str>,
     pub status: Option<u16>,
-    /// Title and field messages of the answer, already cut to a sensible length.
-    pub said: Option<String>,
+    /// The title and the field messages of the response, redacted and shortened.
+    pub server_message: Option<String>,
     pub attempts: u32,
     pub elapsed: Duration,
 }
 
-/// What kind of thing went wrong.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting is missing or can't be used, or what is asked for can't be meant, such as an
-    /// attribute that is not defined; nothing was changed.
-    Config,
-    /// A row breaks a rule that is known here; it was not sent.
-    Row,
+    /// A setting or argument is invalid, such as the name of an attribute that the store does not
+    /// define; nothing was changed.
+    InvalidInput,
+    /// A row is invalid; it was not sent.
+    InvalidRow,
     /// The input yielded an error instead of a row.
     Input,
-    /// 401: the access token is missing, wrong, or of another store.
+    /// 401: the access token is missing, wrong, or belongs to another store.
     Unauthorized,
     /// 403: the access token lacks an OAuth scope.
     Forbidden,
-    /// 404, 405 or 410: the endpoint is not there, so the store hash or the URL is wrong.
+    /// 404, 405 or 410: the endpoint does not exist, so the store hash or the base URL is wrong.
     NotFound,
-    /// 413 or 414: more than the endpoint accepts in a call; of a row, that it is refused even
-    /// alone.
+    /// 413 or 414: the request is larger than the endpoint accepts. If a row has this error, it was
+    /// rejected even when sent alone.
     TooLarge,
-    /// Any other 4xx: the server refuses what was sent, and would again.
-    Refused,
-    /// 429, until attempts or time were used up.
+    /// Any other 4xx: the server rejects the request, and would reject it again.
+    InvalidRequest,
+    /// 429, until the attempts or the retry timeout were spent.
     RateLimited,
-    /// 5xx, until attempts or time were used up, or at once where trying again is no use (501,
-    /// 505).
+    /// 5xx, until the attempts or the retry timeout were spent, or at once if a retry can't help
+    /// (501, 505).
     Unavailable,
-    /// No answer within the time of an attempt, until attempts or time were used up.
+    /// No response within the attempt timeout, until the attempts or the retry timeout were spent.
     Timeout,
-    /// The connection could not be made or broke, until attempts or time were used up.
+    /// The connection could not be established or broke, until the attempts or the retry timeout
+    /// were spent.
     Connection,
-    /// A redirect that would change the request or take the token to another origin: at once where
-    /// it is permanent, or else when attempts or time were used up.
+    /// A redirect that would change the request or take the token to another origin. A permanent
+    /// redirect fails at once, a temporary one when the attempts or the retry timeout are spent.
     Redirect,
-    /// The answer could not be read or understood, or left the row out.
-    Answer,
-    /// The run was asked to stop.
+    /// The response could not be parsed, or does not confirm the row.
+    InvalidResponse,
+    /// The run was stopped.
     Stopped,
 }
 
@@ -82,8 +91,8 @@ impl Error {
         }
     }
 
-    /// The same error, as the reason of one row.
-    pub(crate) fn of_row(&self, index: u64) -> Self {
+    /// Returns the same error for one row.
+    pub(crate) fn for_row(&self, index: u64) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
             row: Some(index),
@@ -99,16 +108,16 @@ impl Error {
         })
     }
 
-    pub(crate) fn config(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorKind::Config, message)
+    pub(crate) fn invalid_input(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
     }
 
-    pub(crate) fn config_by(
+    pub(crate) fn invalid_input_from(
         message: impl Into<Cow<'static, str>>,
         source: impl StdError + Send + Sync + 'static,
     ) -> Self {
         Self::of(Inner {
-            kind: ErrorKind::Config,
+            kind: ErrorKind::InvalidInput,
             message: message.into(),
             call: None,
             source: Some(Box::new(source)),
@@ -124,65 +133,67 @@ impl Error {
         })
     }
 
-    pub(crate) fn breaks_rule(index: u64, rule: &Rule) -> Self {
-        Self::new(ErrorKind::Row, rule.to_string()).of_row(index)
+    pub(crate) fn invalid_row(index: u64, violation: &Violation) -> Self {
+        Self::new(ErrorKind::InvalidRow, violation.to_string()).for_row(index)
     }
 
-    pub(crate) fn left_out() -> Self {
+    pub(crate) fn unconfirmed() -> Self {
         Self::new(
-            ErrorKind::Answer,
-            "the server said the call succeeded, but its answer leaves the row out, however often \
-             it is sent: look the value up before relying on it",
+            ErrorKind::InvalidResponse,
+            "the server reported success, but no response confirmed the row, although it was sent \
+             repeatedly: look the value up before relying on it",
         )
     }
 
-    pub(crate) fn not_created() -> Self {
+    pub(crate) fn attributes_not_created() -> Self {
         Self::new(
-            ErrorKind::Answer,
-            "the server said that the attributes were created, but it does not list them all",
+            ErrorKind::InvalidResponse,
+            "the server reported that the attributes were created, but it does not list them all: \
+             look them up before creating them again",
         )
     }
 
-    pub(crate) fn not_selected() -> Self {
+    pub(crate) fn filter_ignored() -> Self {
         Self::new(
-            ErrorKind::Answer,
-            "the server lists values that were not selected, as if it left a filter out: nothing is \
-             done on the strength of this list",
+            ErrorKind::InvalidResponse,
+            "the server listed values that the filter excludes, so it seems to ignore a filter: the \
+             list was not used",
         )
     }
 
-    pub(crate) fn without_id() -> Self {
+    pub(crate) fn missing_id() -> Self {
         Self::new(
-            ErrorKind::Answer,
-            "the server lists values without their IDs, by which alone they can be deleted",
+            ErrorKind::InvalidResponse,
+            "the server listed values without their IDs, and values can only be deleted by ID",
         )
     }
 
     pub(crate) fn still_listed() -> Self {
         Self::new(
-            ErrorKind::Answer,
-            "the server confirmed the delete, but it still lists the value, however often it is \
-             deleted: look it up before relying on it",
+            ErrorKind::InvalidResponse,
+            "the server confirmed the delete, but it still lists the value, although it was deleted \
+             repeatedly: look the value up before relying on it",
         )
     }
 
-    pub(crate) fn came_meanwhile() -> Self {
+    pub(crate) fn added_during_delete() -> Self {
         Self::new(
             ErrorKind::Stopped,
-            "the value came while others of the selection were deleted, each time: delete again",
+            "the value was added while others of the selection were being deleted: run the delete \
+             again",
         )
     }
 
     pub(crate) fn stopped() -> Self {
-        Self::new(ErrorKind::Stopped, "the run was asked to stop")
+        Self::new(ErrorKind::Stopped, "the run was stopped")
     }
 
-    pub(crate) fn all_refused(rows: u64, last: &Self) -> Self {
+    pub(crate) fn all_rejected(rows: u64, last: &Self) -> Self {
         Self::new(
-            ErrorKind::Refused,
+            ErrorKind::InvalidRequest,
             format!(
-                "the first {rows} rows that were sent were all refused, so the run was stopped: \
-                 correct how the rows are made; the last one: {last}"
+                "the server rejected all of the first {rows} rows, so the run was stopped: correct \
+                 how the rows are built; the last error: {last}"
             ),
         )
     }
@@ -190,8 +201,7 @@ impl Error {
     pub(crate) fn lost_task() -> Self {
         Self::new(
             ErrorKind::Connection,
-            "the call's task was ended from outside, so its answer is not known: was the runtime \
-             shut down?",
+            "the call's task ended without a result: check whether the runtime was shut down",
         )
     }
 
@@ -209,40 +219,40 @@ impl Error {
         })
     }
 
-    /// Says what kind of thing went wrong.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
-    /// Returns the index in the input of the row that was rejected, if it was one.
+    /// Returns the index in the input of the row that the error is about, if it is about one.
     #[must_use]
     pub fn row(&self) -> Option<u64> {
         self.row
     }
 
-    /// Returns the HTTP status of the last answer, if there was one.
+    /// Returns the HTTP status of the last response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.inner.call.as_ref().and_then(|call| call.status)
     }
 
-    /// Returns what the server said: the title and the field messages of its answer.
+    /// Returns the server's message: the title and the field messages of its response.
     #[must_use]
     pub fn server_message(&self) -> Option<&str> {
         self.inner
             .call
             .as_ref()
-            .and_then(|call| call.said.as_deref())
+            .and_then(|call| call.server_message.as_deref())
     }
 
-    /// Returns how many requests were made before giving up; 0 if nothing was sent.
+    /// Returns the number of requests that were made (0 if none was sent).
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.inner.call.as_ref().map_or(0, |call| call.attempts)
     }
 
-    /// Returns how long was tried, waits between attempts included.
+    /// Returns the time from the first request to the last, including the waits between them.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.inner
@@ -251,8 +261,9 @@ impl Error {
             .map_or(Duration::ZERO, |call| call.elapsed)
     }
 
-    /// Says whether the cause was temporary: the same may succeed later. The retries that the
-    /// policy allows are spent already, so an outer loop should not try again at once.
+    /// Returns `true` if the cause is temporary, so that the same request may succeed later.
+    ///
+    /// The retries of the policy are already spent. An outer loop should not try again at once.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         if matches!(self.status(), Some(501 | 505)) {
@@ -264,19 +275,19 @@ impl Error {
                 | ErrorKind::Unavailable
                 | ErrorKind::Timeout
                 | ErrorKind::Connection
-                | ErrorKind::Answer
+                | ErrorKind::InvalidResponse
                 | ErrorKind::Stopped
         )
     }
 
-    /// Says whether every other call would end the same way.
+    /// Returns `true` if every other call would fail in the same way.
     pub(crate) fn ends_run(&self) -> bool {
-        self.is_access() || matches!(self.inner.kind, ErrorKind::NotFound | ErrorKind::Redirect)
+        self.is_auth() || matches!(self.inner.kind, ErrorKind::NotFound | ErrorKind::Redirect)
     }
 
-    /// Says whether the access token is the trouble, by 401 or 403: no call can succeed with it.
+    /// Returns `true` if the server does not accept the access token (401 or 403).
     #[must_use]
-    pub fn is_access(&self) -> bool {
+    pub fn is_auth(&self) -> bool {
         matches!(
             self.inner.kind,
             ErrorKind::Unauthorized | ErrorKind::Forbidden
@@ -298,16 +309,16 @@ impl fmt::Display for Error {
         let Some(call) = call else {
             f.write_str(message)?;
             return match (self.inner.kind, source) {
-                (ErrorKind::Config, Some(source)) => write!(f, ": {source}"),
+                (ErrorKind::InvalidInput, Some(source)) => write!(f, ": {source}"),
                 _ => Ok(()),
             };
         };
         write!(f, "{}", call.operation)?;
         if let Some(status) = call.status {
-            write!(f, " was answered {status}")?;
+            write!(f, " failed with status {status}")?;
         }
-        if let Some(said) = &call.said {
-            write!(f, " ({said})")?;
+        if let Some(message) = &call.server_message {
+            write!(f, " ({message})")?;
         }
         write!(f, ": {message}")?;
         let seconds = call.elapsed.as_secs_f64();
@@ -337,20 +348,20 @@ impl StdError for Error {
     }
 }
 
-/// A rule that a row breaks: the field, and what is wrong with it.
+/// Why a row is invalid: the field, and the rule that it violates.
 #[derive(Debug)]
-pub struct Rule {
+pub struct Violation {
     field: &'static str,
     text: String,
 }
 
-impl Rule {
+impl Violation {
     pub(crate) fn new(field: &'static str, text: String) -> Self {
         Self { field, text }
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.field, self.text)
     }

@@ -1,75 +1,74 @@
-//! What an observer of a run is told while it goes on.
+//! The events of a run.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::batch::Summary;
+use crate::outcome::Summary;
 
-/// Something that happened during a run.
+/// An event of a run, for progress displays and logs.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A batch, or a part of one that was refused, became a call that stores or deletes values,
-    /// which now waits for its turn, or which is not made in a dry run.
+    /// A batch, or a part of a rejected batch, is ready to be sent. A dry run does not send it.
     #[non_exhaustive]
-    Cut {
+    BatchReady {
         /// The number of the call within its run.
         call: u64,
-        /// Customers in the call; 0 of a delete, which does not know them.
+        /// Customers in the batch (0 for a delete, which knows only the IDs of values).
         customers: usize,
-        /// Values in the call.
+        /// Values in the batch.
         values: usize,
     },
     /// A request is about to be sent.
     #[non_exhaustive]
-    Sending {
+    RequestStarted {
         /// The number of the call within its run.
         call: u64,
-        /// How many requests this call has made, this one included.
+        /// The number of requests that the call has made, including this one.
         attempt: u32,
     },
     /// A request has ended.
     #[non_exhaustive]
-    Answered {
+    RequestFinished {
         /// The number of the call within its run.
         call: u64,
-        /// The HTTP status, `None` if no answer came.
+        /// The HTTP status, `None` if no response came.
         status: Option<u16>,
-        /// How long it took.
+        /// The duration of the request.
         elapsed: Duration,
     },
-    /// A call waits before it is tried again. It holds no place among the requests in flight.
+    /// A call waits before its next attempt. It does not count as being in flight.
     #[non_exhaustive]
     Waiting {
         /// The number of the call within its run.
         call: u64,
-        /// Why it waits.
-        why: Wait,
-        /// How long it waits, from now.
+        /// Why the call waits.
+        reason: WaitReason,
+        /// How long the call waits from now.
         wait: Duration,
     },
-    /// A call was refused and goes out again in parts, to find the rows that are to blame.
+    /// A batch was rejected and is sent again in parts, to find the rows to blame.
     #[non_exhaustive]
     Split {
         /// The number of the call within its run.
         call: u64,
-        /// Customers in the call.
+        /// Customers in the batch.
         customers: usize,
-        /// Values in the call.
+        /// Values in the batch.
         values: usize,
     },
-    /// The server refused calls as too large, and now it is known what it accepts.
+    /// The server rejected batches as too large, and the accepted size is known now.
     #[non_exhaustive]
-    Learned {
-        /// The most customers in a call from now on, `None` if they are not limited by this.
+    SizeLimitLearned {
+        /// The maximum number of customers per call, `None` if customers are not limited.
         customers: Option<usize>,
-        /// The most values in a call from now on, `None` if they are not limited by this.
+        /// The maximum number of values per call, `None` if values are not limited.
         values: Option<usize>,
     },
-    /// A call has ended for good.
+    /// A call has finished, with all its attempts.
     #[non_exhaustive]
-    Ended {
+    CallFinished {
         /// The number of the call within its run.
         call: u64,
     },
@@ -78,24 +77,23 @@ pub enum Event {
     Page {
         /// The page's number, counted from 1 over the whole list.
         number: u64,
-        /// Values on the page, without those that an earlier page has shown.
+        /// Values on the page, not counting those that an earlier page has delivered.
         values: usize,
-        /// Values on all pages, once the server has said so.
+        /// Values on all pages, once the server has told the number.
         total: Option<u64>,
     },
-    /// While a list was read, the number of values that it holds has changed: values may have
-    /// moved between its pages.
+    /// The total of a list has changed while it was read. Values may have moved between pages.
     #[non_exhaustive]
-    Shifted {
-        /// How many values there were.
-        was: u64,
-        /// How many there are.
+    TotalChanged {
+        /// The total before.
+        before: u64,
+        /// The total now.
         now: u64,
     },
-    /// Rows have got their outcomes, with or without a call.
+    /// Rows have reached their outcomes, with or without a call.
     #[non_exhaustive]
-    Settled {
-        /// How many rows are known to have ended how by now.
+    Progress {
+        /// The number of rows per outcome so far.
         summary: Summary,
     },
 }
@@ -103,23 +101,23 @@ pub enum Event {
 /// Why a call waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Wait {
-    /// The quota is spent; the server said when it is refreshed.
+pub enum WaitReason {
+    /// The quota is spent, and the server has told when the next window starts.
     Quota,
-    /// The server answered 429 without saying how long.
+    /// The server responded 429 without saying how long to wait.
     Busy,
-    /// The server answered 5xx or with a temporary redirect, or its answer could not be read.
+    /// The server responded 5xx or with a temporary redirect, or its response could not be parsed.
     Server,
-    /// The connection failed, or no answer came in time.
+    /// The connection failed, or no response came in time.
     Connection,
 }
 
-impl fmt::Display for Wait {
+impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Quota => "the quota is spent",
             Self::Busy => "the server is busy",
-            Self::Server => "the server had a problem",
+            Self::Server => "the server failed",
             Self::Connection => "the connection failed",
         })
     }
@@ -127,7 +125,7 @@ impl fmt::Display for Wait {
 
 type Observe = dyn Fn(&Event) + Send + Sync;
 
-/// Hands events to whoever asked for them.
+/// Passes events to the caller's function, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Observer(Option<Arc<Observe>>);
 
@@ -136,7 +134,7 @@ impl Observer {
         Self(Some(Arc::new(observe)))
     }
 
-    pub(crate) fn tell(&self, event: Event) {
+    pub(crate) fn notify(&self, event: Event) {
         if let Some(observe) = &self.0 {
             observe(&event);
         }

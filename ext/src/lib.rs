@@ -16,7 +16,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let sandbox = Sandbox::builder().start().await?; // or a real store, by Store::from_env()
-//! let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+//! let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
 //!
 //! let report = store
 //!     .upsert()
@@ -33,15 +33,15 @@
 //! From anywhere, in bounded memory:
 //!
 //! ```
-//! use bigcommerce_ext::{AttributeValueUpsert, Store};
+//! use bigcommerce_ext::{UpsertRow, Store};
 //! use futures::{StreamExt, stream};
 //! # use bigcommerce_sandbox::Sandbox;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let sandbox = Sandbox::builder().start().await?;
-//! # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
-//! let rows = stream::iter((1..=1000).map(|id| AttributeValueUpsert::new(id, 101, "Gold")));
+//! # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+//! let rows = stream::iter((1..=1000).map(|id| UpsertRow::new(id, 101, "Gold")));
 //! let mut outcomes = store.upsert().stream(rows);
 //! while let Some(outcome) = outcomes.next().await {
 //!     if let Some(error) = outcome.error() {
@@ -49,7 +49,7 @@
 //!     }
 //! }
 //! assert_eq!(outcomes.summary().to_string(),
-//!     "100 calls: 1000 stored, 0 superseded, 0 rejected, 0 unknown, 0 not sent");
+//!     "100 requests: 1000 stored, 0 superseded, 0 rejected, 0 unknown, 0 not sent");
 //! # Ok(())
 //! # }
 //! ```
@@ -69,7 +69,7 @@
 //! # for customer in 2048..=2050 {
 //! #     sandbox.insert(customer, 101, "Gold");
 //! # }
-//! # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+//! # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
 //! let values: Vec<_> = store.list().customers([2048, 2049]).stream().try_collect().await?;
 //! assert_eq!(values.len(), 2);
 //! # Ok(())
@@ -89,7 +89,7 @@
 //! # let sandbox = Sandbox::builder().start().await?;
 //! # let other = sandbox.insert(2049, 101, "Gold");
 //! # sandbox.insert(2048, 101, "Gold");
-//! # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+//! # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
 //! let report = store.delete().ids([other]).send().await?;
 //! assert_eq!(report.summary().deleted, 1);
 //!
@@ -112,7 +112,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let sandbox = Sandbox::builder().start().await?;
-//! # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+//! # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
 //! store.attributes().ensure([("Points", AttributeType::Number)]).await?;
 //! for expected in ["1 stored", "0 stored, 1 unchanged"] {
 //!     let points = store.upsert().skip_unchanged().customer(2048, [("Points", 30)]);
@@ -134,15 +134,15 @@
 
 mod attributes;
 mod batch;
-mod call;
-mod config;
+mod client;
 mod credentials;
 mod delete;
 mod error;
 mod event;
 mod list;
-mod outcomes;
+mod outcome;
 mod row;
+mod run;
 mod store;
 mod upsert;
 mod value;
@@ -152,19 +152,18 @@ pub use chrono;
 pub use reqwest;
 
 pub use attributes::Attributes;
-pub use batch::{Outcome, OutcomeKind, Report, Summary};
-pub use call::RetryPolicy;
-pub use config::{ACCESS_TOKEN_VARIABLE, Limits, STORE_HASH_VARIABLE, StoreBuilder};
+pub use client::{Limits, RetryPolicy};
 pub use credentials::AccessToken;
 pub use delete::Delete;
 pub use error::{Error, ErrorKind};
-pub use event::{Event, Wait};
-pub use list::{List, Page, Pages, Values, When};
-pub use outcomes::Outcomes;
+pub use event::{Event, WaitReason};
+pub use list::{DateFilter, List, Page, Pages, Values};
+pub use outcome::{Outcome, OutcomeKind, Report, Summary};
 pub use row::{IntoRow, Row};
-pub use store::Store;
+pub use run::Outcomes;
+pub use store::{ACCESS_TOKEN_VARIABLE, STORE_HASH_VARIABLE, Store, StoreBuilder};
 pub use upsert::Upsert;
-pub use value::{AttributeKey, AttributeValueUpsert, Value};
+pub use value::{AttributeKey, UpsertRow, Value};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,35 +1,37 @@
-//! What a run takes: rows to upsert, or IDs of values to delete.
+//! The rows of a run: values to upsert, or IDs of values to delete.
+
+use std::future::Future;
 
 use bigcommerce_sdk::{self as sdk, IdList, types};
 use foldhash::{HashMap, HashMapExt};
 
 use crate::attributes::{self, Definitions};
-use crate::batch::{Does, OutcomeKind, Size, Work};
-use crate::call::{Failed, Operation, Sent};
-use crate::error::{Error, Rule};
-use crate::list::length_of;
-use crate::value::{AttributeValueUpsert, Mark};
+use crate::batch::{BatchItem, Size};
+use crate::client::url_budget::id_len;
+use crate::client::{CallFailure, Operation, SdkResult};
+use crate::error::{Error, Violation};
+use crate::outcome::{OutcomeKind, RunKind};
+use crate::value::{Metadata, UpsertRow};
 
-/// What a run can be made of: [`AttributeValueUpsert`]s to store, or IDs of values to delete.
-pub trait Row: Work {}
+/// The rows of a run: [`UpsertRow`]s to store, or IDs of values to delete.
+pub trait Row: sealed::Request {}
 
-impl Row for AttributeValueUpsert {}
+impl Row for UpsertRow {}
 
 impl Row for i64 {}
 
-impl Work for AttributeValueUpsert {
+impl BatchItem for UpsertRow {
     type Wire = types::AttributeValueUpsert;
-    type Mark = Mark;
-    type Answer = types::AttributeValuePage;
+    type Metadata = Metadata;
+    type Response = types::AttributeValuePage;
 
-    const DOES: Does = Does::Upsert;
-    const CAN_BE_MISSING: bool = false;
+    const KIND: RunKind = RunKind::Upsert;
 
     fn is_named(&self) -> bool {
         self.attribute().id().is_none()
     }
 
-    fn resolve(&mut self, definitions: &Definitions, checks_type: bool) -> Result<(), Rule> {
+    fn resolve(&mut self, definitions: &Definitions, checks_type: bool) -> Result<(), Violation> {
         let Some(known) = definitions.get(self.attribute())? else {
             return Ok(());
         };
@@ -41,16 +43,16 @@ impl Work for AttributeValueUpsert {
         Ok(())
     }
 
-    fn to_wire(&self) -> Result<Self::Wire, Rule> {
+    fn to_wire(&self) -> Result<Self::Wire, Violation> {
         self.to_wire()
     }
 
-    fn into_mark(self) -> Mark {
-        self.into_mark()
+    fn into_metadata(self) -> Metadata {
+        self.into_metadata()
     }
 
-    fn from_wire(wire: Self::Wire, mark: Mark) -> Self {
-        Self::from_wire(wire, mark)
+    fn from_wire(wire: Self::Wire, metadata: Metadata) -> Self {
+        Self::from_wire(wire, metadata)
     }
 
     fn key(wire: &Self::Wire) -> (i64, i64) {
@@ -61,23 +63,15 @@ impl Work for AttributeValueUpsert {
         &wire.value
     }
 
-    fn length(_: &Self::Wire) -> usize {
+    fn url_len(_: &Self::Wire) -> usize {
         0
     }
 
-    fn size(customers: usize, rows: usize) -> Size {
+    fn batch_size(customers: usize, rows: usize) -> Size {
         Size { customers, rows }
     }
 
-    fn operation() -> Operation {
-        Operation::upsert()
-    }
-
-    async fn send(client: sdk::Client, batch: Vec<Self::Wire>) -> Sent<Self::Answer> {
-        client.upsert_attribute_values().body(batch).send().await
-    }
-
-    fn confirm(page: Self::Answer, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
+    fn confirm(page: Self::Response, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
         let stored = page.meta.and_then(|meta| meta.pagination?.total);
         let shows_a_part = stored.is_some_and(|total| {
             usize::try_from(total).is_ok_and(|total| total >= keys.len() && total > page.data.len())
@@ -102,36 +96,35 @@ impl Work for AttributeValueUpsert {
             .collect()
     }
 
-    fn refused(failed: &Failed, index: u64) -> OutcomeKind {
-        OutcomeKind::Rejected(failed.error.of_row(index))
+    fn rejected(failure: &CallFailure, index: u64) -> OutcomeKind {
+        OutcomeKind::Rejected(failure.error.for_row(index))
     }
 }
 
 /// The ID of a value to delete. It stands for a customer of its own: no two calls name it.
-impl Work for i64 {
+impl BatchItem for i64 {
     type Wire = i64;
-    type Mark = ();
-    type Answer = ();
+    type Metadata = ();
+    type Response = ();
 
-    const DOES: Does = Does::Delete;
-    const CAN_BE_MISSING: bool = true;
+    const KIND: RunKind = RunKind::Delete;
 
     fn is_named(&self) -> bool {
         false
     }
 
-    fn resolve(&mut self, _: &Definitions, _: bool) -> Result<(), Rule> {
+    fn resolve(&mut self, _: &Definitions, _: bool) -> Result<(), Violation> {
         Ok(())
     }
 
-    fn to_wire(&self) -> Result<i64, Rule> {
+    fn to_wire(&self) -> Result<i64, Violation> {
         match self {
             1.. => Ok(*self),
-            id => Err(Rule::new("id", format!("is {id}: an ID is 1 or more"))),
+            id => Err(Violation::new("id", format!("is {id}: an ID is 1 or more"))),
         }
     }
 
-    fn into_mark(self) {}
+    fn into_metadata(self) {}
 
     fn from_wire(id: i64, (): ()) -> i64 {
         id
@@ -145,33 +138,24 @@ impl Work for i64 {
         ""
     }
 
-    fn length(id: &i64) -> usize {
-        length_of(*id)
+    fn url_len(id: &i64) -> usize {
+        id_len(*id)
     }
 
     /// Only the number of IDs can be limited.
-    fn size(_: usize, rows: usize) -> Size {
+    fn batch_size(_: usize, rows: usize) -> Size {
         Size { customers: 1, rows }
-    }
-
-    fn operation() -> Operation {
-        Operation::delete()
-    }
-
-    async fn send(client: sdk::Client, batch: Vec<i64>) -> Sent<()> {
-        let ids = IdList::from(batch);
-        client.delete_attribute_values().id_in(ids).send().await
     }
 
     fn confirm((): (), keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
         keys.iter().map(|_| Some(OutcomeKind::Deleted)).collect()
     }
 
-    fn refused(failed: &Failed, index: u64) -> OutcomeKind {
-        match failed.error.status() {
+    fn rejected(failure: &CallFailure, index: u64) -> OutcomeKind {
+        match failure.error.status() {
             // Whether it never was there or an earlier attempt has deleted it: it is gone.
             Some(404) => OutcomeKind::Deleted,
-            _ => OutcomeKind::Rejected(failed.error.of_row(index)),
+            _ => OutcomeKind::Rejected(failure.error.for_row(index)),
         }
     }
 }
@@ -189,7 +173,47 @@ impl<R: Row, E: Into<BoxError>> IntoRow<R> for Result<R, E> {}
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) mod sealed {
-    use super::{BoxError, Error, Row};
+    use super::{
+        BatchItem, BoxError, Error, Future, IdList, Operation, Row, SdkResult, UpsertRow, sdk,
+    };
+
+    /// How the driver sends a batch of rows.
+    pub trait Request: BatchItem {
+        /// Whether the server may respond 404 because it does not know a row.
+        const MAY_BE_MISSING: bool;
+
+        fn operation() -> Operation;
+
+        fn send(
+            client: sdk::Client,
+            batch: Vec<Self::Wire>,
+        ) -> impl Future<Output = SdkResult<Self::Response>> + Send;
+    }
+
+    impl Request for UpsertRow {
+        const MAY_BE_MISSING: bool = false;
+
+        fn operation() -> Operation {
+            Operation::upsert()
+        }
+
+        async fn send(client: sdk::Client, batch: Vec<Self::Wire>) -> SdkResult<Self::Response> {
+            client.upsert_attribute_values().body(batch).send().await
+        }
+    }
+
+    impl Request for i64 {
+        const MAY_BE_MISSING: bool = true;
+
+        fn operation() -> Operation {
+            Operation::delete()
+        }
+
+        async fn send(client: sdk::Client, batch: Vec<i64>) -> SdkResult<()> {
+            let ids = IdList::from(batch);
+            client.delete_attribute_values().id_in(ids).send().await
+        }
+    }
 
     pub trait IntoRow<R> {
         fn into_row(self) -> Result<R, Error>;
@@ -239,7 +263,7 @@ mod tests {
             let data: Vec<types::AttributeValue> = shown.iter().map(record).collect();
             let page = types::AttributeValuePage::builder().data(data);
             let page = page.try_into().expect("a page");
-            let kinds = AttributeValueUpsert::confirm(page, &keys);
+            let kinds = UpsertRow::confirm(page, &keys);
             assert_eq!(kinds.len(), keys.len());
             for (key, kind) in keys.iter().zip(kinds) {
                 let of = match kind {

@@ -1,21 +1,22 @@
-//! A handle to one store.
+//! The handle to a store.
+
+mod builder;
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 
-use bigcommerce_sdk::{self as sdk, ClientInfo};
+use bigcommerce_sdk as sdk;
 
 use crate::attributes::Attributes;
-use crate::call::{Pacer, Permits, RetryPolicy};
-use crate::config::{Limits, StoreBuilder};
+use crate::client::Client;
 use crate::credentials::AccessToken;
 use crate::delete::Delete;
 use crate::error::Error;
 use crate::list::List;
 use crate::upsert::Upsert;
 
-/// A handle to one store: cheap to clone, and clones share the limits.
+pub use builder::{ACCESS_TOKEN_VARIABLE, STORE_HASH_VARIABLE, StoreBuilder};
+
+/// A handle to one store. Cloning is cheap, and all clones share the limits.
 ///
 /// ```no_run
 /// # async fn program() -> Result<(), bigcommerce_ext::Error> {
@@ -30,56 +31,25 @@ use crate::upsert::Upsert;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Store(Arc<Shared>);
-
-/// What the clones of a store have in common.
-pub(crate) struct Shared {
-    pub(crate) client: sdk::Client,
-    pub(crate) token: AccessToken,
-    pub(crate) limits: Limits,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) permits: Permits,
-    pub(crate) pacer: Mutex<Pacer>,
-    /// The most values that the server gives in a page, as far as it has shown.
-    pub(crate) page_size: AtomicU64,
-}
-
-impl Shared {
-    pub(crate) fn base_url(&self) -> &str {
-        self.client.baseurl()
-    }
+pub struct Store {
+    client: Client,
 }
 
 impl Store {
-    pub(crate) fn new(
-        client: sdk::Client,
-        token: AccessToken,
-        limits: Limits,
-        retry: RetryPolicy,
-    ) -> Self {
-        let permits = Permits::new(limits.in_flight);
-        let pacer = Mutex::new(Pacer::new(limits.others));
-        Self(Arc::new(Shared {
-            client,
-            token,
-            limits,
-            retry,
-            permits,
-            pacer,
-            page_size: AtomicU64::new(u64::MAX),
-        }))
+    fn new(client: Client) -> Self {
+        Self { client }
     }
 
-    /// Makes a store from `BIGCOMMERCE_STORE_HASH` and `BIGCOMMERCE_ACCESS_TOKEN`. Sends nothing.
+    /// Creates a store from `BIGCOMMERCE_STORE_HASH` and `BIGCOMMERCE_ACCESS_TOKEN`. Sends nothing.
     ///
     /// # Errors
     ///
-    /// When one of the variables is missing or can't be used; the message names it.
+    /// Returns an error that names the variable if one of them is missing or invalid.
     pub fn from_env() -> Result<Self, Error> {
         StoreBuilder::from_env()?.build()
     }
 
-    /// Starts a store from its hash (the permanent ID in its API path) and an access token.
+    /// Returns a builder for the store with this hash, the permanent ID in its API path.
     ///
     /// ```
     /// # fn main() -> Result<(), bigcommerce_ext::Error> {
@@ -96,52 +66,50 @@ impl Store {
         StoreBuilder::new(store_hash.into(), token.into())
     }
 
-    /// Starts a store from its whole base URL, such as a sandbox prints it
-    /// (`http://127.0.0.1:8787/stores/sandbox/v3`), and an access token.
-    pub fn builder_at(base_url: impl Into<String>, token: impl Into<AccessToken>) -> StoreBuilder {
-        StoreBuilder::new_at(base_url.into(), token.into())
+    /// Returns a builder for the store at this base URL, such as the one that the sandbox prints
+    /// (`http://127.0.0.1:8787/stores/sandbox/v3`).
+    pub fn builder_with_base_url(
+        base_url: impl Into<String>,
+        token: impl Into<AccessToken>,
+    ) -> StoreBuilder {
+        StoreBuilder::with_base_url(base_url.into(), token.into())
     }
 
-    /// Starts an upsert of attribute values; nothing is sent before
+    /// Returns a builder that upserts attribute values. Nothing is sent before
     /// [`send`](Upsert::send) or [`stream`](Upsert::stream).
     pub fn upsert(&self) -> Upsert {
-        Upsert::new(self.clone())
+        Upsert::new(self.client.clone())
     }
 
-    /// Starts a list of attribute values; nothing is sent before its stream is polled.
+    /// Returns a builder that lists attribute values. Nothing is sent before its stream is polled.
     pub fn list(&self) -> List {
-        List::new(self.clone())
+        List::new(self.client.clone())
     }
 
-    /// Starts a delete of attribute values; nothing is sent before [`send`](Delete::send) or
-    /// [`stream`](Delete::stream).
+    /// Returns a builder that deletes attribute values. Nothing is sent before
+    /// [`send`](Delete::send) or [`stream`](Delete::stream).
     pub fn delete(&self) -> Delete {
-        Delete::new(self.clone())
+        Delete::new(self.client.clone())
     }
 
-    /// Gives access to the attributes that the store defines.
+    /// Returns access to the attributes that the store defines.
     pub fn attributes(&self) -> Attributes {
-        Attributes::new(self.clone())
+        Attributes::new(self.client.clone())
     }
 
-    /// Gives the generated client, the way past everything that this crate does: its requests
-    /// take no permit, wait for no quota and are not retried.
+    /// Returns the generated client, which bypasses limits, pacing and retries.
     #[must_use]
     pub fn sdk(&self) -> &sdk::Client {
-        &self.0.client
-    }
-
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.0
+        self.client.sdk()
     }
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
-            .field("base_url", &self.0.client.baseurl())
-            .field("limits", &self.0.limits)
-            .field("retry", &self.0.retry)
+            .field("base_url", &self.client.base_url())
+            .field("limits", self.client.limits())
+            .field("retry", self.client.retry())
             .finish_non_exhaustive()
     }
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt};
 
-use crate::batch::{Report, Rules};
+use crate::batch::EngineConfig;
+use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
-use crate::outcomes::{LINGER, Outcomes, Plan, STOP_AFTER_REFUSED, Stop, WINDOW};
+use crate::outcome::Report;
 use crate::row::IntoRow;
-use crate::store::Store;
-use crate::value::{AttributeKey, AttributeValueUpsert, Value};
+use crate::run::{LINGER, Outcomes, RunOptions, STOP_AFTER_REFUSED, Stop, WINDOW};
+use crate::value::{AttributeKey, UpsertRow, Value};
 
-/// An upsert of any number of attribute values; see [`Store::upsert`].
+/// An upsert of any number of attribute values; see [`Store::upsert`](crate::Store::upsert).
 ///
 /// Values are regrouped by customer within a window, so that as few calls as possible are made
 /// whatever order the rows come in: customers that are in the window together cost a call per ten.
@@ -25,8 +26,8 @@ use crate::value::{AttributeKey, AttributeValueUpsert, Value};
 /// [1]: https://developer.bigcommerce.com/docs/rest-management/customers/customer-attribute-values
 #[must_use = "nothing is sent before `send` or `stream`"]
 pub struct Upsert {
-    store: Store,
-    rows: Vec<AttributeValueUpsert>,
+    client: Client,
+    rows: Vec<UpsertRow>,
     window: usize,
     linger: Duration,
     stop_after_refused: u64,
@@ -38,9 +39,9 @@ pub struct Upsert {
 }
 
 impl Upsert {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self {
-            store,
+            client,
             rows: Vec::new(),
             window: WINDOW,
             linger: LINGER,
@@ -61,7 +62,7 @@ impl Upsert {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let sandbox = Sandbox::builder().attribute(101, "Loyalty tier").start().await?;
-    /// # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+    /// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
     /// let report = store.upsert().customer(2048, [("Loyalty tier", "Gold")]).send().await?;
     /// assert_eq!(report.summary().stored, 1);
     /// # Ok(())
@@ -75,19 +76,19 @@ impl Upsert {
         self.rows.extend(
             values
                 .into_iter()
-                .map(|(attribute, value)| AttributeValueUpsert::new(customer_id, attribute, value)),
+                .map(|(attribute, value)| UpsertRow::new(customer_id, attribute, value)),
         );
         self
     }
 
     /// Adds rows.
-    pub fn rows(mut self, rows: impl IntoIterator<Item = AttributeValueUpsert>) -> Self {
+    pub fn rows(mut self, rows: impl IntoIterator<Item = UpsertRow>) -> Self {
         self.rows.extend(rows);
         self
     }
 
     /// Sets how many values are looked ahead to group them by customer: 10,000 by default, at
-    /// least 1. Memory grows with it; the number of calls shrinks with it where the rows of a
+    /// least 1. Memory grows with it; the number of calls try_shrink with it where the rows of a
     /// customer lie far apart.
     pub fn window(mut self, values: usize) -> Self {
         self.window = values.max(1);
@@ -138,7 +139,7 @@ impl Upsert {
 
     /// Changes nothing in the store: rows that would be sent get the outcome
     /// [`Planned`](crate::OutcomeKind::Planned), and each call that would be made is told as an
-    /// [`Event::Cut`]. Attributes are asked for and values read as they would be.
+    /// [`Event::BatchReady`]. Attributes are asked for and values read as they would be.
     pub fn dry_run(mut self) -> Self {
         self.is_dry = true;
         self
@@ -149,8 +150,8 @@ impl Upsert {
     /// [`NotSent`](crate::OutcomeKind::NotSent), and the rest of the input is not read.
     ///
     /// ```no_run
-    /// # use bigcommerce_ext::{AttributeValueUpsert, Store};
-    /// # async fn program(store: Store, rows: Vec<AttributeValueUpsert>, signal: impl Future<Output = ()> + Send + 'static) -> Result<(), bigcommerce_ext::Error> {
+    /// # use bigcommerce_ext::{UpsertRow, Store};
+    /// # async fn program(store: Store, rows: Vec<UpsertRow>, signal: impl Future<Output = ()> + Send + 'static) -> Result<(), bigcommerce_ext::Error> {
     /// let report = store.upsert().rows(rows).stop_when(signal).send().await?;
     /// for row in report.retryable() { /* keep it for the next run */ }
     /// # Ok(())
@@ -178,10 +179,10 @@ impl Upsert {
     /// Only when nothing could be started, such as outside a tokio runtime. Whatever happens
     /// after the first row was read is in the report; [`Report::into_result`] is the strict form.
     pub async fn send(self) -> Result<Report, Error> {
-        let mut outcomes = self.stream(stream::empty::<AttributeValueUpsert>());
+        let mut outcomes = self.stream(stream::empty::<UpsertRow>());
         let all: Vec<_> = outcomes.by_ref().collect().await;
         match outcomes.stopped_by() {
-            Some(error) if error.kind() == ErrorKind::Config => Err(error.clone()),
+            Some(error) if error.kind() == ErrorKind::InvalidInput => Err(error.clone()),
             stopped_by => Ok(Report::new(all, outcomes.summary(), stopped_by.cloned())),
         }
     }
@@ -189,25 +190,24 @@ impl Upsert {
     /// Sends the rows that were added and then those that a stream yields, in bounded memory, and
     /// yields the outcome of each as it is known.
     ///
-    /// The stream yields [`AttributeValueUpsert`]s, or `Result`s of them: an `Err` gets an outcome
+    /// The stream yields [`UpsertRow`]s, or `Result`s of them: an `Err` gets an outcome
     /// of its own and stops nothing. It is read only while the outcomes are polled, at most a
     /// window ahead.
     pub fn stream<S>(self, rows: S) -> Outcomes<S>
     where
         S: Stream,
-        S::Item: IntoRow<AttributeValueUpsert>,
+        S::Item: IntoRow<UpsertRow>,
     {
-        let shared = self.store.shared();
-        let rules = Rules {
+        let engine = EngineConfig {
             window: self.window,
-            customers_per_call: shared.limits.customers_per_call,
-            length_per_call: usize::MAX,
-            attempts: shared.retry.most_attempts(),
+            customers_per_call: self.client.limits().customers_per_call,
+            max_url_len: usize::MAX,
+            attempts: self.client.retry().max_attempts,
             stop_after_refused: self.stop_after_refused,
             skips_unchanged: self.skips_unchanged,
         };
-        let plan = Plan {
-            rules,
+        let options = RunOptions {
+            engine,
             checks_types: self.checks_types,
             is_dry: self.is_dry,
             linger: self.linger,
@@ -215,14 +215,14 @@ impl Upsert {
             observer: self.observer,
             added: self.rows,
         };
-        Outcomes::new(self.store, plan, rows)
+        Outcomes::new(self.client, options, rows)
     }
 }
 
 impl fmt::Debug for Upsert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upsert")
-            .field("store", &self.store)
+            .field("client", &self.client)
             .field("rows", &self.rows.len())
             .field("window", &self.window)
             .field("linger", &self.linger)

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use bigcommerce_sdk::types;
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
 
-use crate::error::Rule;
+use crate::error::Violation;
 
 /// A builder to copy for each row: a new one would write an error text for every field that is
 /// yet to be set.
@@ -24,21 +24,21 @@ static BLANK: LazyLock<types::builder::AttributeValueUpsert> = LazyLock::new(|| 
 /// [`Rejected`](crate::OutcomeKind::Rejected) with its index in the input, and costs no call.
 ///
 /// ```
-/// use bigcommerce_ext::AttributeValueUpsert;
+/// use bigcommerce_ext::UpsertRow;
 ///
-/// let row = AttributeValueUpsert::new(2048, 101, "Premium Member").with_tag("message 17");
+/// let row = UpsertRow::new(2048, 101, "Premium Member").with_tag("message 17");
 /// assert_eq!(row.value(), "Premium Member");
-/// assert_eq!(AttributeValueUpsert::new(2048, "Points", 30.43).value(), "30.43");
+/// assert_eq!(UpsertRow::new(2048, "Points", 30.43).value(), "30.43");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct AttributeValueUpsert {
+pub struct UpsertRow {
     customer_id: i64,
     attribute: AttributeKey,
     value: Value,
     tag: Option<Box<str>>,
 }
 
-impl AttributeValueUpsert {
+impl UpsertRow {
     /// Makes a row from a customer's ID, an attribute's ID or name, and a value: text, a number or
     /// a date.
     pub fn new(
@@ -54,7 +54,7 @@ impl AttributeValueUpsert {
         }
     }
 
-    /// Attaches a mark of the caller's, such as a message ID or a line number, which comes back
+    /// Attaches a metadata of the caller's, such as a message ID or a line number, which comes back
     /// with the row's outcome and goes nowhere else.
     #[must_use]
     pub fn with_tag(mut self, tag: impl Into<Box<str>>) -> Self {
@@ -91,7 +91,7 @@ impl AttributeValueUpsert {
     }
 
     /// Checks the row by the document's rules and turns it into what goes over the wire.
-    pub(crate) fn to_wire(&self) -> Result<types::AttributeValueUpsert, Rule> {
+    pub(crate) fn to_wire(&self) -> Result<types::AttributeValueUpsert, Violation> {
         // A name that was not resolved is no ID.
         let attribute_id = self.attribute.id().unwrap_or_default();
         for (field, id) in [
@@ -99,12 +99,15 @@ impl AttributeValueUpsert {
             ("attribute_id", attribute_id),
         ] {
             if id < 1 {
-                return Err(Rule::new(field, format!("is {id}: an ID is 1 or more")));
+                return Err(Violation::new(
+                    field,
+                    format!("is {id}: an ID is 1 or more"),
+                ));
             }
         }
         if !self.value.finite {
             let rule = format!("is {}: not a number that can be stored", self.value.text);
-            return Err(Rule::new("value", rule));
+            return Err(Violation::new("value", rule));
         }
         BLANK
             .clone()
@@ -117,32 +120,32 @@ impl AttributeValueUpsert {
                 let text = error.to_string();
                 let rule = text.rsplit(": ").next().unwrap_or(&text);
                 let length = self.value.text.chars().count();
-                Rule::new("value", format!("has {length} characters: {rule}"))
+                Violation::new("value", format!("has {length} characters: {rule}"))
             })
     }
 
-    pub(crate) fn into_mark(self) -> Mark {
-        Mark {
+    pub(crate) fn into_metadata(self) -> Metadata {
+        Metadata {
             tag: self.tag,
             name: self.attribute.name,
         }
     }
 
-    pub(crate) fn from_wire(wire: types::AttributeValueUpsert, mark: Mark) -> Self {
+    pub(crate) fn from_wire(wire: types::AttributeValueUpsert, metadata: Metadata) -> Self {
         Self {
             customer_id: wire.customer_id,
             attribute: AttributeKey {
                 id: Some(wire.attribute_id),
-                name: mark.name,
+                name: metadata.name,
             },
             value: Value::from(String::from(wire.value)),
-            tag: mark.tag,
+            tag: metadata.tag,
         }
     }
 }
 
 /// A value as a list gives it, to be stored again: in another store, say.
-impl From<types::AttributeValue> for AttributeValueUpsert {
+impl From<types::AttributeValue> for UpsertRow {
     fn from(value: types::AttributeValue) -> Self {
         Self::new(value.customer_id, value.attribute_id, value.attribute_value)
     }
@@ -150,7 +153,7 @@ impl From<types::AttributeValue> for AttributeValueUpsert {
 
 /// What of a row is not sent and comes back with its outcome.
 #[derive(Clone, Debug)]
-pub struct Mark {
+pub struct Metadata {
     tag: Option<Box<str>>,
     name: Option<Arc<str>>,
 }
@@ -328,19 +331,19 @@ mod tests {
     fn a_row_that_breaks_a_rule_says_which() {
         for (row, expected) in [
             (
-                AttributeValueUpsert::new(0, 1, "x"),
+                UpsertRow::new(0, 1, "x"),
                 "customer_id is 0: an ID is 1 or more",
             ),
             (
-                AttributeValueUpsert::new(1, -3, "x"),
+                UpsertRow::new(1, -3, "x"),
                 "attribute_id is -3: an ID is 1 or more",
             ),
             (
-                AttributeValueUpsert::new(1, 1, "é".repeat(256)),
+                UpsertRow::new(1, 1, "é".repeat(256)),
                 "value has 256 characters: longer than 255 characters",
             ),
             (
-                AttributeValueUpsert::new(1, 1, f64::NAN),
+                UpsertRow::new(1, 1, f64::NAN),
                 "value is NaN: not a number that can be stored",
             ),
         ] {
@@ -348,12 +351,9 @@ mod tests {
             assert_eq!(rule.to_string(), expected);
         }
         for value in [String::new(), "é".repeat(255)] {
-            let row = AttributeValueUpsert::new(1, 1, value.clone()).with_tag("t");
+            let row = UpsertRow::new(1, 1, value.clone()).with_tag("t");
             let wire = row.to_wire().expect("the row is good");
-            assert_eq!(
-                AttributeValueUpsert::from_wire(wire, row.clone().into_mark()),
-                row
-            );
+            assert_eq!(UpsertRow::from_wire(wire, row.clone().into_metadata()), row);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox};
 
 const BUNDLED: &str = include_str!("../examples/cdnow_customers.csv");
-const ALL_STORED: &str = "7071 values of 2357 customers in 236 calls: \
+const ALL_STORED: &str = "7071 values of 2357 customers in 236 requests: \
                           7071 stored, 0 superseded, 0 rejected, 0 unknown, 0 not sent";
 
 /// The example's program.

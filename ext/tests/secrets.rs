@@ -95,7 +95,7 @@ async fn show_other_operations(store: &Store, shown: &mut String) {
         errors.extend(report.err());
     }
     let _ = writeln!(shown, "{:?}", store.attributes());
-    errors.extend(store.attributes().named(["x"]).await.err());
+    errors.extend(store.attributes().find_all(["x"]).await.err());
     let wanted = [("x", AttributeType::Date)];
     errors.extend(store.attributes().ensure(wanted).await.err());
     let named = store.upsert().customer(1, [("x", "y")]).send().await;
@@ -132,10 +132,10 @@ async fn nothing_that_can_be_printed_holds_the_token() {
                     .json_body(echo.clone());
             })
             .await;
-        let builder = Store::builder_at(server.base_url(), TOKEN).retry(
+        let builder = Store::builder_with_base_url(server.base_url(), TOKEN).retry(
             RetryPolicy::default()
-                .attempts(2)
-                .first_wait(Duration::from_micros(1)),
+                .max_attempts(2)
+                .initial_backoff(Duration::from_micros(1)),
         );
         let _ = writeln!(shown, "{builder:?} {builder:#?}");
         let store = builder.build().expect("a store");

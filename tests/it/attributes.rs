@@ -1,7 +1,7 @@
 //! Attributes: created where they are missing, and named in upserts.
 
 use bigcommerce_ext::sdk::types::AttributeType::{Date, Number, String as Text};
-use bigcommerce_ext::{AttributeValueUpsert, ErrorKind, OutcomeKind, Store};
+use bigcommerce_ext::{ErrorKind, OutcomeKind, Store, UpsertRow};
 use bigcommerce_sandbox::{AttributeType, BatchRejection, Sandbox, SandboxBuilder};
 use futures::{StreamExt, stream};
 
@@ -49,13 +49,13 @@ async fn only_what_is_missing_is_created_by_one_request() {
     );
     let named = store
         .attributes()
-        .named(["Since", "Points"])
+        .find_all(["Since", "Points"])
         .await
         .expect("both");
     assert_eq!(named[1].id, 102);
     let error = store
         .attributes()
-        .named(["Pionts"])
+        .find_all(["Pionts"])
         .await
         .expect_err("is unknown");
     assert!(
@@ -81,7 +81,7 @@ async fn one_that_is_refused_keeps_none_of_the_others_away() {
         .expect_err("is refused");
     assert_eq!(
         (error.kind(), error.status()),
-        (ErrorKind::Refused, Some(422))
+        (ErrorKind::InvalidRequest, Some(422))
     );
     let text = error.to_string();
     assert!(text.contains("attribute \"  \","), "{text}");
@@ -123,7 +123,7 @@ async fn names_are_asked_for_once_per_run() {
             ("Points", "12.5"),
             ("Last order", "2024-06-10"),
         ]
-        .map(|(name, value)| AttributeValueUpsert::new(customer, name, value))
+        .map(|(name, value)| UpsertRow::new(customer, name, value))
     }));
     let mut outcomes = store.upsert().stream(rows);
     while let Some(outcome) = outcomes.next().await {
@@ -133,7 +133,7 @@ async fn names_are_asked_for_once_per_run() {
     }
     let counts = sandbox.counts();
     assert_eq!((counts.attribute_gets, counts.puts), (1, 50));
-    assert_eq!(outcomes.summary().calls, 51);
+    assert_eq!(outcomes.summary().requests, 51);
     assert_eq!(sandbox.value(500, 102).expect("a value").value, "12.5");
     // Rows that go by ID ask for nothing.
     let report = store.upsert().customer(1, [(102, "13")]).send().await;
@@ -179,8 +179,8 @@ async fn an_unknown_name_or_a_value_of_another_type_costs_its_row() {
         (Some(false), false, 1),
     ] {
         let row = match by_id {
-            true => AttributeValueUpsert::new(1, 102, "many"),
-            false => AttributeValueUpsert::new(1, "Points", "many"),
+            true => UpsertRow::new(1, 102, "many"),
+            false => UpsertRow::new(1, "Points", "many"),
         };
         let before = sandbox.counts().refused;
         let upsert = store.upsert().rows([row]);

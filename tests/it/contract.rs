@@ -12,7 +12,7 @@ const PATH: &str = "/stores/abc123/v3/customers/attribute-values";
 const ATTRIBUTES: &str = "/stores/abc123/v3/customers/attributes";
 
 fn store(server: &MockServer) -> Store {
-    Store::builder_at(server.url("/stores/abc123/v3"), TOKEN)
+    Store::builder_with_base_url(server.url("/stores/abc123/v3"), TOKEN)
         .user_agent("contract-test/1.0")
         .build()
         .expect("a store")
@@ -430,7 +430,7 @@ fn the_generated_mocks_match_the_generated_client() {
         then.created(&attributes);
     });
     // They know the paths as the document has them, without a store's prefix.
-    let store = Store::builder_at(server.base_url(), TOKEN).build();
+    let store = Store::builder_with_base_url(server.base_url(), TOKEN).build();
     let store = store.expect("a store");
     let client = store.sdk();
     let list = client.list_attribute_values().customer_id_in([2048, 2049]);

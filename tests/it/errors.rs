@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bigcommerce_ext::{
-    AttributeValueUpsert, ErrorKind, Event, Outcome, OutcomeKind, Report, RetryPolicy, Store, Wait,
+    ErrorKind, Event, Outcome, OutcomeKind, Report, RetryPolicy, Store, UpsertRow, WaitReason,
 };
 use bigcommerce_sandbox::Sandbox;
 use futures::{StreamExt, stream};
@@ -17,12 +17,12 @@ const PATH: &str = "/stores/abc123/v3/customers/attribute-values";
 /// A policy that waits next to nothing.
 fn brisk() -> RetryPolicy {
     RetryPolicy::default()
-        .attempts(3)
-        .first_wait(Duration::from_micros(1))
+        .max_attempts(3)
+        .initial_backoff(Duration::from_micros(1))
 }
 
 fn store(server: &MockServer) -> Store {
-    Store::builder_at(server.url("/stores/abc123/v3"), TOKEN)
+    Store::builder_with_base_url(server.url("/stores/abc123/v3"), TOKEN)
         .retry(brisk())
         .build()
         .expect("a store")
@@ -45,7 +45,7 @@ async fn a_wrong_token_stops_the_run_and_says_what_to_check() {
     let sandbox = Sandbox::builder().token("another").start().await;
     let sandbox = sandbox.expect("a sandbox");
     let store = crate::support::store(sandbox.base_url());
-    let rows = (1..=1000).map(|id| AttributeValueUpsert::new(id, 1, "x"));
+    let rows = (1..=1000).map(|id| UpsertRow::new(id, 1, "x"));
     let mut outcomes = store.upsert().window(20).stream(stream::iter(rows));
     while let Some(outcome) = outcomes.next().await {
         assert!(
@@ -57,7 +57,7 @@ async fn a_wrong_token_stops_the_run_and_says_what_to_check() {
     let error = outcomes.stopped_by().expect("a reason");
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert_eq!(error.status(), Some(401));
-    assert!(error.is_access());
+    assert!(error.is_auth());
     let text = error.to_string();
     assert!(text.contains("401") && text.contains("check"), "{text}");
     // The rest of the input is not read.
@@ -90,7 +90,7 @@ async fn a_missing_scope_is_named() {
 fn a_store_hash_that_changes_the_path_is_refused() {
     for hash in ["../v2", "abc/def", "", "abc?x=y"] {
         let error = Store::builder(hash, TOKEN).build().expect_err(hash);
-        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("store hash"), "{error}");
     }
 }
@@ -100,23 +100,23 @@ async fn rows_that_break_a_rule_are_rejected_without_a_call() {
     let (sandbox, store) = sandbox().await;
     let rows = stream::iter([
         Err("line 7 is not a row".to_owned()),
-        Ok(AttributeValueUpsert::new(5, 3, "x".repeat(256)).with_tag("line 8")),
-        Ok(AttributeValueUpsert::new(0, 3, "x")),
-        Ok(AttributeValueUpsert::new(5, 3, f64::INFINITY)),
+        Ok(UpsertRow::new(5, 3, "x".repeat(256)).with_tag("line 8")),
+        Ok(UpsertRow::new(0, 3, "x")),
+        Ok(UpsertRow::new(5, 3, f64::INFINITY)),
     ]);
     let outcomes: Vec<_> = store.upsert().stream(rows).collect().await;
     let expected = [
         (ErrorKind::Input, "line 7 is not a row"),
         (
-            ErrorKind::Row,
+            ErrorKind::InvalidRow,
             "row 1: value has 256 characters: longer than 255 characters",
         ),
         (
-            ErrorKind::Row,
+            ErrorKind::InvalidRow,
             "row 2: customer_id is 0: an ID is 1 or more",
         ),
         (
-            ErrorKind::Row,
+            ErrorKind::InvalidRow,
             "row 3: value is inf: not a number that can be stored",
         ),
     ];
@@ -138,8 +138,8 @@ async fn bad_rows_cost_nothing_else() {
     let (sandbox, store) = sandbox().await;
     let rows = (0..100).map(|index| match index % 10 {
         3 => Err("not a row"),
-        7 => Ok(AttributeValueUpsert::new(index + 1, 1, "x".repeat(256))),
-        _ => Ok(AttributeValueUpsert::new(index + 1, 1, index)),
+        7 => Ok(UpsertRow::new(index + 1, 1, "x".repeat(256))),
+        _ => Ok(UpsertRow::new(index + 1, 1, index)),
     });
     let mut outcomes = store.upsert().stream(stream::iter(rows));
     while let Some(outcome) = outcomes.next().await {
@@ -148,7 +148,7 @@ async fn bad_rows_cost_nothing_else() {
     }
     let summary = outcomes.summary();
     assert_eq!(
-        (summary.stored, summary.rejected, summary.calls),
+        (summary.stored, summary.rejected, summary.requests),
         (80, 20, 8)
     );
     assert_eq!(sandbox.values().len(), 80);
@@ -173,7 +173,7 @@ async fn a_refused_row_is_rejected_with_what_the_server_said() {
     let error = only(&report).error().expect("a reason");
     assert_eq!(
         (error.kind(), error.status()),
-        (ErrorKind::Refused, Some(422))
+        (ErrorKind::InvalidRequest, Some(422))
     );
     assert!(error.to_string().contains("it is bad"), "{error}");
     assert!(!error.is_temporary());
@@ -196,7 +196,7 @@ async fn a_call_that_is_refused_without_blaming_rows_blames_none() {
                 then.status(status).body(body);
             })
             .await;
-        let rows = (1..=300).map(|id| AttributeValueUpsert::new(id, 1, "x"));
+        let rows = (1..=300).map(|id| UpsertRow::new(id, 1, "x"));
         let report = store(&server).upsert().rows(rows).send().await;
         let report = report.expect("a report");
         assert_eq!(report.summary().not_sent, 300, "{status} {body}");
@@ -249,7 +249,7 @@ async fn busy_answers_and_server_errors_are_tried_again_until_attempts_run_out()
             .await
             .expect("a report");
         assert_eq!(mock.calls_async().await, 3);
-        assert_eq!(report.summary().calls, 3);
+        assert_eq!(report.summary().requests, 3);
         let outcome = only(&report);
         assert_eq!(matches!(outcome.kind, OutcomeKind::Unknown(_)), is_sent);
         assert_eq!(matches!(outcome.kind, OutcomeKind::NotSent(_)), !is_sent);
@@ -259,14 +259,14 @@ async fn busy_answers_and_server_errors_are_tried_again_until_attempts_run_out()
         assert!(error.is_temporary());
         assert!(error.to_string().contains("3 attempts"), "{error}");
         let why = if status == 429 {
-            Wait::Busy
+            WaitReason::Busy
         } else {
-            Wait::Server
+            WaitReason::Server
         };
         let waits: Vec<_> = seen
             .iter()
             .filter_map(|event| match event {
-                Event::Waiting { why, .. } => Some(why),
+                Event::Waiting { reason, .. } => Some(reason),
                 _ => None,
             })
             .collect();
@@ -291,7 +291,7 @@ async fn a_success_that_cannot_be_read_is_tried_again_then_unknown() {
         let error = outcome.error().expect("a reason");
         assert_eq!(
             (error.kind(), error.status()),
-            (ErrorKind::Answer, Some(200))
+            (ErrorKind::InvalidResponse, Some(200))
         );
     }
 }
@@ -356,7 +356,7 @@ async fn a_redirect_elsewhere_gets_nothing_and_stops_the_run() {
                     then.status(status).header("Location", elsewhere.url("/x"));
                 })
                 .await;
-            let store = Store::builder_at(server.url("/stores/abc123/v3"), TOKEN);
+            let store = Store::builder_with_base_url(server.url("/stores/abc123/v3"), TOKEN);
             let store = match builder.is_some() {
                 true => store.http(reqwest::Client::builder()),
                 false => store,
@@ -441,7 +441,7 @@ async fn rows_that_were_given_at_once_all_have_an_outcome_when_the_run_stops() {
     let sandbox = Sandbox::builder().token("another").start().await;
     let sandbox = sandbox.expect("a sandbox");
     let store = crate::support::store(sandbox.base_url());
-    let rows = (1..=25_000).map(|id| AttributeValueUpsert::new(id, 1, "x"));
+    let rows = (1..=25_000).map(|id| UpsertRow::new(id, 1, "x"));
     let report = store.upsert().rows(rows).send().await.expect("a report");
     assert_eq!(report.summary().not_sent, 25_000);
     assert_eq!(report.retryable().count(), 25_000);
@@ -455,7 +455,7 @@ async fn the_input_is_let_go_when_the_run_stops() {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     let producer = tokio::spawn(async move {
         for id in 1.. {
-            let row = AttributeValueUpsert::new(id, 1, "x");
+            let row = UpsertRow::new(id, 1, "x");
             if sender.send(row).await.is_err() {
                 return;
             }
@@ -475,6 +475,6 @@ fn outside_a_runtime_the_error_says_so() {
     let store = Store::builder("abc123", TOKEN).build().expect("a store");
     let sent = futures::executor::block_on(store.upsert().customer(1, [(1, "x")]).send());
     let error = sent.expect_err("no runtime");
-    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("tokio runtime"), "{error}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bigcommerce_ext::sdk::types::AttributeType;
 use bigcommerce_ext::{
-    AttributeValueUpsert, Error, ErrorKind, Event, Limits, OutcomeKind, Report, RetryPolicy, Store,
+    Error, ErrorKind, Event, Limits, OutcomeKind, Report, RetryPolicy, Store, UpsertRow,
 };
 use bigcommerce_sandbox::{Fault, FaultPlan, Operation, Sandbox};
 use futures::TryStreamExt;
@@ -65,8 +65,14 @@ const OTHERS: &[Others] = &[
     Others(Fault::Unavailable, 2, 2, 5, Some(ErrorKind::Unavailable)),
     Others(Fault::GatewayTimeout, 2, 2, 5, Some(ErrorKind::Unavailable)),
     Others(Fault::Maintenance, 2, 2, 5, Some(ErrorKind::Unavailable)),
-    Others(Fault::HtmlSuccess, 2, 2, 3, Some(ErrorKind::Answer)),
-    Others(Fault::Truncated, 2, 2, 3, Some(ErrorKind::Answer)),
+    Others(
+        Fault::HtmlSuccess,
+        2,
+        2,
+        3,
+        Some(ErrorKind::InvalidResponse),
+    ),
+    Others(Fault::Truncated, 2, 2, 3, Some(ErrorKind::InvalidResponse)),
     Others(
         Fault::ClosedBeforeWork,
         2,
@@ -75,10 +81,16 @@ const OTHERS: &[Others] = &[
         Some(ErrorKind::Connection),
     ),
     Others(Fault::ClosedAfterWork, 2, 2, 3, Some(ErrorKind::Connection)),
-    Others(Fault::ClosedDuringAnswer, 2, 2, 3, Some(ErrorKind::Answer)),
+    Others(
+        Fault::ClosedDuringAnswer,
+        2,
+        2,
+        3,
+        Some(ErrorKind::InvalidResponse),
+    ),
     Others(Fault::ErrorAfterWork, 2, 2, 3, Some(ErrorKind::Unavailable)),
     Others(Fault::Trickle, 1, 1, 3, None),
-    Others(Fault::Oversized, 2, 2, 3, Some(ErrorKind::Answer)),
+    Others(Fault::Oversized, 2, 2, 3, Some(ErrorKind::InvalidResponse)),
     Others(Fault::Redirect, 2, 2, 4, Some(ErrorKind::Redirect)),
     Others(Fault::Slow, 1, 1, 3, None),
     Others(Fault::LateExecution, 2, 2, 3, Some(ErrorKind::Connection)),
@@ -87,12 +99,12 @@ const OTHERS: &[Others] = &[
 async fn upsert(plan: FaultPlan) -> (Sandbox, Report) {
     let sandbox = Sandbox::builder().faults(plan).start().await;
     let sandbox = sandbox.expect("a sandbox");
-    let store = Store::builder_at(sandbox.base_url(), TOKEN)
-        .retry(RetryPolicy::default().attempts(4))
-        .limits(Limits::default().grace(Duration::from_secs(1)))
+    let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
+        .retry(RetryPolicy::default().max_attempts(4))
+        .limits(Limits::default().grace_period(Duration::from_secs(1)))
         .build()
         .expect("a store");
-    let rows = (1..=6).map(|customer| AttributeValueUpsert::new(customer, 1, " 1.0 "));
+    let rows = (1..=6).map(|customer| UpsertRow::new(customer, 1, " 1.0 "));
     let report = store.upsert().rows(rows).send().await;
     (sandbox, report.expect("a report"))
 }
@@ -131,7 +143,7 @@ async fn a_fault_that_happens_once_costs_calls_and_no_rows() {
             (6, 6),
             "{fault}: {report:?}"
         );
-        assert_eq!(summary.calls, calls, "{fault}");
+        assert_eq!(summary.requests, calls, "{fault}");
         assert_eq!(sandbox.counts().faults, 1, "{fault}");
         let normalised = fault == Fault::Normalised;
         let expected = if normalised { "1" } else { " 1.0 " };
@@ -193,9 +205,9 @@ async fn attempt(operation: Operation, plan: FaultPlan) -> (Sandbox, Came) {
     let ids: Vec<_> = (1..=6)
         .map(|customer| sandbox.insert(customer, 101, "x"))
         .collect();
-    let store = Store::builder_at(sandbox.base_url(), TOKEN)
-        .retry(RetryPolicy::default().attempts(4))
-        .limits(Limits::default().grace(Duration::from_secs(1)))
+    let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
+        .retry(RetryPolicy::default().max_attempts(4))
+        .limits(Limits::default().grace_period(Duration::from_secs(1)))
         .build()
         .expect("a store");
     let whole = |is_whole: bool| {
@@ -301,7 +313,7 @@ async fn a_late_execution_within_the_grace_does_no_harm() {
         let sandbox = Sandbox::builder().faults(plan).start().await;
         let sandbox = sandbox.expect("a sandbox");
         let store = patient(&sandbox);
-        let rows = ["first", "second", "third"].map(|value| AttributeValueUpsert::new(1, 1, value));
+        let rows = ["first", "second", "third"].map(|value| UpsertRow::new(1, 1, value));
         let mut outcomes = store.upsert().window(1).stream(futures::stream::iter(rows));
         use futures::StreamExt;
         while outcomes.next().await.is_some() {}
@@ -313,9 +325,9 @@ async fn a_late_execution_within_the_grace_does_no_harm() {
 
 /// A store that tries again at once, and waits a second for what it has given up.
 fn patient(sandbox: &Sandbox) -> Store {
-    Store::builder_at(sandbox.base_url(), TOKEN)
-        .retry(RetryPolicy::default().first_wait(Duration::from_millis(1)))
-        .limits(Limits::default().grace(Duration::from_secs(1)))
+    Store::builder_with_base_url(sandbox.base_url(), TOKEN)
+        .retry(RetryPolicy::default().initial_backoff(Duration::from_millis(1)))
+        .limits(Limits::default().grace_period(Duration::from_secs(1)))
         .build()
         .expect("a store")
 }
@@ -344,13 +356,17 @@ async fn what_a_gateway_gave_up_counts_as_being_in_flight() {
         .late_behind_gateway();
     let sandbox = Sandbox::builder().faults(plan).start().await;
     let sandbox = sandbox.expect("a sandbox");
-    let store = Store::builder_at(sandbox.base_url(), TOKEN)
+    let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
         .retry(
             RetryPolicy::default()
-                .attempts(3)
-                .first_wait(Duration::from_millis(1)),
+                .max_attempts(3)
+                .initial_backoff(Duration::from_millis(1)),
         )
-        .limits(Limits::default().in_flight(1).grace(Duration::from_secs(1)))
+        .limits(
+            Limits::default()
+                .max_in_flight(1)
+                .grace_period(Duration::from_secs(1)),
+        )
         .build()
         .expect("a store");
     let began = tokio::time::Instant::now();
@@ -370,14 +386,14 @@ async fn requests_that_were_given_up_count_as_being_in_flight() {
         .await
         .expect("a sandbox");
     let policy = RetryPolicy::default()
-        .attempts(4)
+        .max_attempts(4)
         .attempt_timeout(Duration::from_secs(2));
-    let store = Store::builder_at(sandbox.base_url(), TOKEN)
+    let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
         .retry(policy)
-        .limits(Limits::default().grace(Duration::from_secs(2)))
+        .limits(Limits::default().grace_period(Duration::from_secs(2)))
         .build()
         .expect("a store");
-    let rows = (1..=60).map(|customer| AttributeValueUpsert::new(customer, 1, "x"));
+    let rows = (1..=60).map(|customer| UpsertRow::new(customer, 1, "x"));
     let report = store.upsert().rows(rows).send().await.expect("a report");
     assert_eq!(report.summary().unknown, 60);
     let counts = sandbox.counts();
@@ -395,7 +411,7 @@ async fn nothing_is_begun_while_a_call_is_in_trouble() {
     let sandbox = Sandbox::builder().faults(plan).start().await;
     let sandbox = sandbox.expect("a sandbox");
     let (sender, events) = std::sync::mpsc::channel();
-    let rows = (1..=2000).map(|customer| AttributeValueUpsert::new(customer, 1, "x"));
+    let rows = (1..=2000).map(|customer| UpsertRow::new(customer, 1, "x"));
     let upsert = crate::support::store(sandbox.base_url())
         .upsert()
         .rows(rows);
@@ -409,10 +425,10 @@ async fn nothing_is_begun_while_a_call_is_in_trouble() {
     for event in events.iter() {
         match event {
             Event::Waiting { call, .. } => *waits.entry(call).or_insert(0) += 1,
-            Event::Ended { call, .. } => {
+            Event::CallFinished { call, .. } => {
                 held_back += u32::from(waits.remove(&call).is_some_and(|waits| waits >= 2));
             }
-            Event::Cut { call, .. } => {
+            Event::BatchReady { call, .. } => {
                 let in_trouble = waits.values().any(|&waits| waits >= 2);
                 assert!(!in_trouble, "call {call} was begun in trouble");
             }
@@ -429,12 +445,12 @@ async fn a_429_that_says_how_long_makes_everyone_wait_once() {
     let sandbox = sandbox.expect("a sandbox");
     let start = Instant::now();
     let (sender, sent) = std::sync::mpsc::channel();
-    let rows = (1..=60).map(|customer| AttributeValueUpsert::new(customer, 1, "x"));
+    let rows = (1..=60).map(|customer| UpsertRow::new(customer, 1, "x"));
     let upsert = crate::support::store(sandbox.base_url())
         .upsert()
         .rows(rows);
     let upsert = upsert.observe(move |event| {
-        if matches!(event, Event::Sending { .. }) {
+        if matches!(event, Event::RequestStarted { .. }) {
             let _ = sender.send(start.elapsed());
         }
     });
@@ -456,7 +472,7 @@ async fn in_an_outage_nothing_is_piled_up() {
     let sandbox = sandbox.expect("a sandbox");
     let store = crate::support::store(sandbox.base_url());
     let (sender, events) = std::sync::mpsc::channel();
-    let rows = (1..=3000).map(|customer| AttributeValueUpsert::new(customer, 1, "x"));
+    let rows = (1..=3000).map(|customer| UpsertRow::new(customer, 1, "x"));
     let upsert = store.upsert().rows(rows).observe(move |event| {
         let _ = sender.send(event.clone());
     });
@@ -465,8 +481,8 @@ async fn in_an_outage_nothing_is_piled_up() {
     let mut begun = 0;
     for event in events.iter() {
         match event {
-            Event::Cut { .. } => begun += 1,
-            Event::Answered {
+            Event::BatchReady { .. } => begun += 1,
+            Event::RequestFinished {
                 status: Some(200), ..
             } => break,
             _ => {}
@@ -474,5 +490,5 @@ async fn in_an_outage_nothing_is_piled_up() {
     }
     assert!(begun <= 3, "{begun} calls were begun during the outage");
     // Few requests went into it.
-    assert!(report.summary().calls <= 300 + 3 * 10);
+    assert!(report.summary().requests <= 300 + 3 * 10);
 }

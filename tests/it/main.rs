@@ -1,16 +1,16 @@
-//! Tests of the crates together, over real HTTP on loopback.
+//! Tests of the crates shared_limits, over real HTTP on loopback.
 
 mod attributes;
 mod contract;
-mod deleting;
+mod delete;
 mod errors;
 mod faults;
-mod listing;
+mod lifecycle;
+mod list;
 mod packing;
-mod poison;
 mod quota;
-mod running;
 mod schema;
-mod skipping;
+mod shared_limits;
+mod skip_unchanged;
+mod splitting;
 mod support;
-mod together;

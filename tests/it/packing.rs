@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bigcommerce_ext::{AttributeValueUpsert, Limits, OutcomeKind, Store};
+use bigcommerce_ext::{Limits, OutcomeKind, Store, UpsertRow};
 use bigcommerce_sandbox::Sandbox;
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::support::{TOKEN, cdnow, sandbox};
 
 /// Stores rows in a sandbox of 5 ms per answer, and checks that all arrive in the fewest calls.
-async fn arrives_in_236_calls(rows: Vec<AttributeValueUpsert>) {
+async fn arrives_in_236_calls(rows: Vec<UpsertRow>) {
     let sandbox = Sandbox::builder()
         .latency(Duration::from_millis(5))
         .start()
@@ -27,7 +27,7 @@ async fn arrives_in_236_calls(rows: Vec<AttributeValueUpsert>) {
 
     let summary = report.summary();
     assert_eq!((summary.stored, summary.rows()), (7071, 7071));
-    assert_eq!(summary.calls, 236);
+    assert_eq!(summary.requests, 236);
     for (index, (outcome, row)) in report.outcomes().iter().zip(&rows).enumerate() {
         assert_eq!(outcome.index, index as u64);
         assert_eq!(outcome.row.as_ref(), Some(row));
@@ -79,7 +79,7 @@ async fn rows_column_by_column() {
 async fn a_hundred_thousand_customers_in_order_cost_ten_thousand_calls() {
     let (sandbox, store) = sandbox().await;
     let rows = (1..=100_000).flat_map(|customer| {
-        (1..=5).map(move |attribute| AttributeValueUpsert::new(customer, attribute, "Gold"))
+        (1..=5).map(move |attribute| UpsertRow::new(customer, attribute, "Gold"))
     });
     let mut outcomes = store.upsert().stream(stream::iter(rows));
     while let Some(outcome) = outcomes.next().await {
@@ -101,7 +101,7 @@ async fn a_row_per_second_is_sent_without_waiting_for_more() {
     let second = Duration::from_secs(1);
     let rows = stream::iter(1..=20).then(move |number: u32| async move {
         sleep_until(start + number * second).await;
-        AttributeValueUpsert::new(i64::from(number), 1, number)
+        UpsertRow::new(i64::from(number), 1, number)
     });
     let mut outcomes = store.upsert().stream(rows);
     let mut number = 0;
@@ -125,12 +125,12 @@ async fn clones_share_the_limit_and_settings_change_it() {
         .start()
         .await
         .expect("a sandbox");
-    let store = Store::builder_at(sandbox.base_url(), TOKEN)
-        .limits(Limits::default().customers_per_call(4).in_flight(2))
+    let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
+        .limits(Limits::default().customers_per_call(4).max_in_flight(2))
         .build()
         .expect("a store");
     let run = |first: i64| {
-        let rows = (first..first + 100).map(|id| AttributeValueUpsert::new(id, 1, id));
+        let rows = (first..first + 100).map(|id| UpsertRow::new(id, 1, id));
         store.clone().upsert().rows(rows).send()
     };
     let (a, b, c) = tokio::join!(run(1), run(1001), run(2001));
@@ -147,7 +147,7 @@ async fn clones_share_the_limit_and_settings_change_it() {
 async fn the_last_row_wins_across_calls() {
     let (sandbox, store) = sandbox().await;
     // A window of one value: each row becomes a call, and rows of a customer in flight wait.
-    let rows = (0..60).map(|number| AttributeValueUpsert::new(1 + number % 4, 1, number));
+    let rows = (0..60).map(|number| UpsertRow::new(1 + number % 4, 1, number));
     let mut outcomes = store.upsert().window(1).stream(stream::iter(rows));
     let mut seen = vec![0; 60];
     while let Some(outcome) = outcomes.next().await {

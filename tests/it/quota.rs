@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bigcommerce_ext::{AttributeValueUpsert, ErrorKind, Event, Limits, RetryPolicy, Store, Wait};
+use bigcommerce_ext::{ErrorKind, Event, Limits, RetryPolicy, Store, UpsertRow, WaitReason};
 use bigcommerce_sandbox::Sandbox;
 use futures::StreamExt;
 use tokio::time::Instant;
@@ -13,8 +13,8 @@ use crate::support::{TOKEN, store};
 const WINDOW: Duration = Duration::from_secs(30);
 
 /// Rows that cost so many calls.
-fn rows(calls: i64) -> impl Iterator<Item = AttributeValueUpsert> {
-    (1..=calls * 10).map(|customer| AttributeValueUpsert::new(customer, 1, customer))
+fn rows(calls: i64) -> impl Iterator<Item = UpsertRow> {
+    (1..=calls * 10).map(|customer| UpsertRow::new(customer, 1, customer))
 }
 
 #[tokio::test(start_paused = true)]
@@ -32,8 +32,8 @@ async fn a_run_that_is_bound_by_the_quota_sees_no_429_and_loses_little() {
             .upsert()
             .rows(rows(1500))
             .observe(move |event| {
-                if let Event::Waiting { why, .. } = event {
-                    sender.send(*why).unwrap_or_default();
+                if let Event::Waiting { reason, .. } = event {
+                    sender.send(*reason).unwrap_or_default();
                 }
             })
             .send()
@@ -41,12 +41,12 @@ async fn a_run_that_is_bound_by_the_quota_sees_no_429_and_loses_little() {
             .expect("a report");
         let took = start.elapsed();
         assert_eq!(report.summary().stored, 15_000);
-        assert_eq!(report.summary().calls, 1500);
+        assert_eq!(report.summary().requests, 1500);
         assert_eq!(sandbox.counts().quota_429s, 0);
         let bound = 9 * WINDOW;
         assert!(took >= bound && took <= bound.mul_f64(1.05), "{took:?}");
         let waits: Vec<_> = waits.iter().collect();
-        assert!(!waits.is_empty() && waits.iter().all(|why| *why == Wait::Quota));
+        assert!(!waits.is_empty() && waits.iter().all(|why| *why == WaitReason::Quota));
     }
 }
 
@@ -69,13 +69,13 @@ async fn clones_share_the_pace() {
 async fn a_share_is_left_to_other_apps() {
     let sandbox = Sandbox::builder().quota(150, WINDOW).start().await;
     let sandbox = sandbox.expect("a sandbox");
-    let store = Store::builder_at(sandbox.base_url(), TOKEN)
-        .limits(Limits::default().leave_quota(0.8))
+    let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
+        .limits(Limits::default().reserve_quota(0.8))
         .build()
         .expect("a store");
     let start = Instant::now();
     let report = store.upsert().rows(rows(120)).send().await;
-    assert_eq!(report.expect("a report").summary().calls, 120);
+    assert_eq!(report.expect("a report").summary().requests, 120);
     // 30 of 150 in each window.
     let took = start.elapsed();
     assert!(
@@ -118,7 +118,7 @@ async fn a_huge_quota_makes_nobody_wait() {
         .rows(rows(300))
         .send()
         .await;
-    assert_eq!(report.expect("a report").summary().calls, 300);
+    assert_eq!(report.expect("a report").summary().requests, 300);
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
@@ -141,7 +141,7 @@ async fn a_wait_that_is_longer_than_the_time_left_ends_the_call_and_says_so() {
         .next()
         .and(report.outcomes().iter().find_map(|o| o.error()));
     let text = error.expect("a reason").to_string();
-    assert!(text.contains("total_time"), "{text}");
+    assert!(text.contains("retry_timeout"), "{text}");
     assert_eq!(report.retryable().count(), 30);
 }
 
@@ -161,7 +161,7 @@ async fn another_app_on_the_quota_costs_few_429s_and_no_rows() {
         let upsert = upsert.observe(move |event| {
             if matches!(
                 event,
-                Event::Answered {
+                Event::RequestFinished {
                     status: Some(429),
                     ..
                 }
@@ -193,8 +193,8 @@ async fn a_short_total_time_loses_nothing_on_a_healthy_server() {
         .await;
     let sandbox = sandbox.expect("a sandbox");
     for time in [Duration::ZERO, Duration::from_millis(15)] {
-        let store = Store::builder_at(sandbox.base_url(), TOKEN)
-            .retry(RetryPolicy::default().total_time(time))
+        let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
+            .retry(RetryPolicy::default().retry_timeout(time))
             .build()
             .expect("a store");
         let report = store.upsert().rows(rows(100)).send().await;

@@ -1,12 +1,14 @@
 //! What several tests need.
 
-use bigcommerce_ext::{AttributeValueUpsert, Store};
+use bigcommerce_ext::{Store, UpsertRow};
 use bigcommerce_sandbox::Sandbox;
 
 pub const TOKEN: &str = "s3cr3t-t0ken";
 
 pub fn store(base_url: &str) -> Store {
-    Store::builder_at(base_url, TOKEN).build().expect("a store")
+    Store::builder_with_base_url(base_url, TOKEN)
+        .build()
+        .expect("a store")
 }
 
 pub async fn sandbox() -> (Sandbox, Store) {
@@ -16,7 +18,7 @@ pub async fn sandbox() -> (Sandbox, Store) {
 }
 
 /// The bundled customers: three values each.
-pub fn cdnow() -> Vec<AttributeValueUpsert> {
+pub fn cdnow() -> Vec<UpsertRow> {
     let text = include_str!("../../ext/examples/cdnow_customers.csv");
     let rows = text.lines().skip(1).flat_map(|line| {
         let mut fields = line.split(',');
@@ -24,7 +26,7 @@ pub fn cdnow() -> Vec<AttributeValueUpsert> {
         let customer: i64 = customer.expect("a customer ID");
         (1..)
             .zip(fields)
-            .map(move |(attribute, value)| AttributeValueUpsert::new(customer, attribute, value))
+            .map(move |(attribute, value)| UpsertRow::new(customer, attribute, value))
     });
     rows.collect()
 }

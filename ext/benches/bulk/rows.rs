@@ -75,7 +75,7 @@ impl Bench {
             let summary = upsert(&self.runtime, &store, window, numbers, |_| ())?;
             all_stored(&summary, values)?;
             let bound = customers.div_ceil(CUSTOMERS_PER_CALL);
-            let pair = (summary.calls as f64, f64::from(bound));
+            let pair = (summary.requests as f64, f64::from(bound));
             rows.push(Row::median(name, "calls", 1.0, vec![pair]));
         }
         Ok(rows)
@@ -116,7 +116,7 @@ impl Bench {
             let began = Instant::now();
             let rows = (0..calls * PER_CALL).map(row);
             let summary = upsert(&self.runtime, &store, 10_000, rows, move |event| {
-                if let Event::Answered {
+                if let Event::RequestFinished {
                     status: Some(429), ..
                 } = event
                 {
@@ -266,7 +266,7 @@ impl Bench {
             })
         };
         let (calm_server, stormy_server) = (start(0.0)?, start(0.1)?);
-        let policy = RetryPolicy::default().first_wait(Duration::from_millis(20));
+        let policy = RetryPolicy::default().initial_backoff(Duration::from_millis(20));
         let calm = calm_server.builder().retry(policy.clone()).build()?;
         let stormy = stormy_server.builder().retry(policy).build()?;
         let mut pairs = Vec::new();
@@ -351,7 +351,7 @@ impl Waits {
 
 /// Streams values, and prints the peak of its own memory.
 pub fn client(runtime: &Runtime, base_url: &str, values: &str) -> Result<()> {
-    let store = Store::builder_at(base_url, "any token").build()?;
+    let store = Store::builder_with_base_url(base_url, "any token").build()?;
     ours(runtime, &store, values.parse()?)?;
     println!("{}", usage::peak_mib()?);
     Ok(())
@@ -360,7 +360,7 @@ pub fn client(runtime: &Runtime, base_url: &str, values: &str) -> Result<()> {
 /// Nanoseconds per value of all that is done with it but sending it, on average of several times.
 fn pack(runtime: &Runtime, values: u32, is_shuffled: bool, times: u32) -> Result<f64> {
     // Nobody listens there, and nothing is sent.
-    let store = Store::builder_at("http://127.0.0.1:1", "any token").build()?;
+    let store = Store::builder_with_base_url("http://127.0.0.1:1", "any token").build()?;
     let mut numbers: Vec<u32> = (0..values).collect();
     if is_shuffled {
         fastrand::Rng::with_seed(1).shuffle(&mut numbers);

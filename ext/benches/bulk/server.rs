@@ -72,7 +72,7 @@ impl Server {
     }
 
     pub fn builder(&self) -> StoreBuilder {
-        Store::builder_at(self.base_url.as_str(), "any token")
+        Store::builder_with_base_url(self.base_url.as_str(), "any token")
     }
 
     pub fn store(&self) -> Result<Store> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bigcommerce_ext::sdk::types;
-use bigcommerce_ext::{AttributeValueUpsert, Event, Store, Summary};
+use bigcommerce_ext::{Event, Store, Summary, UpsertRow};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -22,9 +22,9 @@ fn value(number: u32) -> (i64, i64, String) {
     (customer, attribute, format!("Premium Member {number}"))
 }
 
-pub fn row(number: u32) -> AttributeValueUpsert {
+pub fn row(number: u32) -> UpsertRow {
     let (customer, attribute, text) = value(number);
-    AttributeValueUpsert::new(customer, attribute, text)
+    UpsertRow::new(customer, attribute, text)
 }
 
 /// What a run took.
@@ -55,7 +55,7 @@ pub fn upsert(
     runtime: &Runtime,
     store: &Store,
     window: usize,
-    rows: impl Iterator<Item = AttributeValueUpsert>,
+    rows: impl Iterator<Item = UpsertRow>,
     observe: impl Fn(&Event) + Send + Sync + 'static,
 ) -> Result<Summary> {
     runtime.block_on(async {

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use bigcommerce_ext::AttributeValueUpsert;
+use bigcommerce_ext::UpsertRow;
 use csv::{Reader, ReaderBuilder, StringRecord};
 
 const KEY: &str = "customer_id";
@@ -96,7 +96,7 @@ impl Input {
         mut self,
         progress: Rc<Progress>,
         skips_empty: bool,
-    ) -> impl Iterator<Item = Result<AttributeValueUpsert, String>> {
+    ) -> impl Iterator<Item = Result<UpsertRow, String>> {
         let mut record = StringRecord::new();
         let mut customers = HashSet::new();
         let lines = std::iter::from_fn(move || {
@@ -111,7 +111,7 @@ impl Input {
             };
             let rows = match rows {
                 Ok(rows) => {
-                    customers.extend(rows.first().map(AttributeValueUpsert::customer_id));
+                    customers.extend(rows.first().map(UpsertRow::customer_id));
                     rows.into_iter().map(Ok).collect()
                 }
                 Err(problem) => vec![Err(format!("{}: {problem}", self.path.display()))],
@@ -175,7 +175,7 @@ impl Columns {
         record: &StringRecord,
         line: u64,
         skips_empty: bool,
-    ) -> Result<Vec<AttributeValueUpsert>, Problem> {
+    ) -> Result<Vec<UpsertRow>, Problem> {
         let expected = self.0.len() + 1;
         if record.len() != expected {
             return Err(Problem {
@@ -200,8 +200,8 @@ impl Columns {
             .filter(|((value, _), _)| !(skips_empty && value.is_empty()))
             .map(|((value, (name, id)), column)| {
                 let row = match id {
-                    Some(id) => AttributeValueUpsert::new(customer_id, *id, value),
-                    None => AttributeValueUpsert::new(customer_id, name.as_str(), value),
+                    Some(id) => UpsertRow::new(customer_id, *id, value),
+                    None => UpsertRow::new(customer_id, name.as_str(), value),
                 };
                 row.with_tag(format!("line {line}, column {column} ({name})"))
             })

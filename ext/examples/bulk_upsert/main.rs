@@ -75,13 +75,13 @@ async fn run(args: Args) -> Result<bool, String> {
     let counted = Arc::clone(&planned);
     let mut outcomes = upsert
         .observe(move |event| match event {
-            Event::Cut { .. } => {
+            Event::BatchReady { .. } => {
                 counted.fetch_add(1, Ordering::Relaxed);
             }
-            Event::Waiting { why, wait, .. } => {
-                told.set_message(format!("{why}, next try in {:.1} s", wait.as_secs_f64()));
+            Event::Waiting { reason, wait, .. } => {
+                told.set_message(format!("{reason}, next try in {:.1} s", wait.as_secs_f64()));
             }
-            Event::Answered { .. } => told.set_message(""),
+            Event::RequestFinished { .. } => told.set_message(""),
             _ => {}
         })
         .stop_when(async {
@@ -138,7 +138,7 @@ async fn find_attributes(
     if missing.is_empty() {
     } else if !creates {
         // The error says what there is.
-        let known = store.attributes().named(&missing).await;
+        let known = store.attributes().find_all(&missing).await;
         known.map_err(|error| {
             format!("{error}; --attribute NAME=ID maps a column, --create-attributes creates it")
         })?;

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use bigcommerce_ext::{
-    AttributeValueUpsert, Limits, Outcome, OutcomeKind, RetryPolicy, Store, Summary,
-};
+use bigcommerce_ext::{Limits, Outcome, OutcomeKind, RetryPolicy, Store, Summary, UpsertRow};
 use bigcommerce_sandbox::{BatchRejection, Counts, ErrorKeys, Fault, FaultPlan, Sandbox};
 use futures::{StreamExt, stream};
 
@@ -52,7 +50,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Three values per customer, 5% of them twice with another value, 1% of all rows bad, shuffled.
-fn rows(seed: u64, customers: i64) -> Vec<AttributeValueUpsert> {
+fn rows(seed: u64, customers: i64) -> Vec<UpsertRow> {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut keys: Vec<Key> = (1..=customers)
         .flat_map(|customer| (1..=ATTRIBUTES).map(move |attribute| (customer, attribute)))
@@ -65,7 +63,7 @@ fn rows(seed: u64, customers: i64) -> Vec<AttributeValueUpsert> {
     keys.extend(again);
     dice.shuffle(&mut keys);
     let row = |(number, (customer, attribute)): (usize, Key)| {
-        let row = |value: String| AttributeValueUpsert::new(customer, attribute, value);
+        let row = |value: String| UpsertRow::new(customer, attribute, value);
         match dice.u8(..100) {
             0 => row(BAD.to_owned()),
             // A server may store these as whole numbers.
@@ -96,12 +94,12 @@ pub async fn run(seed: u64, customers: i64, window: Option<usize>) -> Result<Ver
         )
         .start()
         .await?;
-    let store = Store::builder_at(sandbox.base_url(), TOKEN)
-        .limits(Limits::default().grace(Duration::from_millis(20)))
+    let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
+        .limits(Limits::default().grace_period(Duration::from_millis(20)))
         .retry(
             RetryPolicy::default()
-                .first_wait(Duration::from_millis(4))
-                .longest_wait(Duration::from_millis(100)),
+                .initial_backoff(Duration::from_millis(4))
+                .max_backoff(Duration::from_millis(100)),
         )
         .build()?;
 
@@ -128,7 +126,7 @@ pub async fn run(seed: u64, customers: i64, window: Option<usize>) -> Result<Ver
 
 /// What a run left behind.
 struct Left<'a> {
-    rows: &'a [AttributeValueUpsert],
+    rows: &'a [UpsertRow],
     ended: &'a BTreeMap<u64, Outcome>,
     twice: u64,
     summary: Summary,
@@ -204,9 +202,9 @@ impl Left<'_> {
             (
                 format!(
                     "{} requests in all, {} counted here",
-                    counts.requests, self.summary.calls
+                    counts.requests, self.summary.requests
                 ),
-                counts.requests == self.summary.calls,
+                counts.requests == self.summary.requests,
             ),
         ];
         // A short run does not meet every kind.
@@ -221,7 +219,7 @@ impl Left<'_> {
         Verdict {
             accounted: self.ended.len() as f64 / rows.max(1) as f64,
             is_state_equal,
-            calls: self.summary.calls,
+            calls: self.summary.requests,
             needed: customers.unsigned_abs().div_ceil(10),
             checks,
             counts,

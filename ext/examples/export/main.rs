@@ -106,5 +106,5 @@ async fn run(target: Target) -> Result<bool, Failed> {
         table.take(value).map_err(Failed::half_way)?;
     }
     table.finish().map_err(Failed::half_way)?;
-    Ok(values.has_shifted())
+    Ok(values.changed_during_read())
 }

@@ -38,7 +38,7 @@ impl Target {
                     .start()
                     .await
                     .map_err(|error| format!("the sandbox can't start: {error}"))?;
-                let builder = Store::builder_at(sandbox.base_url(), PLACEHOLDER);
+                let builder = Store::builder_with_base_url(sandbox.base_url(), PLACEHOLDER);
                 (builder, Some(sandbox))
             }
             Self::Environment => {
@@ -52,7 +52,7 @@ impl Target {
                     _ if is_loopback => PLACEHOLDER.to_owned(),
                     _ => return Err(format!("{ACCESS_TOKEN_VARIABLE} is not set")),
                 };
-                (Store::builder_at(url, token), None)
+                (Store::builder_with_base_url(url, token), None)
             }
         };
         Ok(Opened {

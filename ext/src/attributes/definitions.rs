@@ -3,7 +3,7 @@
 use bigcommerce_sdk::types::Attribute;
 use chrono::{DateTime, NaiveDate};
 
-use crate::error::Rule;
+use crate::error::Violation;
 use crate::value::AttributeKey;
 
 /// The attributes that a store defines.
@@ -18,7 +18,7 @@ impl From<Vec<Attribute>> for Definitions {
 
 impl Definitions {
     /// Looks an attribute up; `None` of an ID that is not defined, which only the server can judge.
-    pub(crate) fn get(&self, key: &AttributeKey) -> Result<Option<&Attribute>, Rule> {
+    pub(crate) fn get(&self, key: &AttributeKey) -> Result<Option<&Attribute>, Violation> {
         match key.name() {
             Some(name) => self.by_name(name).map(Some),
             None => Ok(self.0.iter().find(|known| Some(known.id) == key.id())),
@@ -26,9 +26,9 @@ impl Definitions {
     }
 
     /// Looks an attribute up by its name, as it is written.
-    pub(crate) fn by_name(&self, name: &str) -> Result<&Attribute, Rule> {
+    pub(crate) fn by_name(&self, name: &str) -> Result<&Attribute, Violation> {
         let known = self.0.iter().find(|known| known.name == name);
-        known.ok_or_else(|| Rule::new("attribute", self.unknown(name)))
+        known.ok_or_else(|| Violation::new("attribute", self.unknown(name)))
     }
 
     fn unknown(&self, name: &str) -> String {
@@ -47,7 +47,7 @@ impl Definitions {
 }
 
 /// Holds a value against an attribute's type. An empty one goes with every type.
-pub(crate) fn check(attribute: &Attribute, value: &str) -> Result<(), Rule> {
+pub(crate) fn check(attribute: &Attribute, value: &str) -> Result<(), Violation> {
     let (is_good, what) = match attribute.type_.as_str() {
         "number" => (is_number(value), "a number, such as 12.5"),
         "date" => (
@@ -60,7 +60,7 @@ pub(crate) fn check(attribute: &Attribute, value: &str) -> Result<(), Rule> {
         return Ok(());
     }
     let text = format!("is not {what}, which attribute {:?} takes", attribute.name);
-    Err(Rule::new("value", text))
+    Err(Violation::new("value", text))
 }
 
 fn is_number(text: &str) -> bool {

@@ -4,20 +4,22 @@ mod definitions;
 
 use std::fmt;
 
-use bigcommerce_sdk::types::{Attribute, AttributeCreate, AttributeType};
+use bigcommerce_sdk::types::{Attribute, AttributeCreate, AttributePage, AttributeType};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::call::{Ended, Failed, Operation, Run, call, in_task};
+use crate::client::{
+    CallFailure, CallOutcome, Client, Operation, PageHead, PageId, PageSize, RunContext, call,
+    in_task, read_pages,
+};
 use crate::error::{Error, ErrorKind};
-use crate::store::Store;
 
 pub use definitions::Definitions;
 pub(crate) use definitions::check;
 
 /// The most attributes that a store defines, which is what a page holds by default too.
-const PAGE: i64 = 50;
+const PAGE_SIZE: u64 = 50;
 
-/// The attributes that a store defines, at most 50; see [`Store::attributes`].
+/// The attributes that a store defines, at most 50; see [`Store::attributes`](crate::Store::attributes).
 ///
 /// ```
 /// use bigcommerce_ext::Store;
@@ -27,7 +29,7 @@ const PAGE: i64 = 50;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let sandbox = Sandbox::builder().start().await?;
-/// # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+/// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
 /// let wanted = [("Loyalty tier", AttributeType::String), ("Points", AttributeType::Number)];
 /// let attributes = store.attributes().ensure(wanted).await?;
 /// assert_eq!(attributes[1].name, "Points");
@@ -41,12 +43,12 @@ const PAGE: i64 = 50;
 /// [1]: https://developer.bigcommerce.com/docs/rest-management/customers/customer-attributes
 #[must_use = "nothing is sent before one of its methods is awaited"]
 pub struct Attributes {
-    store: Store,
+    client: Client,
 }
 
 impl Attributes {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// Lists the attributes that the store defines.
@@ -57,7 +59,7 @@ impl Attributes {
     ///
     /// When they could not be read after all retries.
     pub async fn list(self) -> Result<Vec<Attribute>, Error> {
-        in_task(async move { list(&self.store, &Run::default()).await.result })
+        in_task(async move { list(&self.client, &RunContext::default(), 0).await.result })
             .await?
             .map_err(|failed| failed.error)
     }
@@ -82,14 +84,14 @@ impl Attributes {
     ///
     /// When the attributes could not be read after all retries, or when a name is not defined: the
     /// error lists the names that are, and the nearest one.
-    pub async fn named(
+    pub async fn find_all(
         self,
         names: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Vec<Attribute>, Error> {
         let definitions = Definitions::from(self.list().await?);
         let by_name = |name: &str| match definitions.by_name(name) {
             Ok(known) => Ok(known.clone()),
-            Err(rule) => Err(Error::config(rule.to_string())),
+            Err(rule) => Err(Error::invalid_input(rule.to_string())),
         };
         names
             .into_iter()
@@ -118,66 +120,68 @@ impl Attributes {
     ) -> Result<Vec<Attribute>, Error> {
         let wanted = wanted.into_iter().map(|(name, kind)| (name.into(), kind));
         let wanted: Vec<_> = wanted.collect();
-        in_task(async move { ensure(&self.store, &wanted).await }).await?
+        in_task(async move { ensure(&self.client, &wanted).await }).await?
     }
 }
 
 impl fmt::Debug for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attributes")
-            .field("store", &self.store)
+            .field("client", &self.client)
             .finish()
     }
 }
 
 /// Reads the definitions, with all retries.
-pub(crate) async fn fetch(store: &Store, run: &Run, number: u64) -> Ended<Definitions> {
-    let listed = list_as(store, run, number).await;
-    Ended::of(listed.result.map(Definitions::from), listed.attempts)
+pub(crate) async fn fetch(
+    client: &Client,
+    run: &RunContext,
+    number: u64,
+) -> CallOutcome<Definitions> {
+    let outcome = list(client, run, number).await;
+    CallOutcome::new(outcome.result.map(Definitions::from), outcome.requests)
 }
 
-async fn list(store: &Store, run: &Run) -> Ended<Vec<Attribute>> {
-    list_as(store, run, 0).await
-}
-
-async fn list_as(store: &Store, run: &Run, number: u64) -> Ended<Vec<Attribute>> {
-    let mut attributes = Vec::new();
-    let mut attempts = 0;
-    for page in 1.. {
-        let operation = Operation::list_attributes();
-        let ended = call(store, run, &operation, number, |client| async move {
-            let request = client.list_attributes().page(page).limit(PAGE);
-            request.send().await
-        })
-        .await;
-        attempts += ended.attempts;
-        match ended.result {
-            Err(failed) => return Ended::of(Err(failed), attempts),
-            Ok(answer) => {
-                let pages = answer.meta.and_then(|meta| meta.pagination?.total_pages);
-                attributes.extend(answer.data);
-                if page >= pages.unwrap_or(1) {
-                    break;
-                }
-            }
+async fn list(client: &Client, run: &RunContext, number: u64) -> CallOutcome<Vec<Attribute>> {
+    let operation = Operation::list_attributes();
+    let fetch_page = |page: PageId, size| {
+        let operation = &operation;
+        async move {
+            call(client, run, operation, number, |sdk| async move {
+                let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+                let request = sdk.list_attributes().page(number(page.number));
+                request.limit(number(size)).send().await
+            })
+            .await
         }
-    }
-    Ended::of(Ok(attributes), attempts)
+    };
+    let mut attributes = Vec::new();
+    let accept = |page: AttributePage| {
+        let first = page.data.first().map(|first| (first.id, 0));
+        attributes.extend(page.data);
+        Ok(PageHead {
+            pagination: page.meta.and_then(|meta| meta.pagination),
+            first,
+        })
+    };
+    let page_size = PageSize::new(client, Some(PAGE_SIZE));
+    let outcome = read_pages(1, page_size, fetch_page, accept).await;
+    CallOutcome::new(outcome.result.map(|()| attributes), outcome.requests)
 }
 
 /// Says what went wrong, if something did, and until when a request may be running unanswered.
 async fn create(
-    store: &Store,
-    run: &Run,
+    client: &Client,
+    run: &RunContext,
     new: &[&(String, AttributeType)],
-) -> (Option<Failed>, Option<Instant>) {
+) -> (Option<CallFailure>, Option<Instant>) {
     let build = |(name, kind): &&(String, AttributeType)| {
         AttributeCreate::builder()
             .name(name.as_str())
             .type_(*kind)
             .try_into()
             .map_err(|error: bigcommerce_sdk::types::error::ConversionError| {
-                Failed::from(Error::config(format!("attribute {name:?}: {error}")))
+                CallFailure::from(Error::invalid_input(format!("attribute {name:?}: {error}")))
             })
     };
     let body: Vec<AttributeCreate> = match new.iter().map(build).collect() {
@@ -188,25 +192,25 @@ async fn create(
         [(name, _)] => Operation::create_attribute(name),
         _ => Operation::create_attributes(),
     };
-    let ended = call(store, run, &operation, 0, |client| {
+    let outcome = call(client, run, &operation, 0, |sdk| {
         let body = body.clone();
-        async move { client.create_attributes().body(body).send().await }
+        async move { sdk.create_attributes().body(body).send().await }
     })
     .await;
-    (ended.result.err(), ended.hold)
+    (outcome.result.err(), outcome.hold)
 }
 
 async fn ensure(
-    store: &Store,
+    client: &Client,
     wanted: &[(String, AttributeType)],
 ) -> Result<Vec<Attribute>, Error> {
-    let run = Run::default();
-    let policy = &store.shared().retry;
+    let run = RunContext::default();
+    let policy = client.retry();
     let mut tried = 0;
     let mut is_created = false;
     let mut one_by_one = false;
     loop {
-        let known = list(store, &run).await.result;
+        let known = list(client, &run, 0).await.result;
         let known = known.map_err(|failed| failed.error)?;
         let missing = missing(&known, wanted)?;
         if missing.is_empty() {
@@ -216,14 +220,14 @@ async fn ensure(
             return Ok(wanted.iter().filter_map(find).collect());
         }
         if is_created {
-            return Err(Error::not_created());
+            return Err(Error::attributes_not_created());
         }
         tried += 1;
-        let is_last = tried >= policy.most_attempts();
+        let is_last = tried >= policy.max_attempts;
         let at_once = if one_by_one { 1 } else { missing.len() };
         let (mut failed, mut hold) = (None, None);
         for new in missing.chunks(at_once) {
-            let (refused, held) = create(store, &run, new).await;
+            let (refused, held) = create(client, &run, new).await;
             failed = failed.or(refused);
             hold = hold.max(held);
         }
@@ -243,10 +247,10 @@ async fn ensure(
     }
 }
 
-fn is_refused(failed: &Failed) -> bool {
+fn is_refused(failed: &CallFailure) -> bool {
     matches!(
         failed.error.kind(),
-        ErrorKind::Refused | ErrorKind::TooLarge
+        ErrorKind::InvalidRequest | ErrorKind::TooLarge
     )
 }
 
@@ -267,7 +271,7 @@ fn missing<'a>(
         };
         match other {
             Some(other) if other != kind.to_string() => {
-                return Err(Error::config(format!(
+                return Err(Error::invalid_input(format!(
                     "attribute {name:?} is of type {other}, which can't be changed to {kind}"
                 )));
             }

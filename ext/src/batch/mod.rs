@@ -1,21 +1,18 @@
-//! The engine under upserts and deletes: packing, order per customer, accounting.
+//! The engine of upserts and deletes: packing, order per customer, accounting. Pure.
 
-mod chunk;
-mod job;
-mod known;
+mod engine;
+mod item;
 #[cfg(test)]
-mod properties;
-mod report;
-mod run;
-mod settled;
-mod sizes;
+mod model_tests;
+mod size_learner;
 #[cfg(test)]
-mod unchanged;
-mod work;
+mod skip_unchanged_tests;
+mod snapshot;
+mod split;
+mod watermark;
+mod window;
 
-pub(crate) use job::Batch;
-pub(crate) use report::Does;
-pub use report::{Outcome, OutcomeKind, Report, Summary};
-pub(crate) use run::{Engine, Note, Read, Rules};
-pub(crate) use sizes::Size;
-pub(crate) use work::Work;
+pub(crate) use engine::{BatchEvent, Engine, EngineConfig};
+pub(crate) use item::BatchItem;
+pub(crate) use size_learner::Size;
+pub(crate) use split::Batch;

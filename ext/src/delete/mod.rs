@@ -1,23 +1,25 @@
 //! The delete builder.
 
-mod rounds;
+mod selection;
 
 use std::fmt;
 use std::future::Future;
 
 use futures_util::stream::Stream;
 
-use crate::batch::{Report, Rules};
+use crate::batch::EngineConfig;
+use crate::client::Client;
+use crate::client::url_budget::room_for_ids;
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::list::{Filter, filter_methods, room_for_ids};
-use crate::outcomes::{LINGER, Outcomes, Plan, STOP_AFTER_REFUSED, Stop, WINDOW};
+use crate::list::{Filter, filter_methods};
+use crate::outcome::Report;
 use crate::row::IntoRow;
-use crate::store::Store;
+use crate::run::{LINGER, Outcomes, RunOptions, STOP_AFTER_REFUSED, Stop, WINDOW};
 
-use rounds::Rounds;
+use selection::SelectionDelete;
 
-/// A delete of any number of attribute values; see [`Store::delete`].
+/// A delete of any number of attribute values; see [`Store::delete`](crate::Store::delete).
 ///
 /// By the values' own IDs, with as many in a call as a URL surely holds:
 ///
@@ -29,7 +31,7 @@ use rounds::Rounds;
 /// # let sandbox = Sandbox::builder().start().await?;
 /// # sandbox.insert(2048, 101, "Yes");
 /// # sandbox.insert(2048, 102, "Blue");
-/// # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+/// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
 /// let report = store.delete().ids([5001, 5002]).send().await?;
 /// assert_eq!(report.summary().deleted, 2);
 /// # Ok(())
@@ -48,7 +50,7 @@ use rounds::Rounds;
 /// # let sandbox = Sandbox::builder().start().await?;
 /// # sandbox.insert(2048, 101, "Yes");
 /// # sandbox.insert(2048, 102, "Blue");
-/// # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+/// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
 /// let would_go = store.delete().customers([2048]).attributes([101]).dry_run().send().await?;
 /// assert_eq!(would_go.summary().planned, 1);
 /// let report = store.delete().customers([2048]).attributes([101]).send().await?;
@@ -73,21 +75,21 @@ use rounds::Rounds;
 /// [1]: https://developer.bigcommerce.com/docs/rest-management/customers/customer-attribute-values
 #[must_use = "nothing is sent before `send` or `stream`"]
 pub struct Delete {
-    store: Store,
+    client: Client,
     ids: Vec<i64>,
     filter: Filter,
-    rules: DeleteRules,
+    options: DeleteOptions,
     stop: Option<Stop>,
     observer: Observer,
 }
 
 impl Delete {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self {
-            store,
+            client,
             ids: Vec::new(),
             filter: Filter::default(),
-            rules: DeleteRules {
+            options: DeleteOptions {
                 stop_after_refused: STOP_AFTER_REFUSED,
                 is_dry: false,
             },
@@ -107,14 +109,14 @@ impl Delete {
     /// Changes nothing in the store: what would be deleted gets the outcome
     /// [`Planned`](crate::OutcomeKind::Planned).
     pub fn dry_run(mut self) -> Self {
-        self.rules.is_dry = true;
+        self.options.is_dry = true;
         self
     }
 
     /// Sets after how many IDs the run stops by itself if the server has refused all that were
     /// sent so far: 100 by default, 0 for never.
     pub fn stop_after_refused(mut self, ids: u64) -> Self {
-        self.rules.stop_after_refused = ids;
+        self.options.stop_after_refused = ids;
         self
     }
 
@@ -145,17 +147,17 @@ impl Delete {
     /// Only when nothing was deleted: where the selection can't be meant, or could not be listed.
     /// Whatever happens after that is in the report; [`Report::into_result`] is the strict form.
     pub async fn send(self) -> Result<Report<i64>, Error> {
-        let mut rounds = Rounds::new(self.store, self.rules, self.stop, self.observer);
+        let mut delete = SelectionDelete::new(self.client, self.options, self.stop, self.observer);
         // A selection that can't be meant keeps everything as it is.
-        let selection = match self.filter.is_open() {
+        let selection = match self.filter.is_unfiltered() {
             true => None,
-            false => Some(rounds.by_ids(self.filter).await?),
+            false => Some(delete.resolve(self.filter).await?),
         };
-        rounds.delete(self.ids).await?;
+        delete.delete(self.ids).await?;
         if let Some(selection) = selection {
-            rounds.delete_selected(&selection).await?;
+            delete.delete_selected(&selection).await?;
         }
-        Ok(rounds.into_report())
+        Ok(delete.into_report())
     }
 
     /// Deletes the values with the IDs that were added and then those that a stream yields, in
@@ -172,12 +174,12 @@ impl Delete {
         S: Stream,
         S::Item: IntoRow<i64>,
     {
-        let plan = self
-            .rules
-            .plan(&self.store, self.ids, self.stop, self.observer);
-        let mut outcomes = Outcomes::new(self.store, plan, ids);
-        if !self.filter.is_open() {
-            outcomes.stop(Error::config(
+        let options = self
+            .options
+            .run_options(&self.client, self.ids, self.stop, self.observer);
+        let mut outcomes = Outcomes::new(self.client, options, ids);
+        if !self.filter.is_unfiltered() {
+            outcomes.stop(Error::invalid_input(
                 "a delete by a selection can't be streamed: use send, or list the IDs",
             ));
         }
@@ -187,26 +189,25 @@ impl Delete {
 
 /// How a delete is done.
 #[derive(Clone, Copy, Debug)]
-struct DeleteRules {
+struct DeleteOptions {
     stop_after_refused: u64,
     is_dry: bool,
 }
 
-impl DeleteRules {
-    fn plan(
+impl DeleteOptions {
+    fn run_options(
         self,
-        store: &Store,
+        client: &Client,
         ids: Vec<i64>,
         stop: Option<Stop>,
         observer: Observer,
-    ) -> Plan<i64> {
-        let shared = store.shared();
-        Plan {
-            rules: Rules {
+    ) -> RunOptions<i64> {
+        RunOptions {
+            engine: EngineConfig {
                 window: WINDOW,
                 customers_per_call: usize::MAX,
-                length_per_call: room_for_ids(shared),
-                attempts: shared.retry.most_attempts(),
+                max_url_len: room_for_ids(client.base_url()),
+                attempts: client.retry().max_attempts,
                 stop_after_refused: self.stop_after_refused,
                 skips_unchanged: false,
             },
@@ -223,10 +224,10 @@ impl DeleteRules {
 impl fmt::Debug for Delete {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delete")
-            .field("store", &self.store)
+            .field("client", &self.client)
             .field("ids", &self.ids.len())
             .field("filter", &self.filter)
-            .field("rules", &self.rules)
+            .field("options", &self.options)
             .field("observer", &self.observer)
             .finish_non_exhaustive()
     }

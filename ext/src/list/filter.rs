@@ -3,18 +3,13 @@
 use bigcommerce_sdk::{self as sdk, IdList, ResponseValue, types};
 use chrono::{DateTime, Utc};
 
-use super::when::When;
+use super::date_filter::DateFilter;
+use crate::client::url_budget::{FIXED, MAX_URL, id_len};
 use crate::error::Error;
 
-/// The most bytes of a URL that anything on the way surely lets pass.
-pub(crate) const LONGEST_URL: usize = 2_000;
-/// The path, page and limit, and the names of the lists.
-pub(super) const FIXED: usize = 100;
-/// A date with its parameter's name, at most.
+/// The maximum length of a date with its parameter's name.
 const DATE: usize = 50;
-/// A comma, as it is encoded.
-const COMMA: usize = 3;
-/// Of bytes that are encoded.
+/// The length of a percent-encoded byte.
 const ENCODED: usize = 3;
 
 /// What is asked for; all that is set must hold.
@@ -30,14 +25,14 @@ pub(crate) struct Filter {
 /// What is asked of one of a value's dates.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Dates {
-    pub on: Option<When>,
-    pub since: Option<When>,
-    pub until: Option<When>,
+    pub on: Option<DateFilter>,
+    pub since: Option<DateFilter>,
+    pub until: Option<DateFilter>,
 }
 
 impl Filter {
     /// Says whether it leaves nothing out.
-    pub(crate) fn is_open(&self) -> bool {
+    pub(crate) fn is_unfiltered(&self) -> bool {
         self.customers.is_none()
             && self.attributes.is_none()
             && self.name.is_none()
@@ -45,10 +40,10 @@ impl Filter {
     }
 
     /// Refuses what can't be meant, and puts the IDs in order, each once.
-    pub(crate) fn checked(mut self) -> Result<Checked, Error> {
+    pub(crate) fn validate(mut self) -> Result<ValidFilter, Error> {
         if self.name.as_deref() == Some("") {
             // Nobody says what an empty name asks for: nothing, or everything.
-            return Err(Error::config("attribute_name is empty"));
+            return Err(Error::invalid_input("attribute_name is empty"));
         }
         for (what, ids) in [
             ("customers", &mut self.customers),
@@ -56,14 +51,14 @@ impl Filter {
         ] {
             let Some(ids) = ids else { continue };
             if let Some(id) = ids.iter().find(|&&id| id < 1) {
-                return Err(Error::config(format!(
+                return Err(Error::invalid_input(format!(
                     "{what} holds {id}: an ID is 1 or more"
                 )));
             }
             ids.sort_unstable();
             ids.dedup();
         }
-        Ok(Checked(self))
+        Ok(ValidFilter(self))
     }
 
     fn clone_but_ids(&self) -> Self {
@@ -76,7 +71,7 @@ impl Filter {
         }
     }
 
-    fn dates(&self) -> impl Iterator<Item = Option<When>> {
+    fn dates(&self) -> impl Iterator<Item = Option<DateFilter>> {
         let of = |dates: Dates| [dates.on, dates.since, dates.until];
         of(self.created).into_iter().chain(of(self.modified))
     }
@@ -84,18 +79,18 @@ impl Filter {
 
 /// A filter with its IDs in order, each once.
 #[derive(Clone, Debug)]
-pub(crate) struct Checked(Filter);
+pub(crate) struct ValidFilter(Filter);
 
-impl Checked {
+impl ValidFilter {
     /// Splits what is asked for into queries that a URL holds: none where a list is empty.
     pub(crate) fn queries(&self, base_url: &str) -> Vec<Query> {
         let Self(filter) = self;
         let dates = filter.dates().flatten().count();
         let name = filter.name.as_ref().map_or(0, String::len);
         let fixed = base_url.len() + FIXED + dates * DATE + name * ENCODED;
-        let room = LONGEST_URL.saturating_sub(fixed);
+        let room = MAX_URL.saturating_sub(fixed);
         let by_attributes = chunks(filter.attributes.as_deref(), room / 2);
-        let longest = by_attributes.iter().flatten().map(|ids| length(ids)).max();
+        let longest = by_attributes.iter().flatten().map(|ids| ids_len(ids)).max();
         let by_customers = chunks(
             filter.customers.as_deref(),
             room.saturating_sub(longest.unwrap_or(0)),
@@ -114,7 +109,7 @@ impl Checked {
     }
 
     /// Asks for an attribute by its ID instead of by its name.
-    pub(crate) fn name_is(&mut self, id: i64) {
+    pub(crate) fn resolve_name(&mut self, id: i64) {
         let Self(filter) = self;
         filter.name = None;
         match &mut filter.attributes {
@@ -143,8 +138,8 @@ impl Dates {
         let Some(date) = date else {
             return self.on.is_none() && self.since.is_none() && self.until.is_none();
         };
-        let is_after = |when: When| date >= when.span().0;
-        let is_before = |when: When| date <= when.span().1;
+        let is_after = |when: DateFilter| date >= when.span().0;
+        let is_before = |when: DateFilter| date <= when.span().1;
         self.on.is_none_or(|on| is_after(on) && is_before(on))
             && self.since.is_none_or(is_after)
             && self.until.is_none_or(is_before)
@@ -152,16 +147,13 @@ impl Dates {
 }
 
 /// A query of which the pages are read one after the other.
-#[derive(Clone, Debug)]
+///
+/// The default query is for all values of the store.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Query(Filter);
 
 impl Query {
-    /// Asks for all values of the store.
-    pub(super) fn all() -> Self {
-        Self(Filter::default())
-    }
-
-    /// Asks for a page.
+    /// Requests a page.
     pub(crate) async fn send(
         &self,
         client: sdk::Client,
@@ -204,14 +196,8 @@ impl Query {
     }
 }
 
-/// How many bytes of a URL an ID takes, with the comma after it.
-pub(crate) fn length_of(id: i64) -> usize {
-    let digits = id.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
-    usize::try_from(digits).unwrap_or(0) + COMMA
-}
-
-fn length(ids: &[i64]) -> usize {
-    ids.iter().map(|&id| length_of(id)).sum()
+fn ids_len(ids: &[i64]) -> usize {
+    ids.iter().map(|&id| id_len(id)).sum()
 }
 
 /// Splits IDs into lists of at most so many bytes; at least one ID goes into each.
@@ -223,7 +209,7 @@ fn chunks(ids: Option<&[i64]>, room: usize) -> Vec<Option<&[i64]>> {
     while !ids.is_empty() {
         let mut taken = 0;
         let fits = ids.iter().take_while(|&&id| {
-            taken += length_of(id);
+            taken += id_len(id);
             taken <= room
         });
         let (list, rest) = ids.split_at(fits.count().max(1));
@@ -252,7 +238,7 @@ mod tests {
         ) {
             let base = "https://api.bigcommerce.com/stores/abc123/v3";
             let filter = Filter { customers, attributes, ..Filter::default() };
-            let queries = filter.clone().checked().expect("good IDs").queries(base);
+            let queries = filter.clone().validate().expect("good IDs").queries(base);
             let pairs = |customers: Option<Vec<i64>>, attributes: Option<Vec<i64>>| {
                 let attributes = attributes.map_or(vec![0], |ids| ids);
                 let pairs = customers.map_or(vec![0], |ids| ids).into_iter().flat_map(move |c| {
@@ -266,8 +252,8 @@ mod tests {
             let mut asked = Vec::new();
             for query in queries {
                 let lists = query.0.customers.iter().chain(&query.0.attributes);
-                let ids: usize = lists.map(|ids| length(ids)).sum();
-                prop_assert!(base.len() + FIXED + ids <= LONGEST_URL);
+                let ids: usize = lists.map(|ids| ids_len(ids)).sum();
+                prop_assert!(base.len() + FIXED + ids <= MAX_URL);
                 asked.extend(pairs(query.0.customers, query.0.attributes));
             }
             asked.sort_unstable();
@@ -281,13 +267,13 @@ mod tests {
             customers: Some(vec![5, 0]),
             ..Filter::default()
         };
-        let refused = customers.checked().expect_err("an ID is bad").to_string();
+        let refused = customers.validate().expect_err("an ID is bad").to_string();
         assert_eq!(refused, "customers holds 0: an ID is 1 or more");
         let name = Filter {
             name: Some(String::new()),
             ..Filter::default()
         };
-        let refused = name.checked().expect_err("the name is bad").to_string();
+        let refused = name.validate().expect_err("the name is bad").to_string();
         assert_eq!(refused, "attribute_name is empty");
     }
 }

@@ -1,23 +1,20 @@
 //! Listing values: which, and how they are read.
 
+mod date_filter;
 mod filter;
-mod page_size;
+mod id_set;
 mod pages;
-mod plan;
-mod read;
-mod seen;
-mod when;
+mod read_request;
 
 use std::fmt;
 
+use crate::client::Client;
 use crate::event::{Event, Observer};
-use crate::store::Store;
 
-pub(crate) use filter::{Checked, Filter, length_of};
-pub(crate) use page_size::largest_page;
+pub use date_filter::DateFilter;
+pub(crate) use filter::{Filter, ValidFilter};
 pub use pages::{Page, Pages, Values};
-pub(crate) use read::{probe, read, room_for_ids};
-pub use when::When;
+pub(crate) use read_request::{ReadRequest, probe, read};
 
 /// Adds the methods by which a builder says which values it is about; its `filter` is a
 /// [`Filter`](crate::list::Filter).
@@ -43,37 +40,37 @@ macro_rules! filter_methods {
         }
 
         /// Only values that were first stored on this date, or at this time.
-        pub fn created_on(mut self, when: impl Into<$crate::list::When>) -> Self {
+        pub fn created_on(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.created.on = Some(when.into());
             self
         }
 
         /// Only values that were first stored on this date or at this time, or later.
-        pub fn created_since(mut self, when: impl Into<$crate::list::When>) -> Self {
+        pub fn created_since(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.created.since = Some(when.into());
             self
         }
 
         /// Only values that were first stored on this date or at this time, or earlier.
-        pub fn created_until(mut self, when: impl Into<$crate::list::When>) -> Self {
+        pub fn created_until(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.created.until = Some(when.into());
             self
         }
 
         /// Only values that were last changed on this date, or at this time.
-        pub fn modified_on(mut self, when: impl Into<$crate::list::When>) -> Self {
+        pub fn modified_on(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.modified.on = Some(when.into());
             self
         }
 
         /// Only values that were last changed on this date or at this time, or later.
-        pub fn modified_since(mut self, when: impl Into<$crate::list::When>) -> Self {
+        pub fn modified_since(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.modified.since = Some(when.into());
             self
         }
 
         /// Only values that were last changed on this date or at this time, or earlier.
-        pub fn modified_until(mut self, when: impl Into<$crate::list::When>) -> Self {
+        pub fn modified_until(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.modified.until = Some(when.into());
             self
         }
@@ -81,7 +78,7 @@ macro_rules! filter_methods {
 }
 pub(crate) use filter_methods;
 
-/// A list of attribute values; see [`Store::list`].
+/// A list of attribute values; see [`Store::list`](crate::Store::list).
 ///
 /// Without a filter it is all values of the store; what is set must hold together.
 ///
@@ -95,20 +92,20 @@ pub(crate) use filter_methods;
 /// # let sandbox = Sandbox::builder().start().await?;
 /// # sandbox.insert(2048, 101, "Yes");
 /// # sandbox.insert(4096, 101, "No");
-/// # let store = Store::builder_at(sandbox.base_url(), "any token").build()?;
+/// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
 /// let mut values = store.list().customers([2048, 2049]).attributes([101]).stream();
 /// while let Some(value) = values.try_next().await? {
 ///     println!("{}: {}", value.customer_id, value.attribute_value);
 /// #   assert_eq!(value.attribute_value, "Yes");
 /// }
-/// if values.has_shifted() { /* the store was changed meanwhile: read it again to be sure */ }
+/// if values.changed_during_read() { /* the store was changed meanwhile: read it again to be sure */ }
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// Pages are counted by offset. Where values come and go while one lists, those behind them move
 /// to other pages: a value that so comes twice is delivered once, but one that moves to a page
-/// that was read already is missed. [`Values::has_shifted`] tells when that may have happened.
+/// that was read already is failed. [`Values::changed_during_read`] tells when that may have happened.
 ///
 /// To know a value that comes twice, the IDs of those that were delivered are kept: a million take
 /// about half a megabyte where they lie close together, and 40 bytes each at worst.
@@ -118,16 +115,16 @@ pub(crate) use filter_methods;
 /// [1]: https://developer.bigcommerce.com/docs/rest-management/customers/customer-attribute-values
 #[must_use = "nothing is read before `stream` or `pages` is polled"]
 pub struct List {
-    store: Store,
+    client: Client,
     filter: Filter,
     page_size: Option<u64>,
     observer: Observer,
 }
 
 impl List {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self {
-            store,
+            client,
             filter: Filter::default(),
             page_size: None,
             observer: Observer::default(),
@@ -169,15 +166,15 @@ impl List {
     ///
     /// As [`stream`](Self::stream).
     pub fn pages(self) -> Pages {
-        let filter = self.filter.checked();
-        Pages::new(self.store, filter, self.page_size, self.observer)
+        let filter = self.filter.validate();
+        Pages::new(self.client, filter, self.page_size, self.observer)
     }
 }
 
 impl fmt::Debug for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("List")
-            .field("store", &self.store)
+            .field("client", &self.client)
             .field("filter", &self.filter)
             .field("page_size", &self.page_size)
             .field("observer", &self.observer)

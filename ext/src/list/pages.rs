@@ -3,7 +3,6 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bigcommerce_sdk::types;
@@ -11,14 +10,14 @@ use futures_util::stream::{FusedStream, Stream};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
-use super::filter::{Checked, Query};
-use super::page_size::PageSize;
-use super::plan::{Changed, Key, Place, Plan};
-use super::seen::Seen;
-use crate::call::{Calls, Ended, Operation, Run, call};
+use super::filter::{Query, ValidFilter};
+use super::id_set::IdSet;
+use crate::client::{
+    CallOutcome, CallSet, Client, Operation, PageHead, PageId, PageScheduler, PageSize, RunContext,
+    TotalChange, call,
+};
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::store::Store;
 
 /// A page of a list.
 #[derive(Clone, Debug)]
@@ -40,53 +39,53 @@ pub struct Page {
 /// requests in flight.
 #[must_use = "streams do nothing unless polled"]
 pub struct Pages {
-    store: Store,
-    run: Arc<Run>,
+    client: Client,
+    run: Arc<RunContext>,
     queries: Vec<Arc<Query>>,
-    plan: Plan<Result<types::AttributeValuePage, Error>>,
+    scheduler: PageScheduler<Result<types::AttributeValuePage, Error>>,
     page_size: PageSize,
-    calls: Calls<(Place, u64), types::AttributeValuePage>,
-    calls_begun: u64,
+    calls: CallSet<(PageId, u64), types::AttributeValuePage>,
+    calls_started: u64,
     requests: u64,
     runtime: Option<Handle>,
-    seen: Seen,
-    delivered: u64,
-    has_shifted: bool,
-    /// What ends the stream before it begins.
-    refused: Option<Error>,
+    delivered_ids: IdSet,
+    delivered_pages: u64,
+    changed_during_read: bool,
+    /// Ends the stream before anything is sent.
+    invalid: Option<Error>,
     is_done: bool,
 }
 
 impl Pages {
     pub(super) fn new(
-        store: Store,
-        filter: Result<Checked, Error>,
+        client: Client,
+        filter: Result<ValidFilter, Error>,
         page_size: Option<u64>,
         observer: Observer,
     ) -> Self {
-        let base_url = &store.shared().base_url();
-        let (queries, refused) = match filter.map(|filter| filter.queries(base_url)) {
+        let base_url = client.base_url();
+        let (queries, invalid) = match filter.map(|filter| filter.queries(base_url)) {
             Ok(queries) => (queries.into_iter().map(Arc::new).collect(), None),
             Err(error) => (Vec::new(), Some(error)),
         };
         Self {
-            // As many again as may be in flight, for a page that is late.
-            plan: Plan::new(
+            // Twice as many as may be in flight, so that one late page does not stall the others.
+            scheduler: PageScheduler::new(
                 queries.len(),
-                store.shared().limits.in_flight.saturating_mul(2),
+                client.limits().max_in_flight.saturating_mul(2),
             ),
-            run: Arc::new(Run::new(observer)),
-            page_size: PageSize::new(&store, page_size),
-            store,
+            run: Arc::new(RunContext::new(observer)),
+            page_size: PageSize::new(&client, page_size),
+            client,
             queries,
-            calls: Calls::default(),
-            calls_begun: 0,
+            calls: CallSet::default(),
+            calls_started: 0,
             requests: 0,
             runtime: None,
-            seen: Seen::default(),
-            delivered: 0,
-            has_shifted: false,
-            refused,
+            delivered_ids: IdSet::default(),
+            delivered_pages: 0,
+            changed_during_read: false,
+            invalid,
             is_done: false,
         }
     }
@@ -95,7 +94,7 @@ impl Pages {
     /// has said so for each query.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
-        self.plan.total()
+        self.scheduler.total()
     }
 
     /// Says whether the store was changed in a way that moves values between pages while the list
@@ -104,37 +103,36 @@ impl Pages {
     ///
     /// A value that went and another one that came between two pages show no such sign.
     #[must_use]
-    pub fn has_shifted(&self) -> bool {
-        self.has_shifted
+    pub fn changed_during_read(&self) -> bool {
+        self.changed_during_read
     }
 
     /// Returns how many requests were made by now, retries included.
     #[must_use]
-    pub fn calls(&self) -> u64 {
+    pub fn requests(&self) -> u64 {
         self.requests
     }
 
     /// Makes tasks of the pages that are to be fetched next; says whether there were any.
     fn start_calls(&mut self, runtime: &Handle) -> bool {
         let mut started = false;
-        while self.calls.len() < self.store.shared().limits.in_flight
-            // In an outage nothing new is begun.
-            && self.run.in_trouble.load(Ordering::Relaxed) == 0
-        {
-            let Some((place, limit)) = self.plan.next_fetch(self.page_size.get()) else {
+        while self.calls.len() < self.client.limits().max_in_flight && self.run.may_start_call() {
+            let Some((page, size)) = self.scheduler.next_fetch(self.page_size.get()) else {
                 break;
             };
-            let Some(query) = self.queries.get(place.0).map(Arc::clone) else {
+            let Some(query) = self.queries.get(page.query).map(Arc::clone) else {
                 break;
             };
             started = true;
-            let number = self.calls_begun;
-            self.calls_begun += 1;
-            let (store, run) = (self.store.clone(), Arc::clone(&self.run));
-            let of = (self.queries.len() > 1).then_some(place.0);
-            let task = async move { fetch(&store, &run, number, &query, of, place.1, limit).await };
-            let span = tracing::debug_span!("list_call", call = number, page = place.1, limit);
-            let key = (place, limit);
+            let number = self.calls_started;
+            self.calls_started += 1;
+            let (client, run) = (self.client.clone(), Arc::clone(&self.run));
+            let index = (self.queries.len() > 1).then_some(page.query);
+            let task =
+                async move { fetch(&client, &run, number, &query, index, page.number, size).await };
+            let span =
+                tracing::debug_span!("list_call", call = number, page = page.number, limit = size);
+            let key = (page, size);
             self.calls
                 .spawn(runtime, key, number, task.instrument(span));
         }
@@ -143,68 +141,75 @@ impl Pages {
 
     /// Hears of the calls that have ended.
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
-        while let Some(((place, limit), call, ended)) = self.calls.poll_ended(cx) {
-            self.requests += u64::from(ended.attempts);
-            self.run.observer.tell(Event::Ended { call });
-            let changed = match ended.result {
-                Ok(page) => {
-                    self.page_size.is_accepted(&self.store, place.0, limit);
-                    let said = page.meta.as_ref().and_then(|meta| meta.pagination.clone());
-                    let first = first_of(&page);
-                    self.plan.fetched(place, Ok(page), said.as_ref(), first)
+        while let Some(((page, size), call, outcome)) = self.calls.poll_finished(cx) {
+            self.requests += u64::from(outcome.requests);
+            self.run.observer.notify(Event::CallFinished { call });
+            let change = match outcome.result {
+                Ok(content) => {
+                    self.page_size.record_accepted(page.query, size);
+                    let head = page_head(&content);
+                    let pagination = head.pagination.as_ref();
+                    self.scheduler
+                        .record(page, Ok(content), pagination, head.first)
                 }
-                Err(failed) => {
-                    if place.1 == 1 && self.page_size.shrinks(place.0, limit, &failed) {
-                        self.plan.begin_again(place);
+                Err(failure) => {
+                    if page.number == 1 && self.page_size.try_shrink(page.query, size, &failure) {
+                        self.scheduler.restart(page);
                         continue;
                     }
-                    self.plan.fetched(place, Err(failed.error), None, None)
+                    self.scheduler.record(page, Err(failure.error), None, None)
                 }
             };
-            if let Some(Changed { was, now }) = changed {
-                self.has_shifted = true;
-                self.run.observer.tell(Event::Shifted { was, now });
+            if let Some(TotalChange { before, now }) = change {
+                self.changed_during_read = true;
+                self.run
+                    .observer
+                    .notify(Event::TotalChanged { before, now });
             }
         }
     }
 
     fn page(&mut self, page: types::AttributeValuePage) -> Page {
-        self.delivered += 1;
+        self.delivered_pages += 1;
         let mut values = page.data;
         let count = values.len();
-        values.retain(|value| value.id.is_none_or(|id| self.seen.insert(id)));
-        self.has_shifted |= values.len() < count;
-        self.run.observer.tell(Event::Page {
-            number: self.delivered,
+        values.retain(|value| value.id.is_none_or(|id| self.delivered_ids.insert(id)));
+        self.changed_during_read |= values.len() < count;
+        self.run.observer.notify(Event::Page {
+            number: self.delivered_pages,
             values: values.len(),
             total: self.total(),
         });
         Page {
-            number: self.delivered,
+            number: self.delivered_pages,
             values,
         }
     }
 }
 
-/// What a page begins with.
-pub(super) fn first_of(page: &types::AttributeValuePage) -> Option<Key> {
-    let first = page.data.first()?;
-    Some((first.customer_id, first.attribute_id))
+/// Returns the pagination and the first value of a page.
+pub(super) fn page_head(page: &types::AttributeValuePage) -> PageHead {
+    let first = page.data.first();
+    PageHead {
+        pagination: page.meta.as_ref().and_then(|meta| meta.pagination.clone()),
+        first: first.map(|first| (first.customer_id, first.attribute_id)),
+    }
 }
 
 /// Fetches a page, with all retries.
 pub(super) async fn fetch(
-    store: &Store,
-    run: &Run,
+    client: &Client,
+    run: &RunContext,
     number: u64,
     query: &Arc<Query>,
-    of: Option<usize>,
+    query_index: Option<usize>,
     page: u64,
-    limit: u64,
-) -> Ended<types::AttributeValuePage> {
-    call(store, run, &Operation::list(page, of), number, |client| {
+    size: u64,
+) -> CallOutcome<types::AttributeValuePage> {
+    let operation = Operation::list(page, query_index);
+    call(client, run, &operation, number, |sdk| {
         let query = Arc::clone(query);
-        async move { query.send(client, page, limit).await }
+        async move { query.send(sdk, page, size).await }
     })
     .await
 }
@@ -214,7 +219,7 @@ impl Stream for Pages {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if let Some(error) = this.refused.take() {
+        if let Some(error) = this.invalid.take() {
             this.is_done = true;
             return Poll::Ready(Some(Err(error)));
         }
@@ -225,7 +230,7 @@ impl Stream for Pages {
             Ok(runtime) => runtime,
             Err(error) => {
                 this.is_done = true;
-                let error = Error::config_by("lists are read on a tokio runtime", error);
+                let error = Error::invalid_input_from("lists need a tokio runtime", error);
                 return Poll::Ready(Some(Err(error)));
             }
         };
@@ -233,16 +238,16 @@ impl Stream for Pages {
         loop {
             this.poll_calls(cx);
             let started = this.start_calls(&runtime);
-            let delivered = this.plan.deliver();
-            this.is_done = this.plan.is_done();
+            let delivered = this.scheduler.next_delivery();
+            this.is_done = this.scheduler.is_done();
             match delivered {
-                Some((_, Ok(page))) => {
+                Some(Ok(page)) => {
                     let page = this.page(page);
                     return Poll::Ready(Some(Ok(page)));
                 }
-                Some((_, Err(error))) => {
+                Some(Err(error)) => {
                     this.is_done = true;
-                    this.calls = Calls::default();
+                    this.calls = CallSet::default();
                     return Poll::Ready(Some(Err(error)));
                 }
                 None if this.is_done => return Poll::Ready(None),
@@ -256,18 +261,18 @@ impl Stream for Pages {
 
 impl FusedStream for Pages {
     fn is_terminated(&self) -> bool {
-        self.is_done && self.refused.is_none()
+        self.is_done && self.invalid.is_none()
     }
 }
 
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages")
-            .field("store", &self.store)
+            .field("client", &self.client)
             .field("queries", &self.queries.len())
-            .field("delivered", &self.delivered)
+            .field("delivered_pages", &self.delivered_pages)
             .field("total", &self.total())
-            .field("has_shifted", &self.has_shifted)
+            .field("changed_during_read", &self.changed_during_read)
             .finish_non_exhaustive()
     }
 }
@@ -283,8 +288,8 @@ pub struct Values {
 }
 
 impl Values {
-    pub(crate) fn of(store: Store, filter: Checked, observer: Observer) -> Self {
-        Self::new(Pages::new(store, Ok(filter), None, observer))
+    pub(crate) fn of(client: Client, filter: ValidFilter, observer: Observer) -> Self {
+        Self::new(Pages::new(client, Ok(filter), None, observer))
     }
 
     pub(super) fn new(pages: Pages) -> Self {
@@ -300,16 +305,16 @@ impl Values {
         self.pages.total()
     }
 
-    /// See [`Pages::has_shifted`].
+    /// See [`Pages::changed_during_read`].
     #[must_use]
-    pub fn has_shifted(&self) -> bool {
-        self.pages.has_shifted()
+    pub fn changed_during_read(&self) -> bool {
+        self.pages.changed_during_read()
     }
 
-    /// See [`Pages::calls`].
+    /// See [`Pages::requests`].
     #[must_use]
-    pub fn calls(&self) -> u64 {
-        self.pages.calls()
+    pub fn requests(&self) -> u64 {
+        self.pages.requests()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use bigcommerce_ext::sdk::types::AttributeValueUpsert as Record;
 use bigcommerce_ext::sdk::{Client, types};
-use bigcommerce_ext::{AttributeValueUpsert, Error, Store, Summary};
+use bigcommerce_ext::{UpsertRow, Error, Store, Summary};
 use futures::{StreamExt, stream};
 
 /// The attribute that the tiers are values of.
@@ -19,7 +19,7 @@ pub async fn sync(
     tiers: impl IntoIterator<Item = (i64, String)>,
 ) -> Result<Summary, Error> {
     let rows = tiers.into_iter();
-    let rows = rows.map(|(customer, tier)| AttributeValueUpsert::new(customer, TIER, tier));
+    let rows = rows.map(|(customer, tier)| UpsertRow::new(customer, TIER, tier));
     let mut outcomes = store.upsert().stream(stream::iter(rows));
     while let Some(outcome) = outcomes.next().await {
         if let Some(error) = outcome.error() {

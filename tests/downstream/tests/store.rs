@@ -7,7 +7,7 @@ use downstream::{TIER, sync};
 #[tokio::test]
 async fn every_tier_arrives() {
     let sandbox = Sandbox::builder().start().await.expect("a sandbox");
-    let store = Store::builder_at(sandbox.base_url(), "any token")
+    let store = Store::builder_with_base_url(sandbox.base_url(), "any token")
         .build()
         .expect("a store");
     let tiers = (1..=1000).map(|customer| (customer, format!("Tier {}", customer % 3)));

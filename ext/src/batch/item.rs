@@ -1,0 +1,54 @@
+//! What the engine needs to know of a row.
+
+use std::fmt::Debug;
+
+use super::size_learner::Size;
+use crate::attributes::Definitions;
+use crate::client::CallFailure;
+use crate::error::Violation;
+use crate::outcome::{OutcomeKind, RunKind};
+
+/// A row of a run: a value to upsert, or the ID of a value to delete.
+pub trait BatchItem: Debug + Clone + Send + Sync + Unpin + Sized + 'static {
+    /// The row as it is sent.
+    type Wire: Debug + Clone + Send + Sync + Unpin + 'static;
+    /// The parts of the row that are not sent and come back with its outcome.
+    type Metadata: Debug + Clone + Send + Sync + Unpin + 'static;
+    /// The response to a successful call.
+    type Response: Send + 'static;
+
+    const KIND: RunKind;
+
+    /// Returns `true` if the row names an attribute whose ID is not known yet.
+    fn is_named(&self) -> bool;
+
+    /// Sets the ID of a named attribute, and validates the value against the attribute's type if
+    /// `checks_type` is set.
+    fn resolve(&mut self, definitions: &Definitions, checks_type: bool) -> Result<(), Violation>;
+
+    /// Validates the row and converts it into what is sent.
+    fn to_wire(&self) -> Result<Self::Wire, Violation>;
+
+    fn into_metadata(self) -> Self::Metadata;
+
+    fn from_wire(wire: Self::Wire, metadata: Self::Metadata) -> Self;
+
+    /// Returns the customer and the attribute, or their stand-ins. No two calls in flight share a
+    /// customer, and the last row per customer and attribute wins.
+    fn key(wire: &Self::Wire) -> (i64, i64);
+
+    /// Returns the value to store.
+    fn value(wire: &Self::Wire) -> &str;
+
+    /// Returns how many bytes of a URL the row takes.
+    fn url_len(wire: &Self::Wire) -> usize;
+
+    /// Returns the size of a batch, as far as a server may limit it.
+    fn batch_size(customers: usize, rows: usize) -> Size;
+
+    /// Returns the outcome of each row that was sent, `None` if the response does not confirm it.
+    fn confirm(response: Self::Response, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>>;
+
+    /// Returns the outcome of a row that the server rejected when it was sent alone.
+    fn rejected(failure: &CallFailure, index: u64) -> OutcomeKind;
+}

@@ -1,0 +1,135 @@
+//! The error body of a response, in one line.
+
+use std::collections::BTreeSet;
+
+use bigcommerce_sdk::types::ErrorBody;
+use reqwest::header::LOCATION;
+use serde_json::Value;
+
+/// The maximum number of characters that an error repeats.
+const MAX_LENGTH: usize = 400;
+
+/// Joins the title and the field messages.
+pub(super) fn summarize(body: &ErrorBody) -> Option<String> {
+    let mut parts: Vec<String> = body.title.iter().cloned().collect();
+    if let Some(errors) = &body.errors {
+        collect(errors, "", &mut parts);
+    }
+    parts.retain(|part| !part.trim().is_empty());
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Returns `true` if the body has messages about fields of the request.
+pub(super) fn has_field_errors(body: &ErrorBody) -> bool {
+    match &body.errors {
+        Some(Value::Object(fields)) => !fields.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        _ => false,
+    }
+}
+
+/// Returns the positions of the rows that the body names by keys such as `0.value` or `0`.
+pub(super) fn row_indices(body: &ErrorBody) -> BTreeSet<usize> {
+    let Some(Value::Object(fields)) = &body.errors else {
+        return BTreeSet::new();
+    };
+    let index = |key: &String| key.split('.').next()?.parse().ok();
+    fields.keys().filter_map(index).collect()
+}
+
+/// Describes the origin that a redirect leads to, without path and query.
+pub(super) fn redirect_target(response: &reqwest::Response) -> Option<String> {
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let target = response.url().join(location).ok()?;
+    Some(format!(
+        "redirect to {}",
+        target.origin().ascii_serialization()
+    ))
+}
+
+fn collect(value: &Value, field: &str, parts: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                collect(inner, name, parts);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, field, parts)),
+        Value::Null => {}
+        scalar => {
+            let text = match scalar {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            parts.push(match field {
+                "" => text,
+                field => format!("{field}: {text}"),
+            });
+        }
+    }
+}
+
+/// Replaces a secret, whatever the case of its letters: a server that makes a host name of the
+/// secret lowers them.
+fn redact(line: &str, secret: &str) -> String {
+    let (lower, secret) = (line.to_ascii_lowercase(), secret.to_ascii_lowercase());
+    let mut text = String::with_capacity(line.len());
+    let mut from = 0;
+    // ASCII case changes no byte offsets, so positions in `lower` are positions in `line`.
+    for (at, found) in lower.match_indices(&secret) {
+        text.push_str(line.get(from..at).unwrap_or_default());
+        text.push_str("REDACTED");
+        from = at + found.len();
+    }
+    text.push_str(line.get(from..).unwrap_or_default());
+    text
+}
+
+/// Redacts the secret in a line and then shortens it, so that no part of the secret is left at the
+/// end.
+pub(super) fn sanitize(line: &str, secret: &str) -> String {
+    let text = redact(line, secret);
+    match text.char_indices().nth(MAX_LENGTH) {
+        None => text,
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn title_and_field_messages_are_joined_redacted_and_shortened() {
+        for (body, expected) in [
+            (json!({}), None),
+            (json!({"title": "", "errors": {}}), None),
+            (json!({"title": "Bad", "errors": null}), Some("Bad")),
+            (
+                json!({"title": "Bad", "errors": {"0.value": "too long", "1.id": ["a", "b"]}}),
+                Some("Bad; 0.value: too long; 1.id: a; 1.id: b"),
+            ),
+            (
+                json!({"errors": ["one", {"field": 2}]}),
+                Some("one; field: 2"),
+            ),
+        ] {
+            let body: ErrorBody = serde_json::from_value(body).expect("an error body");
+            assert_eq!(summarize(&body).as_deref(), expected);
+        }
+        let naming = json!({"errors": {"0.value": "a", "12": "b", "value": "c", "-1.id": "d"}});
+        let naming: ErrorBody = serde_json::from_value(naming).expect("an error body");
+        assert_eq!(row_indices(&naming), BTreeSet::from([0, 12]));
+        assert!(has_field_errors(&naming));
+        let long: ErrorBody =
+            serde_json::from_value(json!({"title": "é".repeat(5000)})).expect("an error body");
+        let line = summarize(&long).expect("a line");
+        assert_eq!(sanitize(&line, "secret").chars().count(), MAX_LENGTH + 1);
+        let at_the_end = format!("{}secret", "x".repeat(MAX_LENGTH - 3));
+        assert!(!sanitize(&at_the_end, "secret").contains("xsec"));
+        let redacted = sanitize("a SeCrEt and é secret", "sEcret");
+        assert_eq!(redacted, "a REDACTED and é REDACTED");
+    }
+}

@@ -1,0 +1,10 @@
+//! Reading lists page by page: which page next, and how large.
+
+mod page_size;
+mod scheduler;
+mod sequential;
+
+pub(super) use page_size::PageLimit;
+pub(crate) use page_size::PageSize;
+pub(crate) use scheduler::{PageId, PageScheduler, TotalChange};
+pub(crate) use sequential::{PageHead, read_pages};

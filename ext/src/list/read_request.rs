@@ -1,0 +1,65 @@
+//! Reading the values of some customers within one task, for runs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bigcommerce_sdk::types;
+
+use super::filter::{Filter, Query};
+use super::pages::{fetch, page_head};
+use crate::client::{CallFailure, CallOutcome, Client, PageId, PageSize, RunContext, read_pages};
+use crate::error::Error;
+
+/// A request for the values of these attributes of these customers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReadRequest {
+    pub customers: BTreeSet<i64>,
+    pub attributes: BTreeSet<i64>,
+}
+
+/// Reads the values that the store holds.
+pub(crate) async fn read(
+    client: &Client,
+    run: &RunContext,
+    number: u64,
+    request: ReadRequest,
+) -> CallOutcome<Vec<types::AttributeValue>> {
+    let filter = Filter {
+        customers: Some(request.customers.into_iter().collect()),
+        attributes: Some(request.attributes.into_iter().collect()),
+        ..Filter::default()
+    };
+    let filter = match filter.validate() {
+        Ok(filter) => filter,
+        Err(error) => return CallOutcome::new(Err(CallFailure::from(error)), 0),
+    };
+    let queries = filter.queries(client.base_url());
+    let queries: Vec<_> = queries.into_iter().map(Arc::new).collect();
+    let fetch_page = |page: PageId, size| {
+        let query = queries.get(page.query).map(Arc::clone).unwrap_or_default();
+        async move { fetch(client, run, number, &query, None, page.number, size).await }
+    };
+    let mut values = Vec::new();
+    let accept = |page: types::AttributeValuePage| {
+        // A server that ignores a filter lists the whole store, and with it the values of customers
+        // that are being written.
+        if !page.data.iter().all(|value| filter.can_match(value)) {
+            return Err(CallFailure::from(Error::filter_ignored()));
+        }
+        let head = page_head(&page);
+        values.extend(page.data);
+        Ok(head)
+    };
+    let page_size = PageSize::new(client, None);
+    let outcome = read_pages(queries.len(), page_size, fetch_page, accept).await;
+    CallOutcome::new(outcome.result.map(|()| values), outcome.requests)
+}
+
+/// Requests a single value, to learn whether the endpoint exists.
+pub(crate) async fn probe(
+    client: &Client,
+    run: &RunContext,
+    number: u64,
+) -> CallOutcome<types::AttributeValuePage> {
+    fetch(client, run, number, &Arc::new(Query::default()), None, 1, 1).await
+}

@@ -1,0 +1,307 @@
+//! What became of the rows of a run.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use bigcommerce_sdk::types;
+
+use crate::error::Error;
+use crate::value::UpsertRow;
+
+/// What became of one row. Every row that was read from the input gets exactly one outcome.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome<R = UpsertRow> {
+    /// The row's position in the input, counted from 0.
+    pub index: u64,
+    /// The row with its tag, or the ID of the value to delete; `None` if the input yielded an error
+    /// instead.
+    pub row: Option<R>,
+    /// What became of the row.
+    pub kind: OutcomeKind,
+}
+
+/// The kinds of outcomes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum OutcomeKind {
+    /// The server confirmed the row, with its record. The record is `None` if the response said
+    /// that more was stored than it shows, or if the row was confirmed by reading the store.
+    Stored(Option<types::AttributeValue>),
+    /// The store already held the value, so the row was not sent; see
+    /// [`Upsert::skip_unchanged`](crate::Upsert::skip_unchanged).
+    Unchanged,
+    /// The value with this ID no longer exists: the server confirmed the delete, or responded that
+    /// there is no such value.
+    Deleted,
+    /// The row would be sent; this was a dry run.
+    Planned,
+    /// A later row for the same customer and attribute replaced the row, or the same ID came again.
+    #[non_exhaustive]
+    Superseded {
+        /// The index of the later row.
+        by: u64,
+    },
+    /// The row is invalid, or the server rejected it when it was sent alone. Sending it again
+    /// unchanged does not help.
+    Rejected(Error),
+    /// The row was sent, but no response confirmed or rejected it. Sending it again is safe, as long
+    /// as no later row for the same customer and attribute was stored.
+    Unknown(Error),
+    /// The row was not sent, or not executed, so it is not stored. The run was stopped first, there
+    /// was no quota or no connection for it, the server rejected the call without blaming rows, or a
+    /// later row for the same customer and attribute ended as [`Unknown`](Self::Unknown) in its
+    /// place.
+    NotSent(Error),
+}
+
+impl Outcome {
+    /// Returns the tag that was attached to the row, if any.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.row.as_ref()?.tag()
+    }
+
+    /// Returns `true` if the server stored another text than was sent, such as `1` for `1.0`.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        match (&self.kind, &self.row) {
+            (OutcomeKind::Stored(Some(record)), Some(row)) => record.attribute_value != row.value(),
+            _ => false,
+        }
+    }
+}
+
+impl<R> Outcome<R> {
+    /// Returns `true` if the row is worth sending again unchanged.
+    ///
+    /// Don't do so if a later row for the same customer and attribute was stored: the older row
+    /// would replace it.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.kind, OutcomeKind::Unknown(_) | OutcomeKind::NotSent(_))
+    }
+
+    /// Returns why the row was not stored or deleted, if there is an error.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match &self.kind {
+            OutcomeKind::Rejected(error)
+            | OutcomeKind::Unknown(error)
+            | OutcomeKind::NotSent(error) => Some(error),
+            OutcomeKind::Stored(_)
+            | OutcomeKind::Unchanged
+            | OutcomeKind::Deleted
+            | OutcomeKind::Planned
+            | OutcomeKind::Superseded { .. } => None,
+        }
+    }
+}
+
+/// The number of rows per outcome, and the number of requests.
+///
+/// ```
+/// let summary = bigcommerce_ext::Summary::default();
+/// assert_eq!(
+///     summary.to_string(),
+///     "0 requests: 0 stored, 0 superseded, 0 rejected, 0 unknown, 0 not sent"
+/// );
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Rows that the server stored and confirmed.
+    pub stored: u64,
+    /// Rows that the store already held.
+    pub unchanged: u64,
+    /// IDs whose values are deleted.
+    pub deleted: u64,
+    /// Rows that a dry run would send.
+    pub planned: u64,
+    /// Rows that a later row replaced.
+    pub superseded: u64,
+    /// Rows that are invalid or that the server rejected.
+    pub rejected: u64,
+    /// Rows that were sent and neither confirmed nor rejected.
+    pub unknown: u64,
+    /// Rows that were not sent.
+    pub not_sent: u64,
+    /// Requests made, including reads and retries.
+    pub requests: u64,
+    run_kind: RunKind,
+}
+
+/// The purpose of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunKind {
+    #[default]
+    Upsert,
+    Delete,
+}
+
+impl Summary {
+    pub(crate) fn new(run_kind: RunKind) -> Self {
+        Self {
+            run_kind,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the number of rows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.confirmed()
+            + self.unchanged
+            + self.planned
+            + self.superseded
+            + self.rejected
+            + self.unknown
+            + self.not_sent
+    }
+
+    /// Returns the number of rows that the server stored or deleted.
+    pub(crate) fn confirmed(&self) -> u64 {
+        self.stored + self.deleted
+    }
+
+    /// Returns `true` if no row was rejected, unknown or not sent.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.rejected + self.unknown + self.not_sent == 0
+    }
+
+    pub(crate) fn count(&mut self, kind: &OutcomeKind) {
+        *match kind {
+            OutcomeKind::Stored(_) => &mut self.stored,
+            OutcomeKind::Unchanged => &mut self.unchanged,
+            OutcomeKind::Deleted => &mut self.deleted,
+            OutcomeKind::Planned => &mut self.planned,
+            OutcomeKind::Superseded { .. } => &mut self.superseded,
+            OutcomeKind::Rejected(_) => &mut self.rejected,
+            OutcomeKind::Unknown(_) => &mut self.unknown,
+            OutcomeKind::NotSent(_) => &mut self.not_sent,
+        } += 1;
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.run_kind {
+            RunKind::Upsert => write!(f, "{} requests: {} stored, ", self.requests, self.stored)?,
+            RunKind::Delete => write!(f, "{} requests: {} deleted, ", self.requests, self.deleted)?,
+        }
+        // BatchLimit runs have none of these.
+        for (rows, what) in [(self.unchanged, "unchanged"), (self.planned, "planned")] {
+            if rows > 0 {
+                write!(f, "{rows} {what}, ")?;
+            }
+        }
+        write!(
+            f,
+            "{} superseded, {} rejected, {} unknown, {} not sent",
+            self.superseded, self.rejected, self.unknown, self.not_sent
+        )
+    }
+}
+
+/// The outcome of every row of a run, in the order of the input.
+#[derive(Clone, Debug)]
+#[must_use = "rows may have been rejected: read the outcomes, or call into_result()"]
+pub struct Report<R = UpsertRow> {
+    outcomes: Vec<Outcome<R>>,
+    summary: Summary,
+    stopped_by: Option<Error>,
+}
+
+impl<R> Report<R> {
+    pub(crate) fn new(
+        mut outcomes: Vec<Outcome<R>>,
+        summary: Summary,
+        stopped_by: Option<Error>,
+    ) -> Self {
+        outcomes.sort_unstable_by_key(|outcome| outcome.index);
+        Self {
+            outcomes,
+            summary,
+            stopped_by,
+        }
+    }
+
+    /// Returns the outcomes, in the order of the input.
+    #[must_use]
+    pub fn outcomes(&self) -> &[Outcome<R>] {
+        &self.outcomes
+    }
+
+    /// Converts the report into the outcomes, in the order of the input.
+    #[must_use]
+    pub fn into_outcomes(self) -> Vec<Outcome<R>> {
+        self.outcomes
+    }
+
+    /// Returns the number of rows per outcome.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// Returns the error that ended the run early, if one did.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<&Error> {
+        self.stopped_by.as_ref()
+    }
+
+    /// Returns an error if any row was rejected, unknown or not sent.
+    ///
+    /// # Errors
+    ///
+    /// The error that ended the run early, or else the error of the first such row.
+    pub fn into_result(self) -> Result<Self, Error> {
+        let first = || self.outcomes.iter().find_map(Outcome::error);
+        match self.stopped_by.as_ref().or_else(first) {
+            Some(error) => Err(error.clone()),
+            None => Ok(self),
+        }
+    }
+}
+
+impl Report {
+    /// Returns the rows that are worth sending again unchanged, in the order of the input.
+    ///
+    /// A row is left out if a later row for the same customer and attribute was stored.
+    pub fn retryable(&self) -> impl Iterator<Item = &UpsertRow> {
+        // A resolved name has an ID; a row whose name was not resolved was never stored.
+        let key = |row: &UpsertRow| (row.customer_id(), row.attribute().id());
+        let is_stored = |outcome: &&Outcome| {
+            matches!(
+                outcome.kind,
+                OutcomeKind::Stored(_) | OutcomeKind::Unchanged
+            )
+        };
+        let stored = self.outcomes.iter().filter(is_stored);
+        let last_stored: HashMap<_, _> = stored
+            .filter_map(|outcome| Some((key(outcome.row.as_ref()?), outcome.index)))
+            .collect();
+        self.outcomes
+            .iter()
+            .filter(|outcome| outcome.is_retryable())
+            .filter_map(|outcome| Some((outcome.index, outcome.row.as_ref()?)))
+            .filter(move |(index, row)| {
+                last_stored
+                    .get(&key(row))
+                    .is_none_or(|stored| stored < index)
+            })
+            .map(|(_, row)| row)
+    }
+}
+
+impl Report<i64> {
+    /// Returns the IDs that are worth sending again, in the order of the input.
+    pub fn retryable(&self) -> impl Iterator<Item = i64> {
+        let retryable = self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.is_retryable());
+        retryable.filter_map(|outcome| outcome.row)
+    }
+}

@@ -1,0 +1,271 @@
+//! The builder of a store.
+
+use std::env;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bigcommerce_sdk::{self as sdk, Credentials, harden};
+use reqwest::{ClientBuilder, Url};
+
+use super::Store;
+use crate::client::{Client, Limits, RetryPolicy};
+use crate::credentials::{AccessToken, StoreHash};
+use crate::error::Error;
+
+const API: &str = "https://api.bigcommerce.com";
+const USER_AGENT: &str = concat!("bigcommerce-ext/", env!("CARGO_PKG_VERSION"));
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The environment variable that contains the store hash.
+pub const STORE_HASH_VARIABLE: &str = "BIGCOMMERCE_STORE_HASH";
+/// The environment variable that contains the access token.
+pub const ACCESS_TOKEN_VARIABLE: &str = "BIGCOMMERCE_ACCESS_TOKEN";
+
+/// Builds a [`Store`]; see [`Store::builder`] and [`Store::builder_with_base_url`].
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct StoreBuilder {
+    base_url: BaseUrl,
+    token: AccessToken,
+    limits: Limits,
+    retry: RetryPolicy,
+    http: Option<ClientBuilder>,
+    user_agent: Option<String>,
+    allow_http: bool,
+}
+
+/// Where the API of the store is.
+enum BaseUrl {
+    StoreHash(String),
+    Url(String),
+}
+
+impl StoreBuilder {
+    pub(crate) fn new(store_hash: String, token: AccessToken) -> Self {
+        Self::with(BaseUrl::StoreHash(store_hash), token)
+    }
+
+    pub(crate) fn with_base_url(base_url: String, token: AccessToken) -> Self {
+        Self::with(BaseUrl::Url(base_url), token)
+    }
+
+    pub(crate) fn from_env() -> Result<Self, Error> {
+        let read = |name: &'static str| match env::var(name) {
+            Ok(value) if !value.is_empty() => Ok(value),
+            Ok(_) | Err(env::VarError::NotPresent) => Err(Error::invalid_input(format!(
+                "the environment variable {name} is not set"
+            ))),
+            // The original error shows the value, which may be the token.
+            Err(env::VarError::NotUnicode(_)) => Err(Error::invalid_input(format!(
+                "the environment variable {name} is not valid UTF-8"
+            ))),
+        };
+        Ok(Self::new(
+            read(STORE_HASH_VARIABLE)?,
+            read(ACCESS_TOKEN_VARIABLE)?.into(),
+        ))
+    }
+
+    fn with(base_url: BaseUrl, token: AccessToken) -> Self {
+        Self {
+            base_url,
+            token,
+            limits: Limits::default(),
+            retry: RetryPolicy::default(),
+            http: None,
+            user_agent: None,
+            allow_http: false,
+        }
+    }
+
+    /// Sets the limits of batch size, concurrency and quota (default: the provider's limits).
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how often and for how long a call is retried (default: the provider's advice).
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Sets the HTTP client's settings, such as proxies, certificates and pools.
+    ///
+    /// This crate overrides the settings that protect the token and the limits: redirects, the
+    /// `Referer` header, retries, the connect timeout, and proxies for loopback. The `User-Agent` of
+    /// the given builder is kept, unless [`user_agent`](Self::user_agent) sets another one.
+    pub fn http(mut self, builder: ClientBuilder) -> Self {
+        self.http = Some(builder);
+        self
+    }
+
+    /// Sets the `User-Agent` header. The provider asks each integration to identify itself by it.
+    pub fn user_agent(mut self, name: impl Into<String>) -> Self {
+        self.user_agent = Some(name.into());
+        self
+    }
+
+    /// Allows plain `http` to hosts other than loopback.
+    ///
+    /// Anyone between this program and the host can then read the access token.
+    pub fn allow_http(mut self) -> Self {
+        self.allow_http = true;
+        self
+    }
+
+    fn base_url(&self) -> Result<Url, Error> {
+        match &self.base_url {
+            BaseUrl::StoreHash(hash) => {
+                let hash = StoreHash::new(hash)?;
+                parse_url(&format!("{API}/stores/{}/v3", hash.as_str()))
+            }
+            BaseUrl::Url(url) => parse_url(url),
+        }
+    }
+
+    /// Builds the store. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if the store hash, the
+    /// base URL, the access token, a limit or a retry setting is invalid. The message says which and
+    /// why.
+    pub fn build(self) -> Result<Store, Error> {
+        self.limits.validate()?;
+        self.retry.validate()?;
+        let base = self.base_url()?;
+        if base.scheme() == "http" && !is_loopback(&base) && !self.allow_http {
+            return Err(Error::invalid_input(format!(
+                "{base}: plain http would expose the access token: use https, or call allow_http()"
+            )));
+        }
+        let credentials = Credentials::new(self.token.secret())
+            .map_err(|error| Error::invalid_input(error.to_string()))?;
+
+        let mut http = match (self.http, &self.user_agent) {
+            (Some(http), None) => http,
+            (http, name) => http
+                .unwrap_or_default()
+                .user_agent(name.as_deref().unwrap_or(USER_AGENT)),
+        };
+        if is_loopback(&base) {
+            http = http.no_proxy();
+        }
+        let http = harden(http)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build()
+            .map_err(|error| Error::invalid_input_from("the HTTP client can't be built", error))?;
+
+        let base = base.as_str().trim_end_matches('/');
+        let sdk = sdk::Client::new_with_client(base, http, credentials);
+        let client = Client::new(sdk, self.token, self.limits, self.retry);
+        Ok(Store::new(client))
+    }
+}
+
+impl fmt::Debug for StoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The given HTTP settings may contain headers with other secrets.
+        f.debug_struct("StoreBuilder")
+            .field("base_url", &self.base_url().map(|url| url.to_string()))
+            .field("token", &self.token)
+            .field("limits", &self.limits)
+            .field("retry", &self.retry)
+            .field("user_agent", &self.user_agent)
+            .field("allow_http", &self.allow_http)
+            .finish_non_exhaustive()
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, Error> {
+    let invalid = |why: &str| {
+        Err(Error::invalid_input(format!(
+            "invalid base URL: {why}; expected a URL such as \
+             https://api.bigcommerce.com/stores/abc123/v3"
+        )))
+    };
+    let Ok(url) = Url::parse(text) else {
+        return invalid(&format!("{text:?} can't be parsed"));
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return invalid("it contains a user name or password");
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        return invalid(&format!("{text:?} is neither https nor http"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return invalid(&format!("{text:?} has a query or a fragment"));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(url: &str) -> Result<Store, Error> {
+        StoreBuilder::with_base_url(url.to_owned(), "s3cr3t".into()).build()
+    }
+
+    #[test]
+    fn plain_http_is_limited_to_loopback() {
+        for url in [
+            "http://127.0.0.1:8787/stores/abc/v3",
+            "http://localhost/x",
+            "http://[::1]:1/",
+            "https://example.com/stores/abc/v3",
+        ] {
+            assert!(build(url).is_ok(), "{url}");
+        }
+        let error = build("http://example.com/stores/abc/v3").expect_err("plain http");
+        assert!(error.to_string().contains("plain http"), "{error}");
+        let allowed = StoreBuilder::with_base_url("http://example.com/v3".to_owned(), "t".into());
+        assert!(allowed.allow_http().build().is_ok());
+    }
+
+    #[test]
+    fn invalid_settings_are_rejected_by_name() {
+        for (url, expected) in [
+            ("not a url", "can't be parsed"),
+            ("ftp://example.com/", "neither https nor http"),
+            ("https://u:pw@example.com/", "user name or password"),
+            ("https://example.com/?a=b", "query or a fragment"),
+        ] {
+            let error = build(url).expect_err(url);
+            assert!(error.to_string().contains(expected), "{error}");
+            assert!(!error.to_string().contains("pw"), "{error}");
+        }
+        let builder = || StoreBuilder::new("abc".to_owned(), "s3cr3t".into());
+        for limits in [
+            Limits::default().customers_per_call(0),
+            Limits::default().max_in_flight(0),
+            Limits::default().max_in_flight(usize::MAX),
+        ] {
+            let error = builder().limits(limits).build().expect_err("a bad limit");
+            assert!(error.to_string().contains("in_flight"), "{error}");
+        }
+        for token in ["", "s3cr3t\n"] {
+            let store = StoreBuilder::new("abc".to_owned(), token.into());
+            let error = store.build().expect_err("a bad token");
+            assert!(error.to_string().contains("access token"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"));
+        }
+    }
+
+    #[test]
+    fn no_output_contains_the_token() {
+        let builder = StoreBuilder::new("abc".to_owned(), "s3cr3t".into());
+        let shown = format!("{builder:?} {builder:#?}");
+        let store = builder.build().expect("a store");
+        let shown = format!("{shown} {store:?} {store:#?}");
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+        assert!(shown.contains("REDACTED"), "{shown}");
+    }
+}

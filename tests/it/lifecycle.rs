@@ -1,0 +1,251 @@
+//! Stopping, slow readers, and one store that feeds another run on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bigcommerce_ext::{ErrorKind, Event, Limits, OutcomeKind, RetryPolicy, Store, UpsertRow};
+use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox};
+use futures::{StreamExt, stream};
+use tokio::time::{Instant, sleep};
+
+use crate::support::{TOKEN, sandbox, store};
+
+fn row(number: i64) -> UpsertRow {
+    UpsertRow::new(number / 3 + 1, number % 3 + 1, number)
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_at_any_moment_loses_nothing() {
+    for seed in 0..40 {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let sandbox = Sandbox::builder()
+            .latency(Duration::from_millis(20))
+            .start()
+            .await
+            .expect("a sandbox");
+        let store = store(sandbox.base_url());
+        let read = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&read);
+        let rows = stream::iter((0..3000).map(row)).inspect(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        let stop = sleep(Duration::from_millis(dice.u64(0..900)));
+        let mut outcomes = store
+            .upsert()
+            .window(dice.usize(1..400))
+            .stop_when(stop)
+            .stream(rows);
+        let mut left = Vec::new();
+        let mut seen = 0;
+        while let Some(outcome) = outcomes.next().await {
+            seen += 1;
+            match outcome.kind {
+                OutcomeKind::Stored(_) => {}
+                OutcomeKind::NotSent(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Stopped);
+                    left.push((outcome.index, outcome.row.expect("a row")));
+                }
+                other => panic!("row {} ended as {other:?}", outcome.index),
+            }
+        }
+        let read = read.load(Ordering::Relaxed);
+        assert_eq!(seen, read, "each row that was taken has its outcome");
+        assert_eq!(outcomes.settled_up_to(), read);
+        left.sort_by_key(|(index, _)| *index);
+        let unread = (0..3000)
+            .skip(usize::try_from(read).expect("a number"))
+            .map(row);
+        let rest = left.into_iter().map(|(_, row)| row).chain(unread);
+        let report = store.upsert().rows(rest).send().await.expect("a report");
+        assert!(report.summary().is_complete());
+        assert_eq!(sandbox.values().len(), 3000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_after_the_last_outcome_comes_too_late() {
+    let (_sandbox, store) = sandbox().await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async move { drop(stopped.await) };
+    let rows = stream::iter([row(1)]);
+    let mut outcomes = store.upsert().stop_when(stopped).stream(rows);
+    assert!(outcomes.next().await.is_some());
+    stop.send(()).expect("is waited for");
+    assert!(outcomes.next().await.is_none());
+    assert!(outcomes.stopped_by().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_calls_that_wait() {
+    let window = Duration::from_secs(30);
+    let sandbox = Sandbox::builder().quota(10, window).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let start = Instant::now();
+    let report = store(sandbox.base_url())
+        .upsert()
+        .rows((0..3000).map(row))
+        .stop_when(sleep(Duration::from_secs(5)))
+        .send()
+        .await
+        .expect("a report");
+    assert!(
+        start.elapsed() < Duration::from_secs(6),
+        "nobody waits for quota"
+    );
+    let summary = report.summary();
+    assert_eq!((summary.stored, summary.not_sent), (300, 2700));
+    assert_eq!(
+        report.stopped_by().map(|error| error.kind()),
+        Some(ErrorKind::Stopped)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_one_outcome_a_minute_causes_no_timeout() {
+    let (sandbox, store) = sandbox().await;
+    let mut outcomes = store
+        .upsert()
+        .window(30)
+        .stream(stream::iter((0..200).map(row)));
+    while let Some(outcome) = outcomes.next().await {
+        assert!(
+            matches!(outcome.kind, OutcomeKind::Stored(_)),
+            "{outcome:?}"
+        );
+        sleep(Duration::from_secs(60)).await;
+    }
+    assert_eq!(outcomes.summary().stored, 200);
+    // Every call was answered once.
+    assert_eq!(sandbox.counts().puts, outcomes.summary().requests);
+}
+
+#[tokio::test]
+async fn a_stream_that_reads_from_the_same_store_feeds_an_upsert() {
+    let (sandbox, store) = sandbox().await;
+    let report = store.upsert().rows((0..3000).map(row)).send().await;
+    assert!(report.expect("a report").summary().is_complete());
+    // Each page is asked for while the upsert has calls of its own in flight.
+    let reader = store.clone();
+    let pages = stream::unfold(1, move |page| {
+        let reader = reader.clone();
+        async move {
+            let list = reader.sdk().list_attribute_values();
+            let list = list.attribute_id_in([1, 2, 3]).page(page).limit(50);
+            let values = list.send().await.expect("a page").into_inner().data;
+            (!values.is_empty()).then_some((values, page + 1))
+        }
+    });
+    let rows = pages.flat_map(stream::iter).map(|value| {
+        UpsertRow::new(
+            value.customer_id,
+            value.attribute_id + 10,
+            value.attribute_value,
+        )
+    });
+    let mut outcomes = store.clone().upsert().window(100).stream(Box::pin(rows));
+    while outcomes.next().await.is_some() {}
+    assert_eq!(outcomes.summary().stored, 3000);
+    assert_eq!(sandbox.values().len(), 6000);
+}
+
+#[tokio::test]
+async fn a_stream_that_makes_calls_of_its_own_feeds_an_upsert_through_one_permit() {
+    let sandbox = Sandbox::builder().start().await.expect("a sandbox");
+    let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
+        .limits(Limits::default().max_in_flight(1))
+        .build()
+        .expect("a store");
+    let other = store.clone();
+    let rows = stream::iter(0..300).then(|number| {
+        let first = other.upsert().customer(5000 + number, [(1, number)]);
+        async move {
+            let report = first.send().await.expect("a report");
+            assert!(report.summary().is_complete());
+            row(number)
+        }
+    });
+    let mut outcomes = store.upsert().window(100).stream(Box::pin(rows));
+    while outcomes.next().await.is_some() {}
+    assert_eq!(outcomes.summary().stored, 300);
+    assert_eq!(sandbox.values().len(), 600);
+    assert_eq!(sandbox.counts().peak_in_flight, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_trickle_faster_than_the_linger_do_not_wait_for_a_full_window() {
+    let (_sandbox, store) = sandbox().await;
+    let rows = stream::iter(0..3000).then(|number| async move {
+        sleep(Duration::from_millis(50)).await;
+        row(number)
+    });
+    let start = Instant::now();
+    let mut outcomes = store.upsert().stream(rows);
+    let first = outcomes.next().await.expect("an outcome");
+    assert_eq!(first.index, 0);
+    assert!(start.elapsed() < Duration::from_secs(61));
+    while outcomes.next().await.is_some() {}
+    assert_eq!(outcomes.summary().stored, 3000);
+    assert!(outcomes.summary().requests < 110);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_stream_gives_the_permits_back_after_the_grace() {
+    let sandbox = Sandbox::builder()
+        .latency(Duration::from_secs(1))
+        .start()
+        .await
+        .expect("a sandbox");
+    let store = store(sandbox.base_url());
+    let mut outcomes = store.upsert().stream(stream::iter((0..300).map(row)));
+    outcomes.next().await;
+    // Three requests are on their way.
+    let dropped = tokio::time::timeout(Duration::from_millis(10), outcomes.next()).await;
+    assert!(dropped.is_ok(), "outcomes of the first call are there");
+    drop(outcomes);
+    let start = Instant::now();
+    let report = store.upsert().rows((0..30).map(row)).send().await;
+    assert_eq!(report.expect("a report").summary().stored, 30);
+    let grace = Duration::from_secs(5);
+    assert!(
+        start.elapsed() < grace + Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(sandbox.counts().in_flight_429s, 0);
+}
+
+#[tokio::test]
+async fn the_observer_hears_of_every_row() {
+    let (_sandbox, store) = sandbox().await;
+    let (sender, events) = std::sync::mpsc::channel();
+    let good = (0..30).map(row);
+    let bad = (1..=20).map(|customer| UpsertRow::new(-customer, 1, "x"));
+    let upsert = store.upsert().rows(good.chain(bad)).observe(move |event| {
+        if let Event::Progress { summary, .. } = event {
+            sender.send(*summary).unwrap_or_default();
+        }
+    });
+    let report = upsert.send().await.expect("a report");
+    assert_eq!(events.iter().last(), Some(report.summary()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_worth_sending_again_never_undoes_a_later_row() {
+    let plan = FaultPlan::script([Some(Fault::Unavailable)]);
+    let sandbox = Sandbox::builder().faults(plan).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
+        .retry(RetryPolicy::default().max_attempts(1))
+        .build()
+        .expect("a store");
+    for window in [1, 10_000] {
+        let rows = ["old", "new"].map(|value| UpsertRow::new(1, 1, value));
+        let upsert = store.upsert().window(window).rows(rows);
+        let report = upsert.send().await.expect("a report");
+        let again: Vec<_> = report.retryable().cloned().collect();
+        let report = store.upsert().rows(again).send().await.expect("a report");
+        assert!(report.summary().is_complete());
+        assert_eq!(sandbox.value(1, 1).expect("a value").value, "new");
+    }
+}
