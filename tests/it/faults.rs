@@ -39,13 +39,13 @@ const UPSERTS: &[Upserts] = &[
     Upserts(Fault::Truncated, 2, Ends::Unknown),
     Upserts(Fault::ClosedBeforeWork, 2, Ends::Unknown),
     Upserts(Fault::ClosedAfterWork, 2, Ends::Unknown),
-    Upserts(Fault::ClosedDuringAnswer, 2, Ends::Unknown),
+    Upserts(Fault::ClosedDuringResponse, 2, Ends::Unknown),
     Upserts(Fault::ErrorAfterWork, 2, Ends::Unknown),
     Upserts(Fault::Trickle, 1, Ends::Stored),
-    Upserts(Fault::LeavesOut, 2, Ends::OneUnknown),
-    Upserts(Fault::HidesRows, 2, Ends::OneUnknown),
+    Upserts(Fault::DroppedRows, 2, Ends::OneUnknown),
+    Upserts(Fault::HiddenRows, 2, Ends::OneUnknown),
     Upserts(Fault::PartialPage, 1, Ends::Stored),
-    Upserts(Fault::Normalised, 1, Ends::Stored),
+    Upserts(Fault::Normalized, 1, Ends::Stored),
     Upserts(Fault::Oversized, 2, Ends::Unknown),
     Upserts(Fault::Redirect, 2, Ends::NotSent),
     Upserts(Fault::Slow, 1, Ends::Stored),
@@ -75,7 +75,13 @@ const OTHERS: &[Others] = &[
         Some(ErrorKind::Connection),
     ),
     Others(Fault::ClosedAfterWork, 2, 2, 3, Some(ErrorKind::Connection)),
-    Others(Fault::ClosedDuringAnswer, 2, 2, 3, Some(ErrorKind::Answer)),
+    Others(
+        Fault::ClosedDuringResponse,
+        2,
+        2,
+        3,
+        Some(ErrorKind::Answer),
+    ),
     Others(Fault::ErrorAfterWork, 2, 2, 3, Some(ErrorKind::Unavailable)),
     Others(Fault::Trickle, 1, 1, 3, None),
     Others(Fault::Oversized, 2, 2, 3, Some(ErrorKind::Answer)),
@@ -133,7 +139,7 @@ async fn a_fault_that_happens_once_costs_calls_and_no_rows() {
         );
         assert_eq!(summary.calls, calls, "{fault}");
         assert_eq!(sandbox.counts().faults, 1, "{fault}");
-        let normalised = fault == Fault::Normalised;
+        let normalised = fault == Fault::Normalized;
         let expected = if normalised { "1" } else { " 1.0 " };
         assert_eq!(values(&sandbox), [expected; 6], "{fault}");
         let differing = report.outcomes().iter().filter(|o| o.differs()).count();
@@ -218,7 +224,7 @@ async fn attempt(operation: Operation, plan: FaultPlan) -> (Sandbox, Came) {
                 Some(error) => Came::Failed(error.kind(), report.summary().unknown == 6),
             }
         }
-        Operation::Attributes => {
+        Operation::ListAttributes => {
             let listed = store.attributes().list().await;
             listed.map_or_else(failed, |known| whole(known.len() == 1))
         }
@@ -241,7 +247,7 @@ async fn a_fault_that_happens_once_costs_other_operations_requests_only() {
         for (operation, requests) in [
             (Operation::List, list),
             (Operation::Delete, delete),
-            (Operation::Attributes, list),
+            (Operation::ListAttributes, list),
             (Operation::CreateAttributes, create),
         ] {
             if fault.applies_to(operation) {
@@ -273,7 +279,7 @@ async fn a_fault_that_goes_on_ends_other_operations_with_its_error() {
                     Fault::HtmlSuccess
                         | Fault::Truncated
                         | Fault::ClosedAfterWork
-                        | Fault::ClosedDuringAnswer
+                        | Fault::ClosedDuringResponse
                         | Fault::ErrorAfterWork
                         | Fault::Oversized
                         | Fault::LateExecution
