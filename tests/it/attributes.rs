@@ -170,7 +170,7 @@ async fn an_unknown_name_or_a_value_of_another_type_costs_its_row() {
              attribute \"Last order\" takes",
         ]
     );
-    assert_eq!(sandbox.counts().refused, 0, "none of them was sent");
+    assert_eq!(sandbox.counts().rejected, 0, "none of them was sent");
 
     // By ID they go out, unless types are to be checked; by name they go out if not.
     for (checks, by_id, refused) in [
@@ -182,14 +182,14 @@ async fn an_unknown_name_or_a_value_of_another_type_costs_its_row() {
             true => UpsertRow::new(1, 102, "many"),
             false => UpsertRow::new(1, "Points", "many"),
         };
-        let before = sandbox.counts().refused;
+        let before = sandbox.counts().rejected;
         let upsert = store.upsert().rows([row]);
         let upsert = checks
             .into_iter()
             .fold(upsert, |upsert, checks| upsert.check_types(checks));
         let report = upsert.send().await.expect("a report");
         assert_eq!(report.summary().rejected, 1);
-        assert_eq!(sandbox.counts().refused - before, refused, "{checks:?}");
+        assert_eq!(sandbox.counts().rejected - before, refused, "{checks:?}");
     }
 }
 

@@ -397,7 +397,7 @@ async fn a_number_of_ids_that_is_refused_is_learned() {
         let report = store.delete().ids(all).send().await.expect("a report");
         assert_eq!(deleted(&report), 2000, "{too_large:?}");
         let counts = sandbox.counts();
-        assert!(counts.refused <= refusals, "{too_large:?}: {counts}");
+        assert!(counts.rejected <= refusals, "{too_large:?}: {counts}");
         assert!(
             counts.deletes <= 2000 / 25 + refusals,
             "{too_large:?}: {counts}"

@@ -39,13 +39,13 @@ const UPSERTS: &[Upserts] = &[
     Upserts(Fault::Truncated, 2, Ends::Unknown),
     Upserts(Fault::ClosedBeforeWork, 2, Ends::Unknown),
     Upserts(Fault::ClosedAfterWork, 2, Ends::Unknown),
-    Upserts(Fault::ClosedDuringAnswer, 2, Ends::Unknown),
+    Upserts(Fault::ClosedDuringResponse, 2, Ends::Unknown),
     Upserts(Fault::ErrorAfterWork, 2, Ends::Unknown),
     Upserts(Fault::Trickle, 1, Ends::Stored),
-    Upserts(Fault::LeavesOut, 2, Ends::OneUnknown),
-    Upserts(Fault::HidesRows, 2, Ends::OneUnknown),
+    Upserts(Fault::DroppedRows, 2, Ends::OneUnknown),
+    Upserts(Fault::HiddenRows, 2, Ends::OneUnknown),
     Upserts(Fault::PartialPage, 1, Ends::Stored),
-    Upserts(Fault::Normalised, 1, Ends::Stored),
+    Upserts(Fault::Normalized, 1, Ends::Stored),
     Upserts(Fault::Oversized, 2, Ends::Unknown),
     Upserts(Fault::Redirect, 2, Ends::NotSent),
     Upserts(Fault::Slow, 1, Ends::Stored),
@@ -82,7 +82,7 @@ const OTHERS: &[Others] = &[
     ),
     Others(Fault::ClosedAfterWork, 2, 2, 3, Some(ErrorKind::Connection)),
     Others(
-        Fault::ClosedDuringAnswer,
+        Fault::ClosedDuringResponse,
         2,
         2,
         3,
@@ -145,7 +145,7 @@ async fn a_fault_that_happens_once_costs_calls_and_no_rows() {
         );
         assert_eq!(summary.requests, calls, "{fault}");
         assert_eq!(sandbox.counts().faults, 1, "{fault}");
-        let normalised = fault == Fault::Normalised;
+        let normalised = fault == Fault::Normalized;
         let expected = if normalised { "1" } else { " 1.0 " };
         assert_eq!(values(&sandbox), [expected; 6], "{fault}");
         let differing = report.outcomes().iter().filter(|o| o.differs()).count();
@@ -230,7 +230,7 @@ async fn attempt(operation: Operation, plan: FaultPlan) -> (Sandbox, Came) {
                 Some(error) => Came::Failed(error.kind(), report.summary().unknown == 6),
             }
         }
-        Operation::Attributes => {
+        Operation::ListAttributes => {
             let listed = store.attributes().list().await;
             listed.map_or_else(failed, |known| whole(known.len() == 1))
         }
@@ -253,7 +253,7 @@ async fn a_fault_that_happens_once_costs_other_operations_requests_only() {
         for (operation, requests) in [
             (Operation::List, list),
             (Operation::Delete, delete),
-            (Operation::Attributes, list),
+            (Operation::ListAttributes, list),
             (Operation::CreateAttributes, create),
         ] {
             if fault.applies_to(operation) {
@@ -285,7 +285,7 @@ async fn a_fault_that_goes_on_ends_other_operations_with_its_error() {
                     Fault::HtmlSuccess
                         | Fault::Truncated
                         | Fault::ClosedAfterWork
-                        | Fault::ClosedDuringAnswer
+                        | Fault::ClosedDuringResponse
                         | Fault::ErrorAfterWork
                         | Fault::Oversized
                         | Fault::LateExecution

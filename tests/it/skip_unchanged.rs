@@ -164,7 +164,7 @@ async fn smaller_pages_and_reads_that_fail_lose_nothing() {
         assert_eq!(sandbox.counts().puts - before, puts);
     }
     // Three reads were refused for their size, once.
-    assert_eq!(sandbox.counts().refused, 6);
+    assert_eq!(sandbox.counts().rejected, 6);
 }
 
 #[tokio::test(start_paused = true)]

@@ -164,7 +164,7 @@ async fn a_server_that_takes_five_customers() {
             .too_large(too_large);
         let (sandbox, calls, _) = stores_all(sandbox).await;
         assert!(calls <= 2357_u64.div_ceil(5) + 30, "{calls} calls");
-        assert!(sandbox.counts().refused <= 9);
+        assert!(sandbox.counts().rejected <= 9);
     }
 }
 

@@ -4,60 +4,59 @@ use std::fmt;
 use std::time::Duration;
 
 use bigcommerce_sandbox::{
-    AnswerOrder, AttributeType, BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta,
-    ListOrder, Sandbox, SandboxBuilder, TooLarge, UnknownId,
+    AttributeType, BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta, ListOrder,
+    ResponseOrder, Sandbox, SandboxBuilder, TooLarge, UnknownId,
 };
 use lexopt::{Arg, Parser};
 
 pub const HELP: &str = "\
-A local store that plays BigCommerce's Customer Attribute Values endpoints.
+A local store that simulates BigCommerce's Customer Attribute Values endpoints.
 
-Prints its base URL, serves until it is interrupted, then prints what it has seen.
+Prints its base URL, serves until it is interrupted, then prints its counts.
 
 Usage: bigcommerce-sandbox [OPTIONS]
 
-  --port N                 port on 127.0.0.1; 0 takes a free one [8787]
-  --store-hash HASH        the store's hash [sandbox]
+  --port N                 port on 127.0.0.1; 0 picks a free port [8787]
+  --store-hash HASH        store hash [sandbox]
   --token TOKEN            the only token accepted [any]
-  --read-only              the token may read only: 403 for PUT, POST and DELETE
-  --latency TIME           wait before the work of each request [0ms]
-  --quota N/TIME           requests per window, as in 150/30s [none]
-  --other-app SHARE        share of the quota that another app takes at random [0]
-  --in-flight N            requests at once [3]
-  --customers-per-call N   customers per PUT [10]
-  --rows-per-call N        rows per PUT [any]
-  --value-length N         characters per value [255]
-  --page-limit N           values per page of a GET [250]
-  --delete-limit N         IDs per DELETE [any]
-  --batch MODE             a PUT with bad rows is refused whole or stored in part:
+  --read-only              reject PUT, POST and DELETE with 403: the token may only read
+  --latency TIME           delay before each request is executed [0ms]
+  --quota N/TIME           requests per window, such as 150/30s [none]
+  --other-app SHARE        share of the quota that another app uses, at random times [0]
+  --in-flight N            maximum number of requests at once [3]
+  --customers-per-call N   maximum number of customers per PUT [10]
+  --rows-per-call N        maximum number of rows per PUT [any]
+  --page-limit N           maximum number of values per page of a GET [250]
+  --delete-limit N         maximum number of IDs per DELETE [any]
+  --batch MODE             whether a PUT with invalid rows stores no rows or the valid ones:
                            atomic, partial [atomic]
-  --error-keys KEYS        how a 422 names a bad row: indexed, field, empty [indexed]
-  --too-large STATUS       refusal of too large a batch: 413, 422 [422]
-  --duplicates MODE        the same customer and attribute twice in a PUT:
-                           last, first, refuse [last]
-  --order ORDER            data in the answer to a PUT: sent, id, reversed [sent]
-  --unknown-id MODE        an unknown ID in a DELETE: ignore, 404, 422 [ignore]
-  --attribute NAME[=TYPE]  defines an attribute, with the type string, number or date
-                           [string]; the first has the ID 101, the next 102, and so on
-  --list-order ORDER       values in the answer to a GET:
+  --error-keys KEYS        how a 422 names an invalid row: indexed, field, empty [indexed]
+  --too-large STATUS       status for a PUT or DELETE that is too large: 413, 422 [422]
+  --duplicates MODE        what a PUT does with a repeated customer and attribute:
+                           last, first, reject [last]
+  --response-order ORDER   order of data in the response to a PUT: sent, id, reversed [sent]
+  --unknown-id MODE        response to an unknown ID in a DELETE: ignore, 404, 422 [ignore]
+  --attribute NAME[=TYPE]  define an attribute of type string, number or date [string];
+                           the first has ID 101, the next 102, and so on
+  --list-order ORDER       order of values in the response to a GET:
                            id, customer, newest, modified [id]
-  --list-meta META         the meta in it: full, no-totals, none [full]
-  --limit-too-large MODE   a GET with a limit above the page limit: 413, 422, clamp [422]
-  --ignore-filters         a GET ignores all filters
-  --url-limit N            bytes of path and query, 414 above [8192]
-  --faults PLAN            what goes wrong at random, as in
-                           seed=7,rate=0.1,only=busy+truncated [nothing]
+  --list-meta META         what the response to a GET has in meta: full, no-totals, none [full]
+  --limit-too-large MODE   response to a GET whose limit exceeds the page limit:
+                           413, 422, clamp [422]
+  --ignore-filters         ignore all filters of a GET
+  --url-limit N            maximum bytes of path and query; longer URLs get a 414 [8192]
+  --faults PLAN            random faults, such as seed=7,rate=0.1,only=busy+truncated [none]
   --help, --version
 
---attribute can be given several times; of any other option the last one counts.
+--attribute can be repeated. If another option is repeated, the last one wins.
 
-TIME is a whole number with ms, s or m: 20ms, 30s, 1m. SHARE is a number from 0 to 1.
+TIME is a whole number with the unit ms, s or m: 20ms, 30s, 1m. SHARE is a number from 0 to 1.
 
-PLAN needs a seed, and the same seed is the same plan. The rate is the share of requests
-that go wrong [0.1]; only the kinds that are named are drawn [all but late-execution]:
+PLAN requires a seed; the same seed always gives the same faults. The rate is the share of
+requests that fail [0.1]. Only the faults named by only= are drawn [all but late-execution]:
 rate-limited, busy, internal-error, bad-gateway, unavailable, gateway-timeout, maintenance,
-html-success, truncated, closed-before-work, closed-after-work, closed-during-answer,
-error-after-work, trickle, redirect, leaves-out, hides-rows, partial-page, normalised,
+html-success, truncated, closed-before-work, closed-after-work, closed-during-response,
+error-after-work, trickle, redirect, dropped-rows, hidden-rows, partial-page, normalized,
 oversized, slow, late-execution.";
 
 pub enum Command {
@@ -66,13 +65,15 @@ pub enum Command {
     Version,
 }
 
-pub fn parse(mut parser: Parser) -> Result<Command, BadArgs> {
+pub fn parse(mut parser: Parser) -> Result<Command, ArgsError> {
     let mut builder = Sandbox::builder().port(8787);
     let mut attribute_ids = 101..;
     while let Some(arg) = parser.next()? {
         let Arg::Long(name) = arg else {
-            // Without its text: it might be a token that has lost its option.
-            return Err(BadArgs::new("only --options are understood, see --help"));
+            // The argument is not shown: it might be a token without its option.
+            return Err(ArgsError::new(
+                "unexpected argument: all options start with --, see --help",
+            ));
         };
         let name = name.to_owned();
         match name.as_str() {
@@ -89,103 +90,110 @@ pub fn parse(mut parser: Parser) -> Result<Command, BadArgs> {
             let (name, attribute_type) = value
                 .as_deref()
                 .and_then(attribute)
-                .ok_or_else(|| BadArgs::new("--attribute has no valid value, see --help"))?;
+                .ok_or_else(|| invalid_value("attribute"))?;
             if let Some(id) = attribute_ids.next() {
                 builder = builder.typed_attribute(id, name, attribute_type);
             }
             continue;
         }
         let Some(option) = option(&name) else {
-            return Err(BadArgs(format!("unknown option --{name}, see --help")));
+            return Err(ArgsError(format!("unknown option --{name}, see --help")));
         };
-        // Not shown when it is wrong, for it might be a token.
+        // An invalid value is not shown: it might be a token.
         let value = parser.value()?.into_string().ok();
         builder = value
             .and_then(|value| option(builder, value))
-            .ok_or_else(|| BadArgs(format!("--{name} has no valid value, see --help")))?;
+            .ok_or_else(|| invalid_value(&name))?;
     }
     Ok(Command::Serve(Box::new(builder)))
 }
 
-/// Options without a value.
+fn invalid_value(option: &str) -> ArgsError {
+    ArgsError(format!("invalid value for --{option}, see --help"))
+}
+
+/// Returns the setter of an option without a value.
 fn flag(name: &str) -> Option<fn(SandboxBuilder) -> SandboxBuilder> {
     match name {
         "read-only" => Some(SandboxBuilder::read_only),
-        "ignore-filters" => Some(|to| to.ignore_filters(true)),
+        "ignore-filters" => Some(|builder| builder.ignore_filters(true)),
         _ => None,
     }
 }
 
-/// Sets what an option says, if its value can be read.
+/// Applies an option's value, or returns `None` if the value is invalid.
 type Setter = fn(SandboxBuilder, String) -> Option<SandboxBuilder>;
 
 fn option(name: &str) -> Option<Setter> {
     let setter: Setter = match name {
-        "port" => |to, value| Some(to.port(value.parse().ok()?)),
-        "store-hash" => |to, value| (!value.is_empty()).then(|| to.store_hash(value)),
-        "token" => |to, value| (!value.is_empty()).then(|| to.token(value)),
-        "latency" => |to, value| Some(to.latency(duration(&value)?)),
-        "quota" => |to, value| {
+        "port" => |builder, value| Some(builder.port(value.parse().ok()?)),
+        "store-hash" => |builder, value| (!value.is_empty()).then(|| builder.store_hash(value)),
+        "token" => |builder, value| (!value.is_empty()).then(|| builder.token(value)),
+        "latency" => |builder, value| Some(builder.latency(duration(&value)?)),
+        "quota" => |builder, value| {
             let (requests, window) = value.split_once('/')?;
-            Some(to.quota(requests.parse().ok()?, duration(window)?))
+            Some(builder.quota(requests.parse().ok()?, duration(window)?))
         },
-        // The seed is of no matter to somebody who looks on.
-        "other-app" => |to, value| Some(to.other_app(0, faults::share(&value)?)),
-        "faults" => |to, value| Some(to.faults(faults::plan(&value)?)),
-        "in-flight" => |to, value| Some(to.in_flight(value.parse().ok()?)),
-        "customers-per-call" => |to, value| Some(to.customers_per_call(value.parse().ok()?)),
-        "rows-per-call" => |to, value| Some(to.rows_per_call(value.parse::<usize>().ok()?)),
-        "value-length" => |to, value| Some(to.value_length(value.parse().ok()?)),
-        "page-limit" => |to, value| Some(to.page_limit(value.parse().ok()?)),
-        "delete-limit" => |to, value| Some(to.delete_limit(value.parse::<usize>().ok()?)),
-        "batch" => |to, value| {
-            Some(to.batch_rejection(match value.as_str() {
+        // The exact times don't matter for trials, so any fixed seed will do.
+        "other-app" => |builder, value| Some(builder.other_app(0, faults::share(&value)?)),
+        "faults" => |builder, value| Some(builder.faults(faults::plan(&value)?)),
+        "in-flight" => |builder, value| Some(builder.in_flight(value.parse().ok()?)),
+        "customers-per-call" => {
+            |builder, value| Some(builder.customers_per_call(value.parse().ok()?))
+        }
+        "rows-per-call" => {
+            |builder, value| Some(builder.rows_per_call(value.parse::<usize>().ok()?))
+        }
+        "page-limit" => |builder, value| Some(builder.page_limit(value.parse().ok()?)),
+        "delete-limit" => |builder, value| Some(builder.delete_limit(value.parse::<usize>().ok()?)),
+        "batch" => |builder, value| {
+            Some(builder.batch_rejection(match value.as_str() {
                 "atomic" => BatchRejection::Atomic,
                 "partial" => BatchRejection::Partial,
                 _ => return None,
             }))
         },
-        "error-keys" => |to, value| {
-            Some(to.error_keys(match value.as_str() {
+        "error-keys" => |builder, value| {
+            Some(builder.error_keys(match value.as_str() {
                 "indexed" => ErrorKeys::Indexed,
                 "field" => ErrorKeys::Field,
                 "empty" => ErrorKeys::Empty,
                 _ => return None,
             }))
         },
-        "too-large" => |to, value| {
-            Some(to.too_large(match value.as_str() {
+        "too-large" => |builder, value| {
+            Some(builder.too_large(match value.as_str() {
                 "413" => TooLarge::Status413,
                 "422" => TooLarge::Status422,
                 _ => return None,
             }))
         },
-        "duplicates" => |to, value| {
-            Some(to.duplicates(match value.as_str() {
+        "duplicates" => |builder, value| {
+            Some(builder.duplicates(match value.as_str() {
                 "last" => Duplicates::LastWins,
                 "first" => Duplicates::FirstWins,
-                "refuse" => Duplicates::Refused,
+                "reject" => Duplicates::Rejected,
                 _ => return None,
             }))
         },
-        "order" => |to, value| {
-            Some(to.answer_order(match value.as_str() {
-                "sent" => AnswerOrder::AsSent,
-                "id" => AnswerOrder::ById,
-                "reversed" => AnswerOrder::Reversed,
+        "response-order" => |builder, value| {
+            Some(builder.response_order(match value.as_str() {
+                "sent" => ResponseOrder::AsSent,
+                "id" => ResponseOrder::ById,
+                "reversed" => ResponseOrder::Reversed,
                 _ => return None,
             }))
         },
-        "unknown-id" => |to, value| {
-            Some(to.unknown_id(match value.as_str() {
+        "unknown-id" => |builder, value| {
+            Some(builder.unknown_id(match value.as_str() {
                 "ignore" => UnknownId::Ignored,
                 "404" => UnknownId::NotFound,
                 "422" => UnknownId::Unprocessable,
                 _ => return None,
             }))
         },
-        "list-order" => |to, value| {
-            Some(to.list_order(match value.as_str() {
+        "list-order" => |builder, value| {
+            Some(builder.list_order(match value.as_str() {
                 "id" => ListOrder::ById,
                 "customer" => ListOrder::ByCustomer,
                 "newest" => ListOrder::NewestFirst,
@@ -193,30 +201,30 @@ fn option(name: &str) -> Option<Setter> {
                 _ => return None,
             }))
         },
-        "list-meta" => |to, value| {
-            Some(to.list_meta(match value.as_str() {
+        "list-meta" => |builder, value| {
+            Some(builder.list_meta(match value.as_str() {
                 "full" => ListMeta::Full,
                 "no-totals" => ListMeta::NoTotals,
                 "none" => ListMeta::None,
                 _ => return None,
             }))
         },
-        "limit-too-large" => |to, value| {
-            Some(to.limit_too_large(match value.as_str() {
+        "limit-too-large" => |builder, value| {
+            Some(builder.limit_too_large(match value.as_str() {
                 "413" => LimitTooLarge::Status413,
                 "422" => LimitTooLarge::Status422,
                 "clamp" => LimitTooLarge::Clamped,
                 _ => return None,
             }))
         },
-        "url-limit" => |to, value| Some(to.url_limit(value.parse().ok()?)),
+        "url-limit" => |builder, value| Some(builder.url_limit(value.parse().ok()?)),
         _ => return None,
     };
     Some(setter)
 }
 
-/// Reads `Loyalty tier=number`, or the name alone. What follows the last `=` is the type, so a name
-/// that has one itself needs its type too.
+/// Parses `NAME=TYPE` or `NAME`. The type follows the last `=`, so a name that contains `=` must be
+/// given with its type.
 fn attribute(text: &str) -> Option<(&str, AttributeType)> {
     let (name, attribute_type) = text.rsplit_once('=').unwrap_or((text, "string"));
     let attribute_type = match attribute_type {
@@ -240,31 +248,31 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 #[derive(Debug)]
-pub struct BadArgs(String);
+pub struct ArgsError(String);
 
-impl BadArgs {
+impl ArgsError {
     fn new(message: &str) -> Self {
         Self(message.to_owned())
     }
 }
 
-impl fmt::Display for BadArgs {
+impl fmt::Display for ArgsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl From<lexopt::Error> for BadArgs {
+impl From<lexopt::Error> for ArgsError {
     fn from(error: lexopt::Error) -> Self {
         use lexopt::Error::{MissingValue, UnexpectedValue};
 
         match error {
             MissingValue {
                 option: Some(option),
-            } => Self(format!("{option} needs a value, see --help")),
-            // As it is, the message would show the value.
+            } => Self(format!("{option} requires a value, see --help")),
+            // Lexopt's own message would show the value.
             UnexpectedValue { option, .. } => Self(format!("{option} takes no value")),
-            _ => Self::new("the options can't be read, see --help"),
+            _ => Self::new("invalid options, see --help"),
         }
     }
 }
@@ -275,7 +283,7 @@ mod tests {
 
     use super::*;
 
-    fn refusal(args: &[&str]) -> String {
+    fn parse_error(args: &[&str]) -> String {
         match parse(Parser::from_args(args)) {
             Ok(_) => panic!("{args:?} was accepted"),
             Err(error) => error.to_string(),
@@ -283,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_of_the_help_is_understood() {
+    fn every_option_in_the_help_is_accepted() {
         let values = [
             ("port", "0"),
             ("store-hash", "abc"),
@@ -293,8 +301,8 @@ mod tests {
             ("batch", "partial"),
             ("error-keys", "field"),
             ("too-large", "413"),
-            ("duplicates", "refuse"),
-            ("order", "reversed"),
+            ("duplicates", "reject"),
+            ("response-order", "reversed"),
             ("unknown-id", "404"),
             ("other-app", "0.3"),
             ("faults", "seed=7"),
@@ -303,29 +311,29 @@ mod tests {
             ("list-meta", "no-totals"),
             ("limit-too-large", "clamp"),
         ];
-        let named = HELP
+        let options = HELP
             .split_whitespace()
             .filter_map(|word| word.strip_prefix("--"));
-        for name in named.filter(|name| !["help,", "version"].contains(name)) {
+        for name in options.filter(|name| !["help,", "version"].contains(name)) {
             let known = values.iter().find(|(known, _)| *known == name);
             let value = known.map_or("7", |(_, value)| value);
             let option = format!("--{name}");
             if flag(name).is_some() {
                 assert!(parse(Parser::from_args([&option])).is_ok(), "{option}");
-                refusal(&[&format!("{option}=7")]);
+                parse_error(&[&format!("{option}=7")]);
                 continue;
             }
             assert!(
                 parse(Parser::from_args([option.as_str(), value])).is_ok(),
                 "{option}"
             );
-            refusal(&[&option, ""]);
-            refusal(&[&option]);
+            parse_error(&[&option, ""]);
+            parse_error(&[&option]);
         }
     }
 
     #[test]
-    fn an_attribute_has_a_name_and_may_have_a_type() {
+    fn an_attribute_has_a_name_and_an_optional_type() {
         let (text, number) = (AttributeType::Text, AttributeType::Number);
         assert_eq!(attribute("Loyalty tier"), Some(("Loyalty tier", text)));
         assert_eq!(attribute("Tier=string"), Some(("Tier", text)));
@@ -336,16 +344,16 @@ mod tests {
     }
 
     #[test]
-    fn the_help_names_every_fault() {
-        let (_, kinds) = HELP.split_once("are drawn").expect("a list");
-        let (_, kinds) = kinds.split_once(':').expect("a list");
-        let named = kinds.trim_end_matches('.').split(',').map(str::trim);
+    fn the_help_lists_every_fault() {
+        let (_, rest) = HELP.split_once("are drawn").expect("a list of faults");
+        let (_, faults) = rest.split_once(':').expect("a list of faults");
+        let listed = faults.trim_end_matches('.').split(',').map(str::trim);
         let all = Fault::ALL.iter().map(|fault| fault.to_string());
-        assert!(named.eq(all));
+        assert!(listed.eq(all));
     }
 
     #[test]
-    fn durations_have_a_unit() {
+    fn durations_require_a_unit() {
         assert_eq!(duration("20ms"), Some(Duration::from_millis(20)));
         assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
         assert_eq!(duration("1m"), Some(Duration::from_secs(60)));
@@ -364,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn no_refusal_shows_what_may_be_a_token() {
+    fn errors_never_show_a_possible_token() {
         for args in [
             &["--token=", "secret"][..],
             &["secret"],
@@ -372,7 +380,7 @@ mod tests {
             &["--prot=secret"],
             &["-t", "secret"],
         ] {
-            let message = refusal(args);
+            let message = parse_error(args);
             assert!(!message.contains("secret"), "{message}");
             assert!(!message.contains('\n'), "{message}");
         }

@@ -5,16 +5,16 @@ use chrono::{DateTime, Utc};
 
 use crate::dates;
 
-/// What the values of an attribute are; on the wire they are strings all the same.
+/// The type of an attribute's values. In JSON, values of every type are strings.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AttributeType {
-    /// Any text: `string` on the wire.
+    /// Any text (`string` in JSON).
     #[default]
     Text,
-    /// A decimal number: `number` on the wire.
+    /// A decimal number (`number` in JSON).
     Number,
-    /// A date, or a date-time with or without an offset: `date` on the wire.
+    /// A date, or a date-time with or without an offset (`date` in JSON).
     Date,
 }
 
@@ -33,8 +33,8 @@ impl AttributeType {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
-    /// Says what is wrong with a value; an empty one is a value of every type.
-    pub(crate) fn find_fault(self, value: &str) -> Option<&'static str> {
+    /// Returns the rule that the value violates. An empty value is valid for every type.
+    pub(crate) fn violated_rule(self, value: &str) -> Option<&'static str> {
         match self {
             _ if value.is_empty() => None,
             Self::Text => None,
@@ -47,38 +47,39 @@ impl AttributeType {
     }
 }
 
-/// As on the wire.
+/// Writes the name used in JSON.
 impl fmt::Display for AttributeType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-/// An attribute as the store defines it.
+/// An attribute definition in the store.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAttribute {
-    /// The attribute's ID; those that a POST gives out begin with 101.
+    /// The attribute's ID. IDs assigned by a POST start at 101.
     pub id: i64,
-    /// What it is called.
+    /// The attribute's name.
     pub name: String,
-    /// What its values are.
+    /// The type of the attribute's values.
     pub attribute_type: AttributeType,
-    /// When it was defined, in whole seconds.
+    /// When the attribute was defined, in whole seconds.
     pub date_created: DateTime<Utc>,
-    /// When it was last changed, in whole seconds.
+    /// When the definition was last changed, in whole seconds.
     pub date_modified: DateTime<Utc>,
 }
 
-/// As in the reference's own example.
+/// The first ID in the reference's example.
 const FIRST_ID: i64 = 101;
 
-/// All definitions. There are 50 in a store at most, unless a test wants more, so they are scanned.
+/// All attribute definitions. A store has at most 50 unless the builder defines more, so a scan is
+/// fast enough.
 #[derive(Default)]
 pub(crate) struct Attributes(BTreeMap<i64, StoredAttribute>);
 
 impl Attributes {
-    /// How many a store can have.
+    /// The maximum number of attributes per store.
     pub(crate) const LIMIT: usize = 50;
 
     pub(crate) fn len(&self) -> usize {
@@ -89,15 +90,16 @@ impl Attributes {
         self.0.get(&id)
     }
 
-    /// In the order of their IDs.
+    /// Iterates in the order of the IDs.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &StoredAttribute> {
         self.0.values()
     }
 
-    /// The IDs of those with a name. A POST makes no second one, but a test can.
-    pub(crate) fn named(&self, name: &str) -> HashSet<i64> {
-        let named = self.iter().filter(|attribute| attribute.name == name);
-        named.map(|attribute| attribute.id).collect()
+    /// Returns the IDs of the attributes with this name. A POST rejects a second attribute of the
+    /// same name, but the builder accepts one.
+    pub(crate) fn ids_by_name(&self, name: &str) -> HashSet<i64> {
+        let matching = self.iter().filter(|attribute| attribute.name == name);
+        matching.map(|attribute| attribute.id).collect()
     }
 
     pub(crate) fn define(
@@ -118,7 +120,7 @@ impl Attributes {
         attribute
     }
 
-    /// Defines one under the first ID that is free.
+    /// Defines an attribute under the first free ID.
     pub(crate) fn create(
         &mut self,
         name: String,
@@ -138,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_of_its_attributes_type() {
+    fn values_are_validated_by_type() {
         let (number, date) = (AttributeType::Number, AttributeType::Date);
         for (attribute_type, value) in [
             (AttributeType::Text, "anything"),
@@ -152,7 +154,7 @@ mod tests {
             (date, "2024-06-10T14:22:00Z"),
             (date, "2024-06-10T14:22:00+02:00"),
         ] {
-            assert_eq!(attribute_type.find_fault(value), None, "{value:?}");
+            assert_eq!(attribute_type.violated_rule(value), None, "{value:?}");
         }
         for (attribute_type, value) in [
             (number, "seven"),
@@ -166,12 +168,12 @@ mod tests {
             (date, "yesterday"),
             (date, " "),
         ] {
-            assert!(attribute_type.find_fault(value).is_some(), "{value:?}");
+            assert!(attribute_type.violated_rule(value).is_some(), "{value:?}");
         }
     }
 
     #[test]
-    fn types_have_the_names_of_the_wire() {
+    fn types_parse_from_the_names_they_display() {
         for attribute_type in AttributeType::ALL {
             let name = attribute_type.to_string();
             assert_eq!(AttributeType::from_name(&name), Some(attribute_type));
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_exist_are_skipped() {
+    fn taken_ids_are_skipped() {
         let mut attributes = Attributes::default();
         let now = DateTime::UNIX_EPOCH;
         attributes.define(102, "b".to_owned(), AttributeType::Text, now);
@@ -189,6 +191,6 @@ mod tests {
             attribute.id
         };
         assert_eq!([create("a"), create("c"), create("d")], [101, 103, 104]);
-        assert_eq!(attributes.named("b"), HashSet::from([102]));
+        assert_eq!(attributes.ids_by_name("b"), HashSet::from([102]));
     }
 }

@@ -1,217 +1,224 @@
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::attributes::AttributeType;
-use crate::plan::FaultPlan;
+use crate::fault_plan::FaultPlan;
 use crate::sandbox::Sandbox;
 use crate::settings::{
-    AnswerOrder, BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta, ListOrder,
+    BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta, ListOrder, ResponseOrder,
     Settings, TooLarge, UnknownId,
 };
 
-/// Settings of a [`Sandbox`] to be started; the defaults are the provider's documented limits.
-#[must_use = "a sandbox runs from `start` on"]
+impl Sandbox {
+    /// Returns a builder with the provider's documented limits.
+    pub fn builder() -> SandboxBuilder {
+        SandboxBuilder::default()
+    }
+}
+
+/// Settings of a [`Sandbox`]. The defaults are the provider's documented limits.
+#[must_use = "the sandbox does not run until `start` is called"]
 #[derive(Clone, Default)]
 pub struct SandboxBuilder {
     settings: Settings,
 }
 
 impl SandboxBuilder {
-    /// The port to listen on at 127.0.0.1; default 0, which takes a free one.
+    /// Sets the port on 127.0.0.1 (default 0, which picks a free port).
     pub fn port(mut self, port: u16) -> Self {
         self.settings.port = port;
         self
     }
 
-    /// The store's hash, part of every path; default `sandbox`.
+    /// Sets the store hash, which is a part of every path (default `sandbox`).
     pub fn store_hash(mut self, hash: impl Into<String>) -> Self {
         self.settings.store_hash = hash.into();
         self
     }
 
-    /// The only token that is accepted; by default any `X-Auth-Token` that is not empty is.
+    /// Sets the only accepted token (default: any non-empty `X-Auth-Token`).
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.settings.token = Some(token.into());
         self
     }
 
-    /// Gives the token the OAuth scope to read only: PUT, POST and DELETE are refused with 403;
-    /// default is to modify too.
+    /// Gives the token the read-only OAuth scope: PUT, POST and DELETE are rejected with 403. By
+    /// default the token may also modify.
     pub fn read_only(mut self) -> Self {
         self.settings.read_only = true;
         self
     }
 
-    /// The store's calendar time when it starts; default the system's.
+    /// Sets the store's calendar time at the start (default: the system's time).
     ///
-    /// From then on the dates of values follow tokio's clock.
+    /// From then on, the dates of values follow tokio's clock.
     pub fn starts_at(mut self, time: DateTime<Utc>) -> Self {
         self.settings.starts_at = Some(time);
         self
     }
 
-    /// How long every admitted request waits before its work is done; default zero.
+    /// Sets how long each admitted request waits before it is executed (default zero).
     ///
-    /// The request counts as in flight while it waits. Tokio rounds up to whole milliseconds.
+    /// A waiting request counts as in flight. Tokio rounds up to whole milliseconds.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.settings.latency = latency;
         self
     }
 
-    /// How many requests are answered per window; default no quota, and then no rate-limit headers.
+    /// Sets the number of requests allowed per window (default: no quota and no rate-limit
+    /// headers).
     ///
-    /// A window opens with the first request that counts and lasts for `window`; the next one
-    /// opens with the first request after its end. `Left` is what was left when the request was
-    /// admitted; `Reset` is the time to its window's end when it is answered, in milliseconds,
-    /// rounded up, 0 if the window has ended meanwhile.
+    /// A window starts with the first request that counts and lasts for `window`. The next window
+    /// starts with the first request after its end. `Requests-Left` is the value at the time of
+    /// admission. `Time-Reset-Ms` is the time from the response to the window's end in
+    /// milliseconds, rounded up, or 0 if the window has ended.
     pub fn quota(mut self, requests: u64, window: Duration) -> Self {
         self.settings.quota = Some((requests, window));
         self
     }
 
-    /// Another app that takes requests out of the same quota, so that less is left than this
-    /// sandbox's client has left; default none. Without a [quota](Self::quota) it changes nothing.
+    /// Adds another app that uses the same quota (default none). Has no effect without a
+    /// [quota](Self::quota).
     ///
-    /// It takes `share` (0 to 1) of the quota of each window, at random moments of the window that
-    /// depend only on `seed` and on which window it is; of a quota of more than a few hundred it
-    /// takes several requests at some of them. Where nothing is left it gets nothing, and it opens
-    /// no window. It counts nowhere but in the rate-limit headers.
+    /// The app uses `share` (0 to 1) of the quota of each window, at random times that depend on
+    /// `seed` and the window's number. With a quota of more than a few hundred requests, it makes
+    /// several requests at a time. It never exceeds the quota and never starts a window. Its
+    /// requests show in the rate-limit headers only, not in [`Counts`](crate::Counts).
     pub fn other_app(mut self, seed: u64, share: f64) -> Self {
         self.settings.other_app = Some((seed, share));
         self
     }
 
-    /// Whether the 429 of a spent quota carries `X-Retry-After` (seconds, rounded up); default yes.
+    /// Sets whether the 429 of a spent quota has an `X-Retry-After` header, in seconds, rounded up
+    /// (default `true`).
     pub fn retry_after(mut self, sent: bool) -> Self {
         self.settings.retry_after = sent;
         self
     }
 
-    /// How many requests may be in flight at once, over all operations; default 3.
+    /// Sets how many requests may be in flight at once, over all operations (default 3).
     pub fn in_flight(mut self, requests: usize) -> Self {
         self.settings.in_flight = requests;
         self
     }
 
-    /// How many distinct customers one PUT may carry; default 10.
+    /// Sets the maximum number of distinct customers per PUT (default 10).
     pub fn customers_per_call(mut self, customers: usize) -> Self {
         self.settings.customers_per_call = customers;
         self
     }
 
-    /// How many rows one PUT may carry; default `None`, any number.
+    /// Sets the maximum number of rows per PUT (default `None`, no maximum).
     pub fn rows_per_call(mut self, rows: impl Into<Option<usize>>) -> Self {
         self.settings.rows_per_call = rows.into();
         self
     }
 
-    /// How many characters (not bytes) a value may have; default 255.
-    pub fn value_length(mut self, characters: usize) -> Self {
-        self.settings.value_length = characters;
-        self
-    }
-
-    /// The largest `limit` of a GET; default 250. What more does is
-    /// [another setting](Self::limit_too_large).
+    /// Sets the largest `limit` of a GET (default 250). See also
+    /// [`limit_too_large`](Self::limit_too_large).
     pub fn page_limit(mut self, values: usize) -> Self {
         self.settings.page_limit = values;
         self
     }
 
-    /// How many IDs one DELETE may name; default `None`, any number.
+    /// Sets the maximum number of IDs per DELETE (default `None`, no maximum).
     pub fn delete_limit(mut self, ids: impl Into<Option<usize>>) -> Self {
         self.settings.delete_limit = ids.into();
         self
     }
 
-    /// Whether a PUT with bad rows stores its good ones, and a POST creates its good attributes;
-    /// default [`BatchRejection::Atomic`].
+    /// Sets whether a PUT or POST with invalid rows still stores its valid rows (default
+    /// [`BatchRejection::Atomic`]).
     pub fn batch_rejection(mut self, rejection: BatchRejection) -> Self {
         self.settings.batch_rejection = rejection;
         self
     }
 
-    /// How the errors of a 422 name a bad row; default [`ErrorKeys::Indexed`].
+    /// Sets how the errors of a 422 name an invalid row (default [`ErrorKeys::Indexed`]).
     pub fn error_keys(mut self, keys: ErrorKeys) -> Self {
         self.settings.error_keys = keys;
         self
     }
 
-    /// The status that refuses too large a batch; default [`TooLarge::Status422`].
+    /// Sets the status that rejects a PUT or DELETE that is too large (default
+    /// [`TooLarge::Status422`]).
     pub fn too_large(mut self, status: TooLarge) -> Self {
         self.settings.too_large = status;
         self
     }
 
-    /// What the same customer and attribute twice in one PUT do; default
-    /// [`Duplicates::LastWins`].
+    /// Sets what happens to a PUT that names the same customer and attribute more than once
+    /// (default [`Duplicates::LastWins`]).
     pub fn duplicates(mut self, duplicates: Duplicates) -> Self {
         self.settings.duplicates = duplicates;
         self
     }
 
-    /// The order of `data` in the answer to a PUT; default [`AnswerOrder::AsSent`].
-    pub fn answer_order(mut self, order: AnswerOrder) -> Self {
-        self.settings.answer_order = order;
+    /// Sets the order of `data` in the response to a PUT (default [`ResponseOrder::AsSent`]).
+    pub fn response_order(mut self, order: ResponseOrder) -> Self {
+        self.settings.response_order = order;
         self
     }
 
-    /// What an unknown ID in a DELETE does; default [`UnknownId::Ignored`].
+    /// Sets what happens to a DELETE that names an unknown ID (default [`UnknownId::Ignored`]).
     pub fn unknown_id(mut self, unknown: UnknownId) -> Self {
         self.settings.unknown_id = unknown;
         self
     }
 
-    /// The order in which a GET lists values; default [`ListOrder::ById`]. Attributes are always
-    /// listed by their IDs.
+    /// Sets the order in which a GET lists values (default [`ListOrder::ById`]). Attributes are
+    /// always listed by ID.
     pub fn list_order(mut self, order: ListOrder) -> Self {
         self.settings.list_order = order;
         self
     }
 
-    /// What the `meta` of the answer to a GET says, of values and of attributes; default
-    /// [`ListMeta::Full`].
+    /// Sets what the response to a GET of values or attributes contains in `meta` (default
+    /// [`ListMeta::Full`]).
     pub fn list_meta(mut self, meta: ListMeta) -> Self {
         self.settings.list_meta = meta;
         self
     }
 
-    /// What too large a `limit` of a GET does; default [`LimitTooLarge::Status422`].
+    /// Sets what happens to a GET whose `limit` is too large (default
+    /// [`LimitTooLarge::Status422`]).
     pub fn limit_too_large(mut self, too_large: LimitTooLarge) -> Self {
         self.settings.limit_too_large = too_large;
         self
     }
 
-    /// Whether a GET takes no notice of its parameters but `page` and `limit`, as of a filter that
-    /// a server does not know and does not refuse; default no.
+    /// Sets whether a GET ignores all parameters but `page` and `limit`, valid or not (default
+    /// `false`).
     pub fn ignore_filters(mut self, ignored: bool) -> Self {
         self.settings.ignore_filters = ignored;
         self
     }
 
-    /// How many bytes the path and query of a request may have together, as they are sent; default
-    /// 8,192. More is refused at once with 414 and an HTML body, as by a gateway.
+    /// Sets the maximum length in bytes of a request's path and query, as sent (default 8,192). A
+    /// longer URL is rejected at once with 414 and an HTML body, as by a gateway.
     ///
-    /// The HTTP library that this stands on takes 65,534 at most: more is answered 414 without a
-    /// body, whatever this says, and not counted.
+    /// The underlying HTTP library accepts at most 65,534 bytes. Whatever the setting, it rejects a
+    /// longer URL with a 414 without a body, and the request is not counted.
     pub fn url_limit(mut self, bytes: usize) -> Self {
         self.settings.url_limit = bytes;
         self
     }
 
-    /// Defines an attribute whose values are any text; default none is defined.
+    /// Defines an attribute that accepts any text (default: none is defined).
     ///
-    /// A definition neither makes an attribute known nor limits which ones are: see
-    /// [`known_attributes`](Self::known_attributes). It is past all limits and checks; of two with
-    /// the same ID the last one counts.
+    /// Rows may also name undefined attributes unless
+    /// [`known_attributes`](Self::known_attributes) restricts them. No limits or checks apply to
+    /// the definition. A second definition with the same ID replaces the first.
     pub fn attribute(self, id: i64, name: impl Into<String>) -> Self {
         self.typed_attribute(id, name, AttributeType::Text)
     }
 
-    /// Defines an attribute as [`attribute`](Self::attribute) does, with a type: a row with a value
-    /// that is not of this type is a bad row.
+    /// Defines an attribute like [`attribute`](Self::attribute), with a type. A row whose value
+    /// doesn't have this type is invalid.
     pub fn typed_attribute(
         mut self,
         id: i64,
@@ -223,53 +230,49 @@ impl SandboxBuilder {
         self
     }
 
-    /// The only attribute IDs that rows may name; by default every ID from 1 up is known.
+    /// Sets the only attribute IDs that rows may name (default: every ID from 1).
     ///
-    /// Whether they are defined is no matter, and a POST that defines one does not make it known.
+    /// The list is independent of the definitions: an attribute that is defined, by the builder or
+    /// by a POST, is unknown unless it is listed.
     pub fn known_attributes(mut self, ids: impl IntoIterator<Item = i64>) -> Self {
         self.settings.known_attributes = Some(ids.into_iter().collect());
         self
     }
 
-    /// The only customer IDs that rows may name; by default every ID from 1 up is known.
-    pub fn known_customers(mut self, ids: impl IntoIterator<Item = i64>) -> Self {
-        self.settings.known_customers = Some(ids.into_iter().collect());
-        self
-    }
-
-    /// A rule that makes rows bad: given customer ID, attribute ID and value, it returns the
-    /// message for a bad row, `None` for a good one. Default no rule; the last one set counts.
+    /// Sets a rule that makes rows invalid (default none). It receives customer ID, attribute ID
+    /// and value, and returns an error message for an invalid row. A second rule replaces the
+    /// first.
     ///
-    /// A rule that panics costs its client the connection.
+    /// If the rule panics, the client's connection closes.
     pub fn reject<F>(mut self, rule: F) -> Self
     where
         F: Fn(i64, i64, &str) -> Option<String> + Send + Sync + 'static,
     {
-        self.settings.reject = Some(std::sync::Arc::new(rule));
+        self.settings.reject = Some(Arc::new(rule));
         self
     }
 
-    /// What goes wrong; default nothing. See also [`Sandbox::set_faults`].
+    /// Sets the fault plan (default [`FaultPlan::none`]). See also [`Sandbox::set_faults`].
     pub fn faults(mut self, plan: FaultPlan) -> Self {
         self.settings.faults = plan;
         self
     }
 
-    /// Starts the sandbox on the tokio runtime that this is called on.
+    /// Starts the sandbox on the current tokio runtime.
     ///
-    /// The runtime needs its I/O and time drivers. Any kind will do, a current-thread one with a
-    /// paused clock included.
+    /// The runtime needs its I/O and time drivers. A current-thread runtime with a paused clock
+    /// works too.
     ///
     /// # Errors
     ///
-    /// When the port can't be bound, or the store hash is empty or holds anything but ASCII
-    /// letters and digits (`InvalidInput`).
-    pub async fn start(self) -> std::io::Result<Sandbox> {
+    /// Returns an error if the port can't be bound, or (`InvalidInput`) if the store hash is empty
+    /// or contains anything but ASCII letters and digits.
+    pub async fn start(self) -> io::Result<Sandbox> {
         Sandbox::start(self.settings).await
     }
 }
 
-/// Leaves the token out.
+/// Omits the token.
 impl fmt::Debug for SandboxBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SandboxBuilder")

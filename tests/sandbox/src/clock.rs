@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-/// Calendar time that follows tokio's clock, so that a test that moves the clock moves the dates.
+/// Calendar time that follows tokio's clock, so that a paused clock also pauses the dates.
 pub(crate) struct Clock {
     started: Instant,
     started_at: DateTime<Utc>,
@@ -15,8 +15,8 @@ impl Clock {
         }
     }
 
-    /// Whole seconds, as the wire shows them: what a client read is then exactly what it can
-    /// filter by.
+    /// Returns the time in whole seconds. JSON shows dates in seconds, so a date that a client has
+    /// read must match exactly when it is used as a filter.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
         let millis = self.started_at.timestamp_millis().saturating_add(elapsed);

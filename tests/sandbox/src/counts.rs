@@ -1,53 +1,53 @@
 use std::fmt;
 
-/// What a [`Sandbox`](crate::Sandbox) has seen so far.
+/// What a [`Sandbox`](crate::Sandbox) has counted so far.
 ///
-/// Printed with `{}` it is one readable line.
+/// `Display` gives one readable line.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests that arrived, whatever became of them.
+    /// Requests that arrived, whatever the response.
     pub requests: u64,
-    /// PUT requests for the attribute values of this store, whatever became of them.
+    /// PUT requests for the attribute values of this store, whatever the response.
     pub puts: u64,
-    /// GET requests for the attribute values of this store, whatever became of them.
+    /// GET requests for the attribute values of this store, whatever the response.
     pub gets: u64,
-    /// DELETE requests for the attribute values of this store, whatever became of them.
+    /// DELETE requests for the attribute values of this store, whatever the response.
     pub deletes: u64,
-    /// GET requests for the attributes (their definitions) of this store, whatever became of them.
+    /// GET requests for the attribute definitions of this store, whatever the response.
     pub attribute_gets: u64,
-    /// POST requests for the attributes of this store, whatever became of them.
+    /// POST requests for the attribute definitions of this store, whatever the response.
     pub attribute_posts: u64,
-    /// Requests in flight when this was read.
+    /// Requests in flight at the time of the snapshot.
     pub in_flight: usize,
-    /// The most requests ever in flight at once. One that was refused for being one too many is
-    /// counted in, so this is above the limit where a client went above it.
+    /// The highest number of requests in flight at once. Requests rejected for being one too many
+    /// are included, so a client that exceeds the limit raises the peak above it.
     pub peak_in_flight: usize,
-    /// Answers 429 for too many requests in flight; those of a fault are not among them.
+    /// 429 responses for too many requests in flight, without those of a fault.
     pub in_flight_429s: u64,
-    /// Answers 429 for a spent quota; those of a fault are not among them.
+    /// 429 responses for a spent quota, without those of a fault.
     pub quota_429s: u64,
-    /// The most distinct customers that one PUT carried, refused ones included.
+    /// The highest number of distinct customers in one PUT, rejected PUTs included.
     pub largest_batch_customers: usize,
-    /// The most rows that one PUT carried, refused ones included.
+    /// The highest number of rows in one PUT, rejected PUTs included.
     pub largest_batch_rows: usize,
-    /// The most bytes that path and query of one request had together, refused ones included.
+    /// The highest number of bytes in the path and query of one request, rejected requests
+    /// included.
     pub longest_url: usize,
-    /// Rows that PUTs have written; a value written twice is counted twice.
+    /// Rows written by PUTs. A value that is written twice counts twice.
     pub rows_stored: u64,
-    /// Values in the store when this was read.
+    /// Values in the store at the time of the snapshot.
     pub values: usize,
-    /// Calls refused with 413 or 422.
-    pub refused: u64,
-    /// Calls refused with 401.
-    pub unauthorized: u64,
-    /// Calls refused with 403.
-    pub forbidden: u64,
-    /// Faults that were played, of any kind; [by kind](crate::Sandbox::fault_counts).
+    /// Requests rejected with 413 or 422.
+    pub rejected: u64,
+    /// Faults that took effect, of any kind. See also
+    /// [`Sandbox::fault_counts`](crate::Sandbox::fault_counts).
     pub faults: u64,
-    /// PUTs that touched a customer of another PUT that was being worked on. A PUT is worked on
-    /// from when its body was read until the store is as the PUT leaves it; a fault that does
-    /// nothing with it is work too. One that was refused with 429, 401 or 403 does not count.
+    /// PUTs that named a customer of another PUT in progress.
+    ///
+    /// A PUT is in progress from when its body has been read until the store no longer changes by
+    /// it, also if a fault keeps it from changing anything. PUTs rejected with 401, 403 or 429
+    /// don't count.
     pub customer_overlaps: u64,
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} requests ({} PUT, {} GET, {} DELETE), peak in flight {}, {} answers 429, \
+            "{} requests ({} PUT, {} GET, {} DELETE), peak in flight {}, {} 429 responses, \
              largest batch {} customers / {} rows, {} values stored",
             self.requests,
             self.puts,

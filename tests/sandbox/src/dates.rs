@@ -1,14 +1,14 @@
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
-/// The time that a date filter's value stands for, both ends included: a whole UTC day for a date,
-/// one instant for a date-time.
+/// The time that a date filter covers, both ends included: a whole UTC day for a date, one instant
+/// for a date-time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Span {
     pub first: DateTime<Utc>,
     pub last: DateTime<Utc>,
 }
 
-/// Reads a date, or a date-time with an offset or (then UTC) without.
+/// Parses a date or a date-time. A date-time without an offset is in UTC.
 pub(crate) fn parse(text: &str) -> Option<Span> {
     if let Ok(date) = text.parse::<NaiveDate>() {
         let first = date.and_time(NaiveTime::MIN).and_utc();
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_a_whole_day() {
+    fn a_date_covers_a_whole_day() {
         let span = parse("2024-06-10").expect("a date");
         assert_eq!(span.first.to_rfc3339(), "2024-06-10T00:00:00+00:00");
         assert_eq!(
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_texts_are_rejected() {
         for text in [
             "",
             "yesterday",

@@ -4,166 +4,166 @@ use hyper::header::HeaderMap;
 use serde_json::Value;
 
 use crate::attributes::{AttributeType, Attributes, StoredAttribute};
-use crate::filter::Times;
-use crate::json::{self, BadBody, BadRow};
-use crate::paging::{self, List, Paging};
-use crate::query::{self, BadParameter};
+use crate::filter::DateFilters;
+use crate::json::{self, InvalidBody, InvalidRow};
+use crate::paging::{self, ListUrl, PageRequest};
+use crate::query::{self, InvalidParameter};
 use crate::settings::BatchRejection;
 use crate::state::Shared;
-use crate::wire::{Answer, Definitions};
+use crate::wire::{ApiResponse, AttributeRecords};
 
-/// One attribute of a POST.
-pub(crate) struct Definition {
+/// An attribute to define, from the body of a POST.
+pub(crate) struct NewAttribute {
     name: String,
     attribute_type: AttributeType,
 }
 
-/// Reads the body of a POST.
-pub(crate) fn read(
+pub(crate) fn parse_body(
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Vec<Result<Definition, BadRow>>, BadBody> {
-    json::check_type(headers)?;
-    let rows = json::array(body)?;
-    Ok(rows.iter().map(definition).collect())
+) -> Result<Vec<Result<NewAttribute, InvalidRow>>, InvalidBody> {
+    json::check_content_type(headers)?;
+    let rows = json::parse_array(body)?;
+    Ok(rows.iter().map(parse_row).collect())
 }
 
-fn definition(row: &Value) -> Result<Definition, BadRow> {
+fn parse_row(row: &Value) -> Result<NewAttribute, InvalidRow> {
     let text = |field| match row.get(field) {
         Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(BadRow::new(field, "must be a string")),
-        None => Err(BadRow::new(field, "is required")),
+        Some(_) => Err(InvalidRow::new(field, "must be a string")),
+        None => Err(InvalidRow::new(field, "is required")),
     };
     let name = text("name")?;
     if name.trim().is_empty() {
-        return Err(BadRow::new("name", "must not be empty"));
+        return Err(InvalidRow::new("name", "must not be empty"));
     }
     let attribute_type = AttributeType::from_name(text("type")?)
-        .ok_or_else(|| BadRow::new("type", "must be string, number or date"))?;
-    Ok(Definition {
+        .ok_or_else(|| InvalidRow::new("type", "must be string, number or date"))?;
+    Ok(NewAttribute {
         name: name.clone(),
         attribute_type,
     })
 }
 
-/// Creates all or nothing, or those that it can, by the same setting as for values.
-pub(crate) fn post(shared: &Shared, rows: Vec<Result<Definition, BadRow>>) -> Answer {
+/// Defines all attributes or, depending on [`BatchRejection`], the valid ones.
+pub(crate) fn post(shared: &Shared, rows: Vec<Result<NewAttribute, InvalidRow>>) -> ApiResponse {
     if rows.is_empty() {
-        return BadBody::Empty.into_answer();
+        return InvalidBody::Empty.into_response();
     }
     let now = shared.clock.now();
+    let settings = &shared.settings;
     let created: Vec<StoredAttribute> = {
         let attributes = &mut shared.lock().attributes;
-        let (good, bad) = sort_out(attributes, rows);
-        let is_atomic = shared.settings.batch_rejection == BatchRejection::Atomic;
-        if !bad.is_empty() && is_atomic {
-            return json::refuse(shared.settings.error_keys, bad);
+        let (valid, invalid) = partition(attributes, rows);
+        if !invalid.is_empty() && settings.batch_rejection == BatchRejection::Atomic {
+            return json::reject_rows(settings.error_keys, invalid);
         }
-        let created = good
+        let created = valid
             .into_iter()
             .map(|new| attributes.create(new.name, new.attribute_type, now));
         let created = created.collect();
-        if !bad.is_empty() {
-            return json::refuse(shared.settings.error_keys, bad);
+        if !invalid.is_empty() {
+            return json::reject_rows(settings.error_keys, invalid);
         }
         created
     };
-    let list = List {
+    let list = ListUrl {
         base_url: &shared.base_url,
         path: paging::ATTRIBUTES,
         parameters: &[],
     };
     let count = created.len();
-    let pagination = paging::describe_written(&list, count, count);
-    Answer::page(Definitions(created.iter()), pagination)
+    let pagination = paging::written_pagination(&list, count, count);
+    ApiResponse::page(AttributeRecords(created.iter()), pagination)
 }
 
-/// Parts what can be created from the bad rows, which go with their index.
-fn sort_out(
+/// Separates the valid attributes from the invalid rows, which keep their index.
+fn partition(
     attributes: &Attributes,
-    rows: Vec<Result<Definition, BadRow>>,
-) -> (Vec<Definition>, Vec<(usize, BadRow)>) {
+    rows: Vec<Result<NewAttribute, InvalidRow>>,
+) -> (Vec<NewAttribute>, Vec<(usize, InvalidRow)>) {
     let known = attributes.iter().map(|known| known.name.clone());
     let mut names: HashSet<String> = known.collect();
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    let (mut valid, mut invalid) = (Vec::new(), Vec::new());
     for (index, row) in rows.into_iter().enumerate() {
         match row {
-            Err(fault) => bad.push((index, fault)),
+            Err(reason) => invalid.push((index, reason)),
             Ok(new) if names.contains(&new.name) => {
-                bad.push((index, BadRow::new("name", "is there already")));
+                invalid.push((index, InvalidRow::new("name", "is already taken")));
             }
-            Ok(_) if attributes.len() + good.len() >= Attributes::LIMIT => {
-                let message = format!("is one too many, {} at most", Attributes::LIMIT);
-                bad.push((index, BadRow::new("name", message)));
+            Ok(_) if attributes.len() + valid.len() >= Attributes::LIMIT => {
+                let limit = Attributes::LIMIT;
+                let message = format!("exceeds the limit of {limit} attributes per store");
+                invalid.push((index, InvalidRow::new("name", message)));
             }
             Ok(new) => {
                 names.insert(new.name.clone());
-                good.push(new);
+                valid.push(new);
             }
         }
     }
-    (good, bad)
+    (valid, invalid)
 }
 
-pub(crate) fn get(shared: &Shared, query: Option<&str>) -> Answer {
+pub(crate) fn get(shared: &Shared, query: Option<&str>) -> ApiResponse {
     let parameters = query::parameters(query);
     let settings = &shared.settings;
-    let mut filter = Filter::default();
-    let paging = Paging::parse(settings, &parameters, |name, text| filter.set(name, text));
-    let paging = match paging {
-        Ok(paging) => paging,
-        Err(bad) => return bad.into_answer(),
+    let mut filter = AttributeFilter::default();
+    let request = PageRequest::parse(settings, &parameters, |name, text| filter.set(name, text));
+    let request = match request {
+        Ok(request) => request,
+        Err(invalid) => return invalid.into_response(),
     };
     let state = shared.lock();
-    let found = state.attributes.iter().filter(|it| filter.matches(it));
-    let found: Vec<&StoredAttribute> = found.collect();
-    let list = List {
+    let matching = state.attributes.iter().filter(|it| filter.matches(it));
+    let matching: Vec<&StoredAttribute> = matching.collect();
+    let list = ListUrl {
         base_url: &shared.base_url,
         path: paging::ATTRIBUTES,
         parameters: &parameters,
     };
-    let page = found.iter().skip(paging.offset()).take(paging.limit);
-    let pagination = paging.describe(settings.list_meta, &list, found.len(), page.len());
-    Answer::page(Definitions(page.copied()), pagination)
+    let page = matching.iter().skip(request.offset()).take(request.limit);
+    let pagination = request.pagination(settings.list_meta, &list, matching.len(), page.len());
+    ApiResponse::page(AttributeRecords(page.copied()), pagination)
 }
 
-/// Which attributes a GET asks for; all conditions must hold.
+/// The filter of a GET of attributes. All conditions must hold.
 #[derive(Default)]
-struct Filter {
+struct AttributeFilter {
     name: Option<String>,
     /// In lower case.
-    part_of_name: Option<String>,
+    name_like: Option<String>,
     attribute_type: Option<AttributeType>,
-    times: Times,
+    dates: DateFilters,
 }
 
-impl Filter {
-    fn set(&mut self, name: &str, text: &str) -> Result<(), BadParameter> {
+impl AttributeFilter {
+    fn set(&mut self, name: &str, text: &str) -> Result<(), InvalidParameter> {
         match name {
             "name" => self.name = Some(text.to_owned()),
-            "name:like" => self.part_of_name = Some(text.to_lowercase()),
+            "name:like" => self.name_like = Some(text.to_lowercase()),
             "type" => {
                 let known = AttributeType::from_name(text)
-                    .ok_or_else(|| BadParameter::new(name, "must be string, number or date"))?;
+                    .ok_or_else(|| InvalidParameter::new(name, "must be string, number or date"))?;
                 self.attribute_type = Some(known);
             }
-            _ => self.times.set(name, text)?,
+            _ => self.dates.set(name, text)?,
         }
         Ok(())
     }
 
     fn matches(&self, attribute: &StoredAttribute) -> bool {
         let name = &attribute.name;
-        self.name.as_ref().is_none_or(|asked| asked == name)
+        self.name.as_ref().is_none_or(|wanted| wanted == name)
             && self
-                .part_of_name
+                .name_like
                 .as_ref()
                 .is_none_or(|part| name.to_lowercase().contains(part))
             && self
                 .attribute_type
-                .is_none_or(|asked| asked == attribute.attribute_type)
+                .is_none_or(|wanted| wanted == attribute.attribute_type)
             && self
-                .times
+                .dates
                 .matches(attribute.date_created, attribute.date_modified)
     }
 }

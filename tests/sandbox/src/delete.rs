@@ -1,28 +1,32 @@
 use hyper::StatusCode;
 
-use crate::query::{self, BadParameter};
+use crate::query::{self, InvalidParameter};
 use crate::settings::UnknownId;
 use crate::state::Shared;
-use crate::wire::Answer;
+use crate::wire::ApiResponse;
 
-pub(crate) fn delete(shared: &Shared, query: Option<&str>) -> Answer {
+pub(crate) fn delete(shared: &Shared, query: Option<&str>) -> ApiResponse {
     let settings = &shared.settings;
     let mut ids = None;
     for (name, text) in query::parameters(query) {
         let parsed = match &*name {
             "id:in" => query::ids(&name, &text),
-            _ => Err(BadParameter::unknown(&name)),
+            _ => Err(InvalidParameter::unknown(&name)),
         };
         match parsed {
             Ok(parsed) => ids = Some(parsed),
-            Err(bad) => return bad.into_answer(),
+            Err(invalid) => return invalid.into_response(),
         }
     }
     let Some(ids) = ids else {
-        return BadParameter::new("id:in", "is required").into_answer();
+        return InvalidParameter::new("id:in", "is required").into_response();
     };
-    if settings.delete_limit.is_some_and(|limit| ids.len() > limit) {
-        return Answer::problem(settings.too_large.status(), "Too many IDs in one call");
+    if let Some(limit) = settings.delete_limit
+        && ids.len() > limit
+    {
+        let count = ids.len();
+        let title = format!("The request has {count} IDs; at most {limit} are allowed");
+        return ApiResponse::problem(settings.too_large.status(), &title);
     }
 
     let store = &mut shared.lock().store;
@@ -30,14 +34,14 @@ pub(crate) fn delete(shared: &Shared, query: Option<&str>) -> Answer {
         let title = "An ID is unknown";
         match settings.unknown_id {
             UnknownId::Ignored => {}
-            UnknownId::NotFound => return Answer::problem(StatusCode::NOT_FOUND, title),
+            UnknownId::NotFound => return ApiResponse::problem(StatusCode::NOT_FOUND, title),
             UnknownId::Unprocessable => {
-                return Answer::problem(StatusCode::UNPROCESSABLE_ENTITY, title);
+                return ApiResponse::problem(StatusCode::UNPROCESSABLE_ENTITY, title);
             }
         }
     }
     for id in ids {
         store.remove(id);
     }
-    Answer::no_content()
+    ApiResponse::no_content()
 }

@@ -4,20 +4,20 @@ use std::str::FromStr;
 
 use hyper::Method;
 
-use crate::work::Target;
+use crate::target::Target;
 
-/// What a request asks the store to do, as far as a [`Fault`] is concerned.
+/// A store operation, for choosing the requests that a [`Fault`] affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
-    /// A PUT of values.
+    /// PUT of attribute values.
     Upsert,
-    /// A GET of values.
+    /// GET of attribute values.
     List,
-    /// A DELETE of values.
+    /// DELETE of attribute values.
     Delete,
-    /// A GET of the attributes' definitions.
-    Attributes,
-    /// A POST of attributes' definitions.
+    /// GET of attribute definitions.
+    ListAttributes,
+    /// POST of attribute definitions.
     CreateAttributes,
 }
 
@@ -27,136 +27,139 @@ impl Operation {
         Self::Upsert,
         Self::List,
         Self::Delete,
-        Self::Attributes,
+        Self::ListAttributes,
         Self::CreateAttributes,
     ];
 
-    /// What a request with this method to this path asks for, `None` where it is nothing that the
-    /// store does.
-    pub(crate) fn of(method: &Method, target: Target) -> Option<Self> {
+    /// Returns `None` if the target has no such method.
+    pub(crate) fn from_request(method: &Method, target: Target) -> Option<Self> {
         match (target, method) {
             (Target::Values, &Method::PUT) => Some(Self::Upsert),
             (Target::Values, &Method::GET) => Some(Self::List),
             (Target::Values, &Method::DELETE) => Some(Self::Delete),
-            (Target::Attributes, &Method::GET) => Some(Self::Attributes),
+            (Target::Attributes, &Method::GET) => Some(Self::ListAttributes),
             (Target::Attributes, &Method::POST) => Some(Self::CreateAttributes),
             _ => None,
         }
     }
 
-    /// Whether the scope to read is enough for it.
-    pub(crate) fn reads(self) -> bool {
-        matches!(self, Self::List | Self::Attributes)
+    /// Returns `true` if the read-only scope is enough.
+    pub(crate) fn is_read(self) -> bool {
+        matches!(self, Self::List | Self::ListAttributes)
     }
 }
 
-/// A way in which a request can go wrong.
+/// A way in which a request can fail.
 ///
-/// Each takes what the request would have taken without it: a unit of the quota and a place among
-/// the requests in flight, the latency waited. Only [`RateLimited`](Self::RateLimited) and
-/// [`Busy`](Self::Busy) take neither, as every 429.
+/// A faulty request costs what it would cost without the fault: one unit of the quota, one place
+/// among the requests in flight, and the latency. Only the two 429s,
+/// [`RateLimited`](Self::RateLimited) and [`Busy`](Self::Busy), cost nothing.
 ///
-/// Whatever a fault settles, it settles before the client can see the answer or the end of the
-/// connection: the store is as it will stay, and the place in flight is free. Only
-/// [`LateExecution`](Self::LateExecution) is different, and that is its point.
+/// When the client sees the response or the end of the connection, the store no longer changes by
+/// the request, and its place in flight is free. [`LateExecution`](Self::LateExecution) is the
+/// exception.
 ///
-/// Where a kind says "the work is done" and the work comes to a refusal (a 422, say), the refusal
-/// meets the same fate; but a kind that makes something else of a *success* lets it pass and
-/// counts as not played: [`HtmlSuccess`](Self::HtmlSuccess), [`LeavesOut`](Self::LeavesOut),
-/// [`HidesRows`](Self::HidesRows), [`PartialPage`](Self::PartialPage),
-/// [`Normalised`](Self::Normalised), [`Oversized`](Self::Oversized).
+/// "Executed" below means that the store handles the request as usual. If it rejects the request
+/// (with a 422, say), the fault applies to that response as well. Faults that alter a successful
+/// response leave a rejection as it is and are not counted:
+/// [`HtmlSuccess`](Self::HtmlSuccess), [`DroppedRows`](Self::DroppedRows),
+/// [`HiddenRows`](Self::HiddenRows), [`PartialPage`](Self::PartialPage),
+/// [`Normalized`](Self::Normalized), [`Oversized`](Self::Oversized).
 ///
-/// Answers that stand for the store's own carry the rate-limit headers, if there is a quota;
-/// those that stand for a gateway's do not: [`Busy`](Self::Busy), [`BadGateway`](Self::BadGateway),
+/// Responses of the store itself carry rate-limit headers if there is a quota. Responses of a
+/// gateway carry none: [`Busy`](Self::Busy), [`BadGateway`](Self::BadGateway),
 /// [`GatewayTimeout`](Self::GatewayTimeout), [`Maintenance`](Self::Maintenance),
 /// [`HtmlSuccess`](Self::HtmlSuccess), [`ErrorAfterWork`](Self::ErrorAfterWork),
 /// [`Redirect`](Self::Redirect).
 ///
-/// In text a kind is its name in kebab case: `closed-after-work`.
+/// `Display` and `FromStr` use the variant's name in kebab case: `closed-after-work`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
-    /// 429 with all rate-limit headers and `X-Retry-After`; nothing is left, and the window ends
-    /// after [`reset_in`](crate::FaultPlan::reset_in). Nothing is done, and no quota is taken.
+    /// 429 with all rate-limit headers and `X-Retry-After`. `Requests-Left` is 0, and the window
+    /// ends after [`reset_in`](crate::FaultPlan::reset_in). Nothing is executed, and no quota is
+    /// used.
     RateLimited,
-    /// 429 without a body and without any header that says when to come again, as under platform
-    /// load. Nothing is done, and no quota is taken.
+    /// 429 without a body and without headers that say when to retry, as under platform load.
+    /// Nothing is executed, and no quota is used.
     Busy,
-    /// 500, and nothing is done.
+    /// 500. Nothing is executed.
     InternalError,
-    /// 502 with an HTML body, and nothing is done.
+    /// 502 with an HTML body. Nothing is executed.
     BadGateway,
-    /// 503 with a JSON body, and nothing is done.
+    /// 503 with a JSON body. Nothing is executed.
     Unavailable,
-    /// 504 with an HTML body, and nothing is done.
+    /// 504 with an HTML body. Nothing is executed.
     GatewayTimeout,
-    /// 503 with an HTML body, as of a store that is down for maintenance; nothing is done.
+    /// 503 with an HTML body, as from a store that is down for maintenance. Nothing is executed.
     Maintenance,
-    /// The work is done, and the answer is a 200 with an HTML body, to a DELETE too.
+    /// The request is executed, and the response is a 200 with an HTML body, for a DELETE too.
     HtmlSuccess,
-    /// The work is done and its whole answer is sent, but `Content-Length` promises more, and the
-    /// connection closes: what arrives may well parse, yet it is no answer.
+    /// The request is executed and the whole response is sent, but `Content-Length` promises more,
+    /// and the connection closes. The body may parse, yet the response is incomplete.
     ///
-    /// Not for DELETE, whose answer has no body.
+    /// Not for DELETE, whose response has no body.
     Truncated,
-    /// The connection closes once the request was read. Nothing is done, no byte is sent.
+    /// The connection closes once the request has been read. Nothing is executed or sent.
     ClosedBeforeWork,
-    /// The work is done, then the connection closes. No byte is sent.
+    /// The request is executed, then the connection closes. Nothing is sent.
     ///
-    /// To a GET the same as [`ClosedBeforeWork`](Self::ClosedBeforeWork).
+    /// For a GET this is the same as [`ClosedBeforeWork`](Self::ClosedBeforeWork).
     ClosedAfterWork,
-    /// The work is done, the headers and half the body are sent, then the connection closes.
+    /// The request is executed, the headers and half the body are sent, then the connection
+    /// closes.
     ///
-    /// Not for DELETE, whose answer has no body.
-    ClosedDuringAnswer,
-    /// The work is done, but a gateway has lost the answer and says 500 or 504, either at random.
+    /// Not for DELETE, whose response has no body.
+    ClosedDuringResponse,
+    /// The request is executed, but the response is a 500 or a 504, at random, as from a gateway
+    /// that has lost the store's response.
     ErrorAfterWork,
-    /// The work is done and the right answer is sent: the headers at once, the body bit by bit
-    /// over [`trickle_over`](crate::FaultPlan::trickle_over). Its place in flight is free before
-    /// the last bit is sent, or when the client hangs up.
+    /// The request is executed and the usual response is sent: the headers at once, the body in
+    /// pieces over [`trickle_over`](crate::FaultPlan::trickle_over). The place in flight becomes
+    /// free before the last piece is sent, or when the client disconnects.
     ///
-    /// Not for DELETE, whose answer has no body.
+    /// Not for DELETE, whose response has no body.
     Trickle,
-    /// 307 to [`redirect_to`](crate::FaultPlan::redirect_to), and nothing is done.
+    /// 307 to [`redirect_to`](crate::FaultPlan::redirect_to). Nothing is executed.
     Redirect,
-    /// 200, but some values of the PUT, at least one, are neither stored nor shown; the pagination
-    /// counts those shown.
+    /// 200, but at least one value of the PUT is neither stored nor shown. The pagination counts
+    /// the values shown.
     ///
-    /// Only for PUT: a GET or DELETE stores nothing that could be left out, and a POST is all or
-    /// nothing.
-    LeavesOut,
-    /// All is stored, but the answer leaves out some values, at least one; the pagination counts
-    /// those shown, so it does not tell.
+    /// Only for PUT: GET and DELETE store nothing, and a POST is all or nothing.
+    DroppedRows,
+    /// All values are stored, but at least one is missing from the response. The pagination counts
+    /// the values shown, so it doesn't reveal the omission.
     ///
-    /// Only for PUT: of a GET no client could tell that values are missing, a DELETE shows none,
-    /// and a POST has no values.
-    HidesRows,
-    /// All is stored, but the answer shows only the first values, at least one and never all, and
-    /// the pagination says so: `total` and `total_pages`, `per_page`, a link to the next page.
+    /// Only for PUT: in a GET the omission would be undetectable, a DELETE shows no values, and a
+    /// POST has none.
+    HiddenRows,
+    /// All values are stored, but the response shows only the first page of them, at least one
+    /// value and never all. The pagination reveals it: `total`, `total_pages`, `per_page` and the
+    /// link to the next page.
     ///
-    /// Only for PUT: a GET has its pages anyway. One value alone is answered as ever, and that
-    /// counts as not played.
+    /// Only for PUT: a GET has pages anyway. A response with a single value is left as it is, and
+    /// the fault is not counted.
     PartialPage,
-    /// Values are stored, and shown, in another form: without blanks around them, numbers without
-    /// needless zeros after the point (`1.0` becomes `1`, `2.50` becomes `2.5`).
+    /// Values are stored and shown in another form: without surrounding whitespace, and numbers
+    /// without trailing zeros (`1.0` becomes `1`, `2.50` becomes `2.5`).
     ///
-    /// Only for PUT. Where no value changes by that, it counts as not played.
-    Normalised,
-    /// The work is done, and the answer is a 200 with the right JSON behind 9 MiB of blanks, to a
-    /// DELETE too.
+    /// Only for PUT. The fault is not counted if no value changes.
+    Normalized,
+    /// The request is executed, and the response is a 200 with the usual JSON after 9 MiB of
+    /// spaces, for a DELETE too.
     Oversized,
-    /// The right answer after an extra latency before the work, at random from half of
-    /// [`slow_by`](crate::FaultPlan::slow_by) to all of it.
+    /// The usual response after an extra latency before the execution, at random between half of
+    /// [`slow_by`](crate::FaultPlan::slow_by) and all of it.
     Slow,
-    /// The connection closes at once without a byte, and the work is done
-    /// [`late_by`](crate::FaultPlan::late_by) after: what the client sends meanwhile comes first.
-    /// Until then the request stays in flight.
+    /// The connection closes without a response, and the request is executed
+    /// [`late_by`](crate::FaultPlan::late_by) later, after requests that the client sends in the
+    /// meantime. Until then the request stays in flight.
     ///
-    /// Not for GET. Not drawn unless it is asked for with [`only`](crate::FaultPlan::only).
+    /// Not for GET. Drawn only if selected with [`only`](crate::FaultPlan::only).
     LateExecution,
 }
 
 impl Fault {
-    /// All kinds.
+    /// All faults.
     pub const ALL: &[Self] = &[
         Self::RateLimited,
         Self::Busy,
@@ -169,30 +172,32 @@ impl Fault {
         Self::Truncated,
         Self::ClosedBeforeWork,
         Self::ClosedAfterWork,
-        Self::ClosedDuringAnswer,
+        Self::ClosedDuringResponse,
         Self::ErrorAfterWork,
         Self::Trickle,
         Self::Redirect,
-        Self::LeavesOut,
-        Self::HidesRows,
+        Self::DroppedRows,
+        Self::HiddenRows,
         Self::PartialPage,
-        Self::Normalised,
+        Self::Normalized,
         Self::Oversized,
         Self::Slow,
         Self::LateExecution,
     ];
 
-    /// Whether this can be played to a request for `operation`; if not, it is never drawn for
-    /// one, and a script that says so plays nothing.
+    /// Returns `true` if the fault can happen to the operation.
+    ///
+    /// If not, a seeded plan never draws it for the operation, and a script that names it leaves
+    /// the request unaffected.
     pub fn applies_to(self, operation: Operation) -> bool {
         match self {
-            Self::LeavesOut | Self::HidesRows | Self::PartialPage | Self::Normalised => {
+            Self::DroppedRows | Self::HiddenRows | Self::PartialPage | Self::Normalized => {
                 operation == Operation::Upsert
             }
-            Self::Truncated | Self::ClosedDuringAnswer | Self::Trickle => {
+            Self::Truncated | Self::ClosedDuringResponse | Self::Trickle => {
                 operation != Operation::Delete
             }
-            Self::LateExecution => !operation.reads(),
+            Self::LateExecution => !operation.is_read(),
             Self::RateLimited
             | Self::Busy
             | Self::InternalError
@@ -223,14 +228,14 @@ impl Fault {
             Self::Truncated => "truncated",
             Self::ClosedBeforeWork => "closed-before-work",
             Self::ClosedAfterWork => "closed-after-work",
-            Self::ClosedDuringAnswer => "closed-during-answer",
+            Self::ClosedDuringResponse => "closed-during-response",
             Self::ErrorAfterWork => "error-after-work",
             Self::Trickle => "trickle",
             Self::Redirect => "redirect",
-            Self::LeavesOut => "leaves-out",
-            Self::HidesRows => "hides-rows",
+            Self::DroppedRows => "dropped-rows",
+            Self::HiddenRows => "hidden-rows",
             Self::PartialPage => "partial-page",
-            Self::Normalised => "normalised",
+            Self::Normalized => "normalized",
             Self::Oversized => "oversized",
             Self::Slow => "slow",
             Self::LateExecution => "late-execution",
@@ -253,15 +258,14 @@ impl FromStr for Fault {
     }
 }
 
-/// A text is not the name of a [`Fault`].
+/// The error of parsing a text that is not the name of a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownFault(());
 
 impl fmt::Display for UnknownFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no fault has this name; one is \"")?;
-        f.write_str(Fault::ClosedAfterWork.name())?;
-        f.write_str("\"")
+        let example = Fault::ClosedAfterWork.name();
+        write!(f, "unknown fault; names look like \"{example}\"")
     }
 }
 
@@ -272,16 +276,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_kinds_are_in_all() {
-        for (place, fault) in Fault::ALL.iter().enumerate() {
-            assert_eq!(*fault as usize, place);
+    fn all_lists_every_fault_in_order() {
+        for (index, fault) in Fault::ALL.iter().enumerate() {
+            assert_eq!(*fault as usize, index);
         }
-        // The last one of the enum: a kind added before it moves it.
+        // Fails when a fault is added to the enum only, before its last variant.
         assert_eq!(Fault::LateExecution as usize + 1, Fault::ALL.len());
     }
 
     #[test]
-    fn a_name_is_the_variants_in_kebab_case() {
+    fn a_fault_is_named_like_its_variant_in_kebab_case() {
         for fault in Fault::ALL {
             let mut kebab = String::new();
             for c in format!("{fault:?}").chars() {

@@ -3,16 +3,16 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 
 use crate::settings::ErrorKeys;
-use crate::wire::Answer;
+use crate::wire::ApiResponse;
 
-/// What is wrong with a row, and with which of its fields.
+/// The reason why a row is rejected.
 #[derive(Debug)]
-pub(crate) struct BadRow {
+pub(crate) struct InvalidRow {
     pub field: &'static str,
     pub message: String,
 }
 
-impl BadRow {
+impl InvalidRow {
     pub(crate) fn new(field: &'static str, message: impl Into<String>) -> Self {
         Self {
             field,
@@ -21,59 +21,62 @@ impl BadRow {
     }
 }
 
-/// A body that has no rows to speak of.
+/// The reason why a whole body is rejected.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum BadBody {
-    OtherType,
+pub(crate) enum InvalidBody {
+    ContentType,
     Malformed,
     NotAnArray,
     Empty,
 }
 
-impl BadBody {
-    pub(crate) fn into_answer(self) -> Answer {
+impl InvalidBody {
+    pub(crate) fn into_response(self) -> ApiResponse {
         let (status, title) = match self {
-            Self::OtherType => (
+            Self::ContentType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "Content-Type must be application/json",
             ),
-            Self::Malformed => (StatusCode::BAD_REQUEST, "The body is not JSON"),
+            Self::Malformed => (StatusCode::BAD_REQUEST, "The body is not valid JSON"),
             Self::NotAnArray => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "The body must be an array",
             ),
-            Self::Empty => (StatusCode::UNPROCESSABLE_ENTITY, "The body holds no rows"),
+            Self::Empty => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The body must contain at least one row",
+            ),
         };
-        Answer::problem(status, title)
+        ApiResponse::problem(status, title)
     }
 }
 
-pub(crate) fn check_type(headers: &HeaderMap) -> Result<(), BadBody> {
-    let sent = headers
+pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), InvalidBody> {
+    let content_type = headers
         .get(CONTENT_TYPE)
-        .and_then(|sent| sent.to_str().ok());
-    // Parameters such as a charset may follow.
-    let essence = sent.and_then(|sent| sent.split(';').next());
-    if essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json")) {
+        .and_then(|header| header.to_str().ok());
+    // Parameters such as a charset may follow the media type.
+    let media_type = content_type.and_then(|text| text.split(';').next());
+    if media_type.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json")) {
         Ok(())
     } else {
-        Err(BadBody::OtherType)
+        Err(InvalidBody::ContentType)
     }
 }
 
-pub(crate) fn array(body: &[u8]) -> Result<Vec<Value>, BadBody> {
+pub(crate) fn parse_array(body: &[u8]) -> Result<Vec<Value>, InvalidBody> {
     match serde_json::from_slice(body) {
         Ok(Value::Array(rows)) => Ok(rows),
-        Ok(_) => Err(BadBody::NotAnArray),
-        Err(_) => Err(BadBody::Malformed),
+        Ok(_) => Err(InvalidBody::NotAnArray),
+        Err(_) => Err(InvalidBody::Malformed),
     }
 }
 
-/// The 422 for bad rows, each with its index in the body.
-pub(crate) fn refuse(keys: ErrorKeys, bad: Vec<(usize, BadRow)>) -> Answer {
-    let named = bad
+/// Returns the 422 for invalid rows, each given with its index in the body.
+pub(crate) fn reject_rows(keys: ErrorKeys, invalid: Vec<(usize, InvalidRow)>) -> ApiResponse {
+    let errors = invalid
         .into_iter()
-        .filter_map(|(index, BadRow { field, message })| {
+        .filter_map(|(index, InvalidRow { field, message })| {
             let key = match keys {
                 ErrorKeys::Indexed => format!("{index}.{field}"),
                 ErrorKeys::Field => field.to_owned(),
@@ -81,9 +84,9 @@ pub(crate) fn refuse(keys: ErrorKeys, bad: Vec<(usize, BadRow)>) -> Answer {
             };
             Some((key, message.into()))
         });
-    Answer::problem_with(
+    ApiResponse::problem_with_errors(
         StatusCode::UNPROCESSABLE_ENTITY,
-        "The batch has rows that are not valid",
-        named.collect(),
+        "The batch contains invalid rows",
+        errors.collect(),
     )
 }

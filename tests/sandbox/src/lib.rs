@@ -1,5 +1,5 @@
-//! A local store that plays BigCommerce's Customer Attribute Values endpoints on loopback, limits
-//! included, for tests, examples and benchmarks that must not touch a real store.
+//! A local store that simulates BigCommerce's Customer Attribute Values endpoints on loopback and
+//! enforces their limits. For tests, examples and benchmarks that must not use a real store.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -15,7 +15,7 @@
 //!     .await?;
 //! sandbox.insert(2048, 101, "Yes");
 //!
-//! // Point the client under test at `sandbox.base_url()`, then look at what arrived.
+//! // Point the client under test at `sandbox.base_url()`, then check what arrived.
 //! assert!(sandbox.base_url().starts_with("http://127.0.0.1:"));
 //! assert_eq!(sandbox.counts().requests, 0);
 //! assert_eq!(sandbox.values().len(), 1);
@@ -23,53 +23,71 @@
 //! # }
 //! ```
 //!
-//! # What it plays
+//! # Endpoints
 //!
-//! `GET`, `PUT` and `DELETE` on `/stores/{store_hash}/v3/customers/attribute-values`, and `GET` and
-//! `POST` on `/stores/{store_hash}/v3/customers/attributes`, which are the attributes' definitions,
-//! with state in memory. Another store hash or path is a 404, another method a 405, a missing or
-//! wrong token a 401, a write with a [token to read](SandboxBuilder::read_only) a 403, another
-//! content type a 415, malformed JSON a 400, and whatever is readable but not acceptable a 422 (413
-//! where a batch is too large and [`TooLarge`] says so).
+//! The sandbox serves `GET`, `PUT` and `DELETE` on
+//! `/stores/{store_hash}/v3/customers/attribute-values`, and `GET` and `POST` on
+//! `/stores/{store_hash}/v3/customers/attributes` (the attribute definitions). Its state is in
+//! memory.
 //!
-//! A row need not name an attribute that is defined; where it does, its value must be empty or of
-//! the attribute's [type](AttributeType). A store has 50 at most, and their IDs are the first
-//! free ones from 101 up.
+//! | Request | Response |
+//! |---|---|
+//! | Malformed JSON | 400 |
+//! | Missing or wrong token | 401 |
+//! | PUT, POST or DELETE with a [read-only token](SandboxBuilder::read_only) | 403 |
+//! | Unknown store hash or path | 404 |
+//! | Unsupported method | 405 |
+//! | [URL too long](SandboxBuilder::url_limit) | 414 |
+//! | Wrong content type | 415 |
+//! | Invalid row, filter or batch | 422 (413 for a batch that is too large, if [`TooLarge`] is set so) |
+//! | Too many requests in flight, or the quota is spent | 429 |
 //!
-//! What the provider leaves open is a setting of [`SandboxBuilder`]: whether a 422 stores the good
-//! rows ([`BatchRejection`]), how errors name the bad row ([`ErrorKeys`]), what the same customer
-//! and attribute twice in one body do ([`Duplicates`]), in which order a PUT answers
-//! ([`AnswerOrder`]), what an unknown ID does in a DELETE ([`UnknownId`]), in which order a GET
-//! lists values ([`ListOrder`]), what its pages say about themselves ([`ListMeta`]), what too large
-//! a `limit` does ([`LimitTooLarge`]), whether it
-//! [knows any filter](SandboxBuilder::ignore_filters), and
-//! [how long a URL](SandboxBuilder::url_limit) may be.
+//! A value has at most 255 characters. Rows may name undefined attributes. If an attribute is
+//! defined, its values must be empty or match its [type](AttributeType). A store has at most 50
+//! attributes. A new attribute gets the first free ID from 101.
+//!
+//! Behavior that the provider doesn't document is a setting:
+//!
+//! | Behavior | Setting |
+//! |---|---|
+//! | Whether a 422 stores the valid rows | [`BatchRejection`] |
+//! | How errors name the invalid row | [`ErrorKeys`] |
+//! | The same customer and attribute twice in one body | [`Duplicates`] |
+//! | The order of the response to a PUT | [`ResponseOrder`] |
+//! | An unknown ID in a DELETE | [`UnknownId`] |
+//! | The order of lists | [`ListOrder`] |
+//! | What lists contain in `meta` | [`ListMeta`] |
+//! | A `limit` that is too large | [`LimitTooLarge`] |
+//! | Whether filters are ignored | [`ignore_filters`](SandboxBuilder::ignore_filters) |
+//! | The longest URL | [`url_limit`](SandboxBuilder::url_limit) |
 //!
 //! # How a request is handled
 //!
-//! 1. It **arrives** when its headers are read, and is counted.
-//! 2. It is **admitted**, or refused at once: length of the URL (414), unknown store (404), token
+//! 1. The request **arrives** when its headers have been read, and is counted.
+//! 2. It is **admitted** or rejected, in this order: URL length (414), store hash (404), token
 //!    (401, 403), requests in flight (429 without rate-limit headers, as under platform load),
-//!    quota (429 with them).
-//! 3. Its body is read and the latency is waited. Then the **work** is done, all of it at once.
-//! 4. It is **answered**. Its place among the requests in flight is free before the client can see
-//!    the answer, so a client that keeps to the limit never meets the 429.
+//!    quota (429 with rate-limit headers).
+//! 3. Its body is read, the latency passes, and the request is **executed** in one step.
+//! 4. The **response** is sent. The request's place in flight is free before the client can see
+//!    the response, so a client that respects the limit never gets a 429.
 //!
-//! Handling does not end with the connection: a request whose body was read is worked on to its
-//! end, and counts as in flight until then, even if the client has gone.
+//! A client that disconnects doesn't stop its request. Once its body has been read, the request is
+//! executed and counts as in flight until then.
 //!
-//! # What the quota counts
+//! # Quota
 //!
-//! Every request that got past the token and the in-flight limit, whatever it is answered, or
-//! whether it is. A 401 or 403 carries the rate-limit headers and takes nothing; a 414, an unknown
-//! store and the 429 of the in-flight limit carry none. A 429 that is a fault takes nothing either.
+//! Every request that passes the checks of the token and of the requests in flight uses the quota,
+//! whatever its response, or if there is none. Responses with 401 and 403 carry rate-limit headers
+//! but use no quota. Responses with 414, the 404 for an unknown store, and the 429 for too many
+//! requests in flight carry no such headers. The 429 of a fault uses no quota.
 //! [Another app](SandboxBuilder::other_app) can share the quota.
 //!
-//! # What goes wrong
+//! # Faults
 //!
-//! Nothing, unless a [`FaultPlan`] says so: at random by a seed, by a script, or all of it for a
-//! while. A [`Fault`] is drawn when a request would be admitted; it refuses it there (the 429s),
-//! or comes instead of the work, into it, or between it and the answer.
+//! A [`FaultPlan`] makes requests fail: at random with a seed, by a script, or all of them during
+//! an outage. A [`Fault`] is drawn when a request is about to be admitted. It rejects the request
+//! (the 429s), replaces its execution, changes what is stored or shown, or changes how the
+//! response is sent. By default there are no faults.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -79,7 +97,7 @@
 //! let plan = FaultPlan::seeded(7).rate(0.2).only([Fault::Busy, Fault::ClosedAfterWork]);
 //! let sandbox = Sandbox::builder().faults(plan).start().await?;
 //!
-//! // Let the client under test do its work, then end the chaos and look at what it came to.
+//! // Run the client under test, then end the faults and check the result.
 //! sandbox.set_faults(FaultPlan::none());
 //! assert_eq!(sandbox.counts().customer_overlaps, 0);
 //! assert_eq!(sandbox.fault_counts().get(&Fault::Busy), None);
@@ -89,59 +107,64 @@
 //!
 //! # Time
 //!
-//! Only tokio's clock is read, so everything here follows a paused clock: latency, quota windows
-//! and the dates of values, which are the calendar time of the start plus what tokio's clock says
-//! has gone by. The sandbox keeps no timer but the waits of the requests in flight.
+//! The sandbox uses tokio's clock only, so latency, quota windows and the dates of values follow a
+//! paused clock. Dates are the calendar time of the start plus the time elapsed on tokio's clock.
+//! The only timers are the delays of requests in flight.
 //!
 //! A test with a paused clock needs the sandbox and its client on one current-thread runtime, and
-//! tokio 1.53.3 or later (or 1.51.6): before, the clock leaps to the next timer, such as a client's
-//! timeout, while bytes are on their way.
+//! tokio 1.53.3 or later (or 1.51.6). With earlier versions the clock jumps to the next timer, such
+//! as a client's timeout, while data is in transit.
 
-// The README's example is compiled as a test.
+// Compiles the README's example as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod active_fault;
+mod admitted_request;
 mod attributes;
-mod body;
 mod builder;
+mod busy_customers;
+mod busy_guard;
 mod clock;
 mod counts;
 mod dates;
 mod definitions;
 mod delete;
 mod fault;
+mod fault_injection;
+mod fault_plan;
+mod fault_schedule;
+mod faulty_body;
 mod filter;
+mod in_flight_slot;
 mod json;
-mod limits;
 mod list;
-mod lists;
 mod other_app;
-mod overlap;
+mod page_cache;
 mod paging;
-mod plan;
-mod play;
 mod query;
+mod quota;
 mod random;
+mod response_faults;
 mod rows;
 mod sandbox;
 mod server;
 mod settings;
 mod state;
 mod store;
-mod twist;
+mod target;
 mod upsert;
 mod wire;
-mod work;
 
 pub use attributes::{AttributeType, StoredAttribute};
 pub use builder::SandboxBuilder;
 pub use counts::Counts;
 pub use fault::{Fault, Operation, UnknownFault};
-pub use plan::FaultPlan;
+pub use fault_plan::FaultPlan;
 pub use sandbox::Sandbox;
 pub use settings::{
-    AnswerOrder, BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta, ListOrder,
+    BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta, ListOrder, ResponseOrder,
     TooLarge, UnknownId,
 };
 pub use store::StoredValue;

@@ -1,31 +1,31 @@
-use crate::filter::Filter;
-use crate::paging::{self, List, Paging};
+use crate::filter::ValueFilter;
+use crate::paging::{self, ListUrl, PageRequest};
 use crate::query;
 use crate::state::Shared;
-use crate::wire::{Answer, Values};
+use crate::wire::{ApiResponse, ValueRecords};
 
-pub(crate) fn get(shared: &Shared, query: Option<&str>) -> Answer {
+pub(crate) fn get(shared: &Shared, query: Option<&str>) -> ApiResponse {
     let parameters = query::parameters(query);
     let settings = &shared.settings;
-    let mut filter = Filter::default();
-    let paging = Paging::parse(settings, &parameters, |name, text| filter.set(name, text));
-    let paging = match paging {
-        Ok(paging) => paging,
-        Err(bad) => return bad.into_answer(),
+    let mut filter = ValueFilter::default();
+    let request = PageRequest::parse(settings, &parameters, |name, text| filter.set(name, text));
+    let request = match request {
+        Ok(request) => request,
+        Err(invalid) => return invalid.into_response(),
     };
     let (total, values) = {
         let state = &mut *shared.lock();
-        let filter = filter.resolve(&state.attributes);
-        let (offset, order) = (paging.offset(), settings.list_order);
+        let filter = filter.resolve_name(&state.attributes);
+        let (offset, order) = (request.offset(), settings.list_order);
         state
-            .lists
-            .page(&state.store, filter, order, offset, paging.limit)
+            .page_cache
+            .page(&state.store, filter, order, offset, request.limit)
     };
-    let list = List {
+    let list = ListUrl {
         base_url: &shared.base_url,
         path: paging::VALUES,
         parameters: &parameters,
     };
-    let pagination = paging.describe(settings.list_meta, &list, total, values.len());
-    Answer::page(Values(&values), pagination)
+    let pagination = request.pagination(settings.list_meta, &list, total, values.len());
+    ApiResponse::page(ValueRecords(&values), pagination)
 }

@@ -1,5 +1,5 @@
-//! The sandbox as a program: prints its base URL, serves until it is interrupted, prints what it
-//! has seen.
+//! The sandbox as a program: prints its base URL, serves until it is interrupted, then prints its
+//! counts.
 
 mod args;
 
@@ -19,12 +19,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let done = match command {
+    let result = match command {
         Command::Serve(builder) => serve(*builder),
         Command::Help => print(args::HELP),
         Command::Version => print(concat!("bigcommerce-sandbox ", env!("CARGO_PKG_VERSION"))),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bigcommerce-sandbox: {error}");
@@ -34,12 +34,12 @@ fn main() -> ExitCode {
 }
 
 fn serve(builder: SandboxBuilder) -> io::Result<()> {
-    // One thread is enough for three requests at a time, and leaves the rest to the client.
+    // One thread suffices for three requests at a time and leaves the other cores to the client.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        // From here on, so that whoever has read the URL can interrupt.
+        // Installed first, so that an interrupt works as soon as the URL is printed.
         let interrupted = interrupt()?;
         let sandbox = builder.start().await?;
         print(sandbox.base_url())?;

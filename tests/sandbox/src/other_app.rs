@@ -2,62 +2,65 @@ use std::time::Duration;
 
 use crate::random;
 
-/// Another app that takes requests out of the same quota, at random moments of each window.
+/// The maximum number of points in time per window at which the other app makes requests. If its
+/// share is larger, it makes several requests at a time, so that a quota of millions costs no more
+/// than one of hundreds.
+const MAX_BURSTS: u64 = 512;
+
+/// Another app that uses the same quota, at random times in each window.
 ///
-/// It has no task of its own: what it has taken by now is worked out when somebody looks.
+/// It has no task of its own: its requests are computed when the quota is read.
 pub(crate) struct OtherApp {
     seed: u64,
     share: f64,
     windows: u64,
-    /// Its moments in the current window, as times since the window opened, the next one last.
-    moments: Vec<Duration>,
+    /// The bursts still to come in the current window, as times since its start, the next one
+    /// last.
+    bursts: Vec<Duration>,
     requests: u64,
-    played: u64,
+    bursts_made: u64,
 }
-
-/// At that many moments per window at most; where its share is more requests, it takes several at
-/// once, so that a quota of millions costs no more than one of hundreds.
-const MOMENTS: u64 = 512;
 
 impl OtherApp {
     pub(crate) fn new(seed: u64, share: f64) -> Self {
         Self {
             seed,
-            // Not a number is no share.
+            // NaN stays NaN here, and becomes zero requests in the cast below.
             share: share.clamp(0.0, 1.0),
             windows: 0,
-            moments: Vec::new(),
+            bursts: Vec::new(),
             requests: 0,
-            played: 0,
+            bursts_made: 0,
         }
     }
 
-    /// A new window opens.
-    pub(crate) fn renew(&mut self, quota: u64, window: Duration) {
-        // Casts of floats saturate, and make zero of what is not a number.
+    pub(crate) fn start_window(&mut self, quota: u64, window: Duration) {
+        // Casts from floats saturate, and turn NaN into zero.
         self.requests = ((quota as f64 * self.share).round() as u64).min(quota);
-        self.played = 0;
+        self.bursts_made = 0;
         let mut rng = random::generator(self.seed, self.windows);
         self.windows += 1;
-        self.moments.clear();
-        for _ in 0..self.requests.min(MOMENTS) {
-            let moment = random::duration(&mut rng, Duration::ZERO, window);
-            self.moments.push(moment);
+        self.bursts.clear();
+        for _ in 0..self.requests.min(MAX_BURSTS) {
+            let time = random::duration(&mut rng, Duration::ZERO, window);
+            self.bursts.push(time);
         }
-        self.moments.sort_unstable_by(|a, b| b.cmp(a));
+        self.bursts.sort_unstable_by(|a, b| b.cmp(a));
     }
 
-    /// How many requests it has made, `gone` into the window, since this was last asked.
-    pub(crate) fn catch_up(&mut self, gone: Duration) -> u64 {
+    /// Returns the number of requests made since the last call, `elapsed` into the window.
+    pub(crate) fn take_due(&mut self, elapsed: Duration) -> u64 {
         let mut due = 0;
-        while self.moments.last().is_some_and(|moment| *moment < gone) {
-            self.moments.pop();
-            // Shared out without a rest: the nth moment reaches n / moments of the requests.
-            self.played += 1;
-            let moments = self.requests.min(MOMENTS);
-            let until =
-                |played: u64| u128::from(self.requests) * u128::from(played) / u128::from(moments);
-            due += u64::try_from(until(self.played) - until(self.played - 1)).unwrap_or(0);
+        while self.bursts.last().is_some_and(|time| *time < elapsed) {
+            self.bursts.pop();
+            self.bursts_made += 1;
+            // Rounding down the running total spreads the remainder over the bursts.
+            let bursts = self.requests.min(MAX_BURSTS);
+            let total_after = |bursts_made: u64| {
+                u128::from(self.requests) * u128::from(bursts_made) / u128::from(bursts)
+            };
+            let requests = total_after(self.bursts_made) - total_after(self.bursts_made - 1);
+            due += u64::try_from(requests).unwrap_or(0);
         }
         due
     }
@@ -70,16 +73,16 @@ mod tests {
     const WINDOW: Duration = Duration::from_secs(30);
 
     #[test]
-    fn it_takes_its_share_of_each_window_at_random() {
+    fn the_share_of_each_window_is_used_at_random_times() {
         let mut app = OtherApp::new(7, 1.0 / 3.0);
         let mut halves = Vec::new();
         for _ in 0..20 {
-            app.renew(150, WINDOW);
-            let half = app.catch_up(WINDOW / 2);
-            let quarter = app.catch_up(WINDOW / 4);
+            app.start_window(150, WINDOW);
+            let half = app.take_due(WINDOW / 2);
+            let quarter = app.take_due(WINDOW / 4);
             assert_eq!(quarter, 0);
             halves.push(half);
-            assert_eq!(half + app.catch_up(WINDOW), 50);
+            assert_eq!(half + app.take_due(WINDOW), 50);
         }
         assert!(
             halves.iter().all(|half| (8..42).contains(half)),
@@ -90,12 +93,12 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_is_the_same_app() {
+    fn the_same_seed_gives_the_same_requests() {
         let taken = |seed| {
             let mut app = OtherApp::new(seed, 0.5);
-            app.renew(450, WINDOW);
+            app.start_window(450, WINDOW);
             (1..=30)
-                .map(|s| app.catch_up(Duration::from_secs(s)))
+                .map(|s| app.take_due(Duration::from_secs(s)))
                 .collect::<Vec<_>>()
         };
         assert_eq!(taken(1), taken(1));
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_quota_is_shared_without_a_rest() {
+    fn the_share_is_exact_for_any_quota() {
         for (quota, share, expected) in [
             (16_101_495, 0.3, 4_830_449),
             (u64::MAX, 1.0, u64::MAX),
@@ -113,9 +116,9 @@ mod tests {
             (150, 7.0, 150),
         ] {
             let mut app = OtherApp::new(1, share);
-            app.renew(quota, WINDOW);
-            assert!(app.moments.len() <= 512);
-            assert_eq!(app.catch_up(WINDOW + WINDOW), expected);
+            app.start_window(quota, WINDOW);
+            assert!(app.bursts.len() <= MAX_BURSTS as usize);
+            assert_eq!(app.take_due(WINDOW + WINDOW), expected);
         }
     }
 }

@@ -1,8 +1,6 @@
-use std::borrow::Cow;
-
 use hyper::StatusCode;
 
-use crate::query::{self, BadParameter};
+use crate::query::{self, InvalidParameter, Parameter};
 use crate::settings::{LimitTooLarge, ListMeta, Settings};
 use crate::wire::{Links, Pagination};
 
@@ -11,59 +9,61 @@ pub(crate) const ATTRIBUTES: &str = "/customers/attributes";
 
 const DEFAULT_LIMIT: usize = 50;
 
-pub(crate) type Parameters<'a> = [(Cow<'a, str>, Cow<'a, str>)];
+/// The number of items per page in the response to a PUT or POST, as in the reference's example,
+/// which shows 3 values.
+const WRITTEN_PER_PAGE: usize = 10;
 
-/// Which page of a list a GET asks for.
-pub(crate) struct Paging {
+/// The page that a GET requests.
+pub(crate) struct PageRequest {
     page: usize,
     pub limit: usize,
 }
 
-impl Paging {
-    /// Reads the parameters, those that have nothing to do with pages by `filter`.
+impl PageRequest {
+    /// Parses `page` and `limit`, and passes the other parameters to `set_filter`.
     pub(crate) fn parse(
         settings: &Settings,
-        parameters: &Parameters<'_>,
-        mut filter: impl FnMut(&str, &str) -> Result<(), BadParameter>,
-    ) -> Result<Self, BadParameter> {
-        let most = settings.page_limit.max(1);
-        let mut paging = Self {
+        parameters: &[Parameter<'_>],
+        mut set_filter: impl FnMut(&str, &str) -> Result<(), InvalidParameter>,
+    ) -> Result<Self, InvalidParameter> {
+        let max_limit = settings.page_limit.max(1);
+        let mut request = Self {
             page: 1,
-            limit: DEFAULT_LIMIT.min(most),
+            limit: DEFAULT_LIMIT.min(max_limit),
         };
         for (name, text) in parameters {
             match &**name {
-                "page" => paging.page = query::positive(name, text)?,
+                "page" => request.page = query::positive(name, text)?,
                 "limit" => {
                     let limit = query::positive(name, text)?;
-                    paging.limit = limit.min(most);
-                    let refusal = match settings.limit_too_large {
+                    request.limit = limit.min(max_limit);
+                    let status = match settings.limit_too_large {
                         LimitTooLarge::Status422 => StatusCode::UNPROCESSABLE_ENTITY,
                         LimitTooLarge::Status413 => StatusCode::PAYLOAD_TOO_LARGE,
                         LimitTooLarge::Clamped => continue,
                     };
                     if limit > settings.page_limit {
-                        let message = format!("must be {} at most", settings.page_limit);
-                        return Err(BadParameter::new(name, message).with_status(refusal));
+                        let message = format!("must be at most {}", settings.page_limit);
+                        return Err(InvalidParameter::new(name, message).with_status(status));
                     }
                 }
                 _ if settings.ignore_filters => {}
-                _ => filter(name, text)?,
+                _ => set_filter(name, text)?,
             }
         }
-        Ok(paging)
+        Ok(request)
     }
 
-    /// How many items come before the page.
+    /// Returns the number of items before the page.
     pub(crate) fn offset(&self) -> usize {
         (self.page - 1).saturating_mul(self.limit)
     }
 
-    /// What the page says about itself, with `count` of `total` items on it.
-    pub(crate) fn describe(
+    /// Describes the page, which shows `count` of `total` items.
+    pub(crate) fn pagination(
         &self,
         meta: ListMeta,
-        list: &List<'_>,
+        list: &ListUrl<'_>,
         total: usize,
         count: usize,
     ) -> Option<Pagination> {
@@ -71,13 +71,13 @@ impl Paging {
         let total_pages = total.div_ceil(self.limit);
         let links = Links {
             previous: if page > 1 {
-                list.link(page - 1)
+                list.page(page - 1)
             } else {
                 String::new()
             },
-            current: list.link(page),
+            current: list.page(page),
             next: if page < total_pages {
-                list.link(page + 1)
+                list.page(page + 1)
             } else {
                 String::new()
             },
@@ -98,11 +98,11 @@ impl Paging {
     }
 }
 
-/// The first of the pages that `total` written items are shown on; nearly always it shows all, like
-/// the reference's example: `per_page` is 10 there, for 3 values.
-pub(crate) fn describe_written(list: &List<'_>, total: usize, count: usize) -> Pagination {
+/// Describes the response to a PUT or POST, which shows the first `count` of `total` written items.
+/// Only a fault makes it show fewer than all.
+pub(crate) fn written_pagination(list: &ListUrl<'_>, total: usize, count: usize) -> Pagination {
     let shows_all = count >= total;
-    let per_page = count.max(if shows_all { 10 } else { 1 });
+    let per_page = count.max(if shows_all { WRITTEN_PER_PAGE } else { 1 });
     Pagination {
         total: Some(total),
         count,
@@ -111,26 +111,25 @@ pub(crate) fn describe_written(list: &List<'_>, total: usize, count: usize) -> P
         total_pages: Some(total.div_ceil(per_page).max(1)),
         links: Links {
             previous: String::new(),
-            current: list.link(1),
+            current: list.page(1),
             next: if shows_all {
                 String::new()
             } else {
-                list.link(2)
+                list.page(2)
             },
         },
     }
 }
 
-/// A list that has pages.
-pub(crate) struct List<'a> {
+/// The URL of a list, without the page.
+pub(crate) struct ListUrl<'a> {
     pub base_url: &'a str,
     pub path: &'static str,
-    pub parameters: &'a Parameters<'a>,
+    pub parameters: &'a [Parameter<'a>],
 }
 
-impl List<'_> {
-    /// The URL of a page.
-    fn link(&self, page: usize) -> String {
+impl ListUrl<'_> {
+    fn page(&self, page: usize) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("page", &page.to_string());
         let others = self.parameters.iter().filter(|(name, _)| name != "page");

@@ -3,17 +3,20 @@ use std::collections::HashSet;
 
 use hyper::StatusCode;
 
-use crate::wire::Answer;
+use crate::wire::ApiResponse;
 
-/// A parameter that can't be accepted.
+/// A decoded name and value.
+pub(crate) type Parameter<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// The reason why a parameter is rejected.
 #[derive(Debug)]
-pub(crate) struct BadParameter {
+pub(crate) struct InvalidParameter {
     name: String,
     message: String,
     status: StatusCode,
 }
 
-impl BadParameter {
+impl InvalidParameter {
     pub(crate) fn new(name: &str, message: impl Into<String>) -> Self {
         Self {
             name: name.to_owned(),
@@ -27,23 +30,23 @@ impl BadParameter {
     }
 
     pub(crate) fn unknown(name: &str) -> Self {
-        Self::new(name, "is not a parameter of this call")
+        Self::new(name, "is not a parameter of this endpoint")
     }
 
-    pub(crate) fn into_answer(self) -> Answer {
+    pub(crate) fn into_response(self) -> ApiResponse {
         let errors = [(self.name, self.message.into())];
-        Answer::problem_with(
+        ApiResponse::problem_with_errors(
             self.status,
-            "A query parameter is not valid",
+            "A query parameter is invalid",
             errors.into_iter().collect(),
         )
     }
 }
 
-/// The parameters, decoded, in the order of the query; of a repeated one only the last, as real
-/// servers have it.
-pub(crate) fn parameters(query: Option<&str>) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    let mut parameters: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+/// Decodes the parameters in the order of the query. The last of a repeated parameter wins, as on
+/// many real servers.
+pub(crate) fn parameters(query: Option<&str>) -> Vec<Parameter<'_>> {
+    let mut parameters: Vec<Parameter<'_>> = Vec::new();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match parameters.iter_mut().find(|(known, _)| *known == name) {
             Some((_, last)) => *last = value,
@@ -53,20 +56,20 @@ pub(crate) fn parameters(query: Option<&str>) -> Vec<(Cow<'_, str>, Cow<'_, str>
     parameters
 }
 
-/// IDs joined by commas, at least one; the same one twice is one.
-pub(crate) fn ids(name: &str, text: &str) -> Result<HashSet<i64>, BadParameter> {
+/// Parses at least one ID; several are separated by commas.
+pub(crate) fn ids(name: &str, text: &str) -> Result<HashSet<i64>, InvalidParameter> {
     text.split(',')
         .map(|id| id.parse().ok())
         .collect::<Option<_>>()
-        .ok_or_else(|| BadParameter::new(name, "must be integers joined by commas"))
+        .ok_or_else(|| InvalidParameter::new(name, "must be integers separated by commas"))
 }
 
-/// An integer from 1 up.
-pub(crate) fn positive(name: &str, text: &str) -> Result<usize, BadParameter> {
+/// Parses an integer of at least 1.
+pub(crate) fn positive(name: &str, text: &str) -> Result<usize, InvalidParameter> {
     text.parse()
         .ok()
         .filter(|number| *number > 0)
-        .ok_or_else(|| BadParameter::new(name, "must be an integer from 1 up"))
+        .ok_or_else(|| InvalidParameter::new(name, "must be an integer of at least 1"))
 }
 
 #[cfg(test)]
@@ -74,14 +77,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_of_a_repeated_parameter_counts() {
+    fn the_last_of_a_repeated_parameter_wins() {
         let parameters = parameters(Some("id%3Ain=4%2C5&page=1&id:in=6"));
         let expected = [("id:in", "6"), ("page", "1")];
         assert_eq!(parameters, expected.map(|(n, v)| (n.into(), v.into())));
     }
 
     #[test]
-    fn ids_are_integers_and_at_least_one() {
+    fn ids_are_one_or_more_integers() {
         assert_eq!(
             ids("id:in", "4,5,4").expect("two IDs"),
             HashSet::from([4, 5])
@@ -92,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_integers_from_one_up() {
+    fn positive_numbers_are_integers_of_at_least_one() {
         assert_eq!(positive("limit", "250").expect("a number"), 250);
         for text in ["", "0", "-1", "50.0", "x"] {
             assert!(positive("limit", text).is_err(), "{text:?}");

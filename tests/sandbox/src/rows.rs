@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::json::{self, BadBody, BadRow};
+use crate::json::{self, InvalidBody, InvalidRow};
 
 /// One row of a PUT.
 #[derive(Debug, Deserialize)]
@@ -12,30 +12,30 @@ pub(crate) struct Row {
     pub id: Option<i64>,
 }
 
-pub(crate) fn parse(body: &[u8]) -> Result<Vec<Result<Row, BadRow>>, BadBody> {
-    // Nearly every body is good, and then this is all. Only a bad one is read field by field, to
-    // find what is wrong in which row.
+pub(crate) fn parse(body: &[u8]) -> Result<Vec<Result<Row, InvalidRow>>, InvalidBody> {
+    // Nearly every body is valid and takes only this step. An invalid one is parsed again field by
+    // field, to name the invalid rows.
     if let Ok(rows) = serde_json::from_slice::<Vec<Row>>(body) {
         return Ok(rows.into_iter().map(Ok).collect());
     }
-    Ok(json::array(body)?.iter().map(row).collect())
+    Ok(json::parse_array(body)?.iter().map(parse_row).collect())
 }
 
-fn row(row: &Value) -> Result<Row, BadRow> {
+fn parse_row(row: &Value) -> Result<Row, InvalidRow> {
     let integer = |field| {
         let value = row.get(field).filter(|value| !value.is_null());
         value
             .map(|value| {
                 let integer = value.as_i64();
-                integer.ok_or_else(|| BadRow::new(field, "must be an integer"))
+                integer.ok_or_else(|| InvalidRow::new(field, "must be an integer"))
             })
             .transpose()
     };
-    let required = |field| integer(field)?.ok_or_else(|| BadRow::new(field, "is required"));
+    let required = |field| integer(field)?.ok_or_else(|| InvalidRow::new(field, "is required"));
     let value = match row.get("value") {
         Some(Value::String(value)) => value.clone(),
-        Some(_) => return Err(BadRow::new("value", "must be a string")),
-        None => return Err(BadRow::new("value", "is required")),
+        Some(_) => return Err(InvalidRow::new("value", "must be a string")),
+        None => return Err(InvalidRow::new("value", "is required")),
     };
     Ok(Row {
         attribute_id: required("attribute_id")?,
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_good_body_is_rows() {
+    fn a_valid_body_is_parsed_into_rows() {
         let rows = parse(br#"[{"attribute_id":101,"value":"Yes","customer_id":2048,"new":1}]"#);
         let row = rows.expect("a body").remove(0).expect("a row");
         assert_eq!(
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_row_names_its_field() {
+    fn each_invalid_row_names_its_field() {
         for (body, field) in [
             (r#"{"value":"v","customer_id":1}"#, "attribute_id"),
             (
@@ -85,26 +85,26 @@ mod tests {
             ),
             ("7", "value"),
         ] {
-            let good = r#"{"attribute_id":1,"value":"v","customer_id":1,"id":null}"#;
-            let rows = parse(format!("[{good},{body}]").as_bytes()).expect("a body");
+            let valid = r#"{"attribute_id":1,"value":"v","customer_id":1,"id":null}"#;
+            let rows = parse(format!("[{valid},{body}]").as_bytes()).expect("a body");
             assert!(rows[0].is_ok());
             assert_eq!(rows[1].as_ref().expect_err(body).field, field, "{body}");
         }
     }
 
     #[test]
-    fn anything_else_is_no_body() {
+    fn other_bodies_are_rejected() {
         for body in ["", "[", "[{]", "[{\"value\":7},", "\u{0}"] {
             assert_eq!(
                 parse(body.as_bytes()).err(),
-                Some(BadBody::Malformed),
+                Some(InvalidBody::Malformed),
                 "{body}"
             );
         }
         for body in ["{}", "7", "null", "\"[]\""] {
             assert_eq!(
                 parse(body.as_bytes()).err(),
-                Some(BadBody::NotAnArray),
+                Some(InvalidBody::NotAnArray),
                 "{body}"
             );
         }

@@ -9,37 +9,32 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::attributes::StoredAttribute;
-use crate::builder::SandboxBuilder;
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::fault::Fault;
-use crate::plan::{FaultPlan, Faults};
+use crate::fault_plan::FaultPlan;
+use crate::fault_schedule::FaultSchedule;
 use crate::server;
 use crate::settings::Settings;
 use crate::state::Shared;
 use crate::store::StoredValue;
 
-/// A running sandbox; it stops when this is dropped.
+/// A running sandbox. Dropping it stops it.
 ///
-/// Requests whose body was read are still worked on to their end, as long as the runtime lives.
-#[must_use = "the sandbox stops when this is dropped"]
+/// Requests whose body has been read are still executed, as long as the runtime lives.
+#[must_use = "the sandbox stops when it is dropped"]
 pub struct Sandbox {
     shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
 
 impl Sandbox {
-    /// Settings to start a sandbox with.
-    pub fn builder() -> SandboxBuilder {
-        SandboxBuilder::default()
-    }
-
     pub(crate) async fn start(settings: Settings) -> io::Result<Self> {
         let hash = &settings.store_hash;
         if hash.is_empty() || !hash.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "a store hash consists of letters and digits",
+                "invalid store hash: it must consist of ASCII letters and digits",
             ));
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
@@ -53,38 +48,38 @@ impl Sandbox {
         Ok(Self { shared, server })
     }
 
-    /// The store's whole base URL, `http://127.0.0.1:PORT/stores/HASH/v3`, without a trailing
+    /// Returns the store's base URL, `http://127.0.0.1:PORT/stores/HASH/v3`, without a trailing
     /// slash.
     pub fn base_url(&self) -> &str {
         &self.shared.base_url
     }
 
-    /// What was seen so far.
+    /// Returns a snapshot of the counts.
     pub fn counts(&self) -> Counts {
         let state = self.shared.lock();
         Counts {
             values: state.store.len(),
-            faults: state.played.values().sum(),
+            faults: state.fault_counts.values().sum(),
             ..state.counts.clone()
         }
     }
 
-    /// How often each fault was played; those that never were are not in it.
+    /// Returns how often each fault took effect. Faults that never did are absent.
     pub fn fault_counts(&self) -> BTreeMap<Fault, u64> {
-        self.shared.lock().played.clone()
+        self.shared.lock().fault_counts.clone()
     }
 
-    /// All values, in the order of their IDs.
+    /// Returns all values in the order of their IDs.
     pub fn values(&self) -> Vec<StoredValue> {
         self.shared.lock().store.iter().cloned().collect()
     }
 
-    /// All definitions of attributes, in the order of their IDs.
+    /// Returns all attribute definitions in the order of their IDs.
     pub fn attributes(&self) -> Vec<StoredAttribute> {
         self.shared.lock().attributes.iter().cloned().collect()
     }
 
-    /// A customer's value for an attribute.
+    /// Returns a customer's value for an attribute.
     pub fn value(&self, customer_id: i64, attribute_id: i64) -> Option<StoredValue> {
         self.shared
             .lock()
@@ -93,7 +88,8 @@ impl Sandbox {
             .cloned()
     }
 
-    /// Stores a value as of now, past all limits, counts and checks, and returns its ID.
+    /// Stores a value directly, without limits, counts and checks, and returns its ID. Its dates
+    /// are the current time.
     pub fn insert(&self, customer_id: i64, attribute_id: i64, value: impl Into<String>) -> i64 {
         let now = self.shared.clock.now();
         let value = value.into();
@@ -103,32 +99,32 @@ impl Sandbox {
             .upsert(customer_id, attribute_id, value, now)
     }
 
-    /// Deletes the value with an ID, past all limits, counts and checks, and says whether there was
-    /// one.
+    /// Deletes the value with this ID directly, without limits, counts and checks. Returns `true`
+    /// if it existed.
     pub fn remove(&self, id: i64) -> bool {
         self.shared.lock().store.remove(id).is_some()
     }
 
-    /// Changes the latency, for requests whose wait has not begun; see
-    /// [`SandboxBuilder::latency`].
+    /// Sets the latency of requests that are not waiting yet. See also
+    /// [`SandboxBuilder::latency`](crate::SandboxBuilder::latency).
     pub fn set_latency(&self, latency: Duration) {
         self.shared.lock().latency = latency;
     }
 
-    /// Sets what goes wrong from now on; [`FaultPlan::none`] ends it.
+    /// Replaces the fault plan. [`FaultPlan::none`] ends all faults.
     ///
-    /// Requests have their numbers, and an outage its time, from here on. To requests that were
-    /// admitted before, what was drawn for them still happens.
+    /// Request numbers and an outage start again. Requests that were admitted before keep the
+    /// faults drawn for them.
     pub fn set_faults(&self, plan: FaultPlan) {
-        self.shared.lock().faults = Faults::begin(plan);
+        self.shared.lock().fault_schedule = FaultSchedule::start(plan);
     }
 
-    /// Stops listening, closes the connections, and returns what was seen.
+    /// Stops listening, closes the connections, and returns the final counts.
     ///
     /// The port is free again when this returns.
     pub async fn shutdown(mut self) -> Counts {
         self.server.abort();
-        // The only outcome is that it was stopped: it does not end by itself.
+        // The server ends only by being aborted, so there is no other result to report.
         let _ = (&mut self.server).await;
         self.counts()
     }
@@ -140,7 +136,7 @@ impl Drop for Sandbox {
     }
 }
 
-/// Leaves the token out.
+/// Omits the token.
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox")

@@ -6,38 +6,38 @@ use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
 use crate::attributes::AttributeType;
-use crate::plan::FaultPlan;
+use crate::fault_plan::FaultPlan;
 
-/// What becomes of the good rows of a PUT that is answered 422 for its bad ones.
+/// What happens to the valid rows of a PUT that is rejected with 422 for its invalid rows.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchRejection {
-    /// Nothing of the batch is stored.
+    /// No row is stored.
     #[default]
     Atomic,
-    /// The good rows are stored; the answer is a 422 that names the bad ones.
+    /// The valid rows are stored, and the 422 names the invalid ones.
     Partial,
 }
 
-/// How the `errors` of a 422 name a bad row.
+/// How the `errors` of a 422 name an invalid row.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorKeys {
     /// By index in the body and field: `"0.value"`.
     #[default]
     Indexed,
-    /// By field only: `"value"`. Of several bad rows with the same field, the last one's message
+    /// By field only: `"value"`. If several rows are invalid in the same field, the last message
     /// is shown.
     Field,
     /// Not at all: `errors` is empty.
     Empty,
 }
 
-/// The status that refuses too large a batch or too long a DELETE.
+/// The status that rejects a PUT or DELETE that is too large.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TooLarge {
-    /// 422, as for a bad row, with empty `errors`.
+    /// 422 with empty `errors`.
     #[default]
     Status422,
     /// 413.
@@ -53,44 +53,44 @@ impl TooLarge {
     }
 }
 
-/// What the same customer and attribute twice in one PUT do.
+/// What happens to a PUT that names the same customer and attribute more than once.
 ///
-/// Where they are accepted, the answer shows the record once, at the place of the first row.
+/// If the rows are accepted, the response shows the value once, at the position of the first row.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Duplicates {
-    /// Rows are stored in order, so the last one stays.
+    /// The last row is stored.
     #[default]
     LastWins,
-    /// Later rows are left out.
+    /// The first row is stored.
     FirstWins,
-    /// Later rows are bad rows.
-    Refused,
+    /// Rows after the first are invalid.
+    Rejected,
 }
 
-/// The order of `data` in the answer to a PUT.
+/// The order of `data` in the response to a PUT.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AnswerOrder {
-    /// As the rows were sent.
+pub enum ResponseOrder {
+    /// The order of the rows in the request.
     #[default]
     AsSent,
     /// By the values' IDs, ascending.
     ById,
-    /// Last row first.
+    /// The reverse order of the rows in the request.
     Reversed,
 }
 
-/// What an unknown ID in a DELETE does.
+/// What happens to a DELETE that names an unknown ID.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownId {
-    /// It is ignored: 204.
+    /// The ID is ignored, and the response is a 204.
     #[default]
     Ignored,
-    /// The whole call is refused with 404.
+    /// The DELETE is rejected with 404, and nothing is deleted.
     NotFound,
-    /// The whole call is refused with 422.
+    /// The DELETE is rejected with 422, and nothing is deleted.
     Unprocessable,
 }
 
@@ -98,41 +98,41 @@ pub enum UnknownId {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListOrder {
-    /// By the values' IDs, ascending: new values come at the end.
+    /// By the values' IDs, ascending. New values are added at the end.
     #[default]
     ById,
-    /// By customer, then by ID: new values come anywhere.
+    /// By customer, then by ID. A new value shifts the values after it.
     ByCustomer,
-    /// By the values' IDs, descending: a new value shifts all pages.
+    /// By the values' IDs, descending. A new value shifts all others.
     NewestFirst,
-    /// By the date of the last change, oldest first, then by ID: a value that is written moves to
-    /// the end, and all after it shift.
+    /// By the date of the last change, oldest first, then by ID. A written value moves to the end
+    /// and shifts the values after it.
     ByModified,
 }
 
-/// What a GET with a `limit` of more than [`page_limit`](crate::SandboxBuilder::page_limit) does.
+/// What happens to a GET whose `limit` exceeds [`page_limit`](crate::SandboxBuilder::page_limit).
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LimitTooLarge {
-    /// It is refused with 422.
+    /// The GET is rejected with 422.
     #[default]
     Status422,
-    /// It is refused with 413.
+    /// The GET is rejected with 413.
     Status413,
-    /// It is answered with as many as there may be, and `per_page` says so.
+    /// The page has the largest size allowed, and `per_page` says so.
     Clamped,
 }
 
-/// What the `meta` of a GET's answer says.
+/// What the response to a GET contains in `meta`.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListMeta {
-    /// All that the reference shows.
+    /// The complete pagination.
     #[default]
     Full,
-    /// Its pagination has neither `total` nor `total_pages`.
+    /// A pagination without `total` and `total_pages`.
     NoTotals,
-    /// Nothing: there is no `meta`.
+    /// No `meta` at all.
     None,
 }
 
@@ -152,14 +152,13 @@ pub(crate) struct Settings {
     pub in_flight: usize,
     pub customers_per_call: usize,
     pub rows_per_call: Option<usize>,
-    pub value_length: usize,
     pub page_limit: usize,
     pub delete_limit: Option<usize>,
     pub batch_rejection: BatchRejection,
     pub error_keys: ErrorKeys,
     pub too_large: TooLarge,
     pub duplicates: Duplicates,
-    pub answer_order: AnswerOrder,
+    pub response_order: ResponseOrder,
     pub unknown_id: UnknownId,
     pub list_order: ListOrder,
     pub list_meta: ListMeta,
@@ -168,7 +167,6 @@ pub(crate) struct Settings {
     pub url_limit: usize,
     pub attributes: BTreeMap<i64, (String, AttributeType)>,
     pub known_attributes: Option<HashSet<i64>>,
-    pub known_customers: Option<HashSet<i64>>,
     pub reject: Option<RejectRule>,
     pub faults: FaultPlan,
 }
@@ -188,14 +186,13 @@ impl Default for Settings {
             in_flight: 3,
             customers_per_call: 10,
             rows_per_call: None,
-            value_length: 255,
             page_limit: 250,
             delete_limit: None,
             batch_rejection: BatchRejection::default(),
             error_keys: ErrorKeys::default(),
             too_large: TooLarge::default(),
             duplicates: Duplicates::default(),
-            answer_order: AnswerOrder::default(),
+            response_order: ResponseOrder::default(),
             unknown_id: UnknownId::default(),
             list_order: ListOrder::default(),
             list_meta: ListMeta::default(),
@@ -204,7 +201,6 @@ impl Default for Settings {
             url_limit: 8192,
             attributes: BTreeMap::new(),
             known_attributes: None,
-            known_customers: None,
             reject: None,
             faults: FaultPlan::none(),
         }

@@ -3,18 +3,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::attributes::Attributes;
+use crate::busy_customers::BusyCustomers;
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::fault::Fault;
-use crate::limits::Quota;
-use crate::lists::Lists;
+use crate::fault_schedule::FaultSchedule;
 use crate::other_app::OtherApp;
-use crate::overlap::Busy;
-use crate::plan::Faults;
+use crate::page_cache::PageCache;
+use crate::quota::Quota;
 use crate::settings::Settings;
 use crate::store::Store;
 
-/// All that the connections of one sandbox share.
+/// Everything that the connections of one sandbox share.
 pub(crate) struct Shared {
     pub settings: Settings,
     pub base_url: String,
@@ -28,18 +28,16 @@ pub(crate) struct State {
     pub latency: Duration,
     pub store: Store,
     pub attributes: Attributes,
-    pub lists: Lists,
-    /// `None` where nothing is to go wrong.
-    pub faults: Option<Faults>,
-    /// How often each fault was played.
-    pub played: BTreeMap<Fault, u64>,
-    pub busy: Busy,
+    pub page_cache: PageCache,
+    pub fault_schedule: Option<FaultSchedule>,
+    pub fault_counts: BTreeMap<Fault, u64>,
+    pub busy_customers: BusyCustomers,
 }
 
 impl State {
-    /// A fault has happened to a request, or is about to for certain.
-    pub(crate) fn note(&mut self, fault: Fault) {
-        *self.played.entry(fault).or_default() += 1;
+    /// Counts a fault that has taken effect, or certainly will.
+    pub(crate) fn count_fault(&mut self, fault: Fault) {
+        *self.fault_counts.entry(fault).or_default() += 1;
     }
 }
 
@@ -60,10 +58,10 @@ impl Shared {
             latency: settings.latency,
             store: Store::default(),
             attributes,
-            lists: Lists::default(),
-            faults: Faults::begin(settings.faults.clone()),
-            played: BTreeMap::new(),
-            busy: Busy::default(),
+            page_cache: PageCache::default(),
+            fault_schedule: FaultSchedule::start(settings.faults.clone()),
+            fault_counts: BTreeMap::new(),
+            busy_customers: BusyCustomers::default(),
         };
         Self {
             settings,
@@ -73,10 +71,10 @@ impl Shared {
         }
     }
 
-    /// Held for one step at a time, never across an await.
+    /// Locks the state for one step; never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // No code of a user's runs under the lock and each step leaves the state whole, so a
-        // panic elsewhere in the thread that held it is no reason to stop.
+        // No user code runs under the lock, and each step leaves the state consistent, so a
+        // poisoned lock is usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

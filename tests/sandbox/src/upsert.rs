@@ -2,27 +2,29 @@ use std::collections::HashSet;
 
 use hyper::header::HeaderMap;
 
+use crate::active_fault::ActiveFault;
 use crate::fault::Fault;
-use crate::json::{self, BadBody, BadRow};
-use crate::paging::{self, List};
-use crate::play::Play;
+use crate::json::{self, InvalidBody, InvalidRow};
+use crate::paging::{self, ListUrl};
+use crate::response_faults::{self, RowWrite};
 use crate::rows::{self, Row};
-use crate::settings::{AnswerOrder, BatchRejection, Duplicates, Settings};
+use crate::settings::{BatchRejection, Duplicates, ResponseOrder, Settings};
 use crate::state::{Shared, State};
 use crate::store::StoredValue;
-use crate::twist::{self, Write};
-use crate::wire::{Answer, Values};
+use crate::wire::{ApiResponse, ValueRecords};
+
+/// The maximum number of characters (not bytes) in a value.
+const MAX_VALUE_LENGTH: usize = 255;
 
 /// The body of a PUT.
 pub(crate) struct Batch {
-    rows: Vec<Result<Row, BadRow>>,
-    /// Each once.
+    rows: Vec<Result<Row, InvalidRow>>,
+    /// Without duplicates.
     pub customers: Vec<i64>,
 }
 
-/// Reads the body of a PUT.
-pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Batch, BadBody> {
-    json::check_type(headers)?;
+pub(crate) fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Batch, InvalidBody> {
+    json::check_content_type(headers)?;
     let rows = rows::parse(body)?;
     let mut customers: Vec<i64> = rows.iter().flatten().map(|row| row.customer_id).collect();
     customers.sort_unstable();
@@ -30,15 +32,15 @@ pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Batch, BadBody> {
     Ok(Batch { rows, customers })
 }
 
-pub(crate) fn put(shared: &Shared, batch: Batch, play: Option<&mut Play>) -> Answer {
-    if let Some(refusal) = check_size(shared, &batch) {
-        return refusal;
+pub(crate) fn put(shared: &Shared, batch: Batch, fault: Option<&mut ActiveFault>) -> ApiResponse {
+    if let Some(rejection) = check_size(shared, &batch) {
+        return rejection;
     }
-    store(shared, judge(&shared.settings, batch.rows), play)
+    store(shared, validate_rows(&shared.settings, batch.rows), fault)
 }
 
-/// Counts the batch, and refuses one that is empty or too large.
-fn check_size(shared: &Shared, batch: &Batch) -> Option<Answer> {
+/// Counts the batch. Returns a rejection if it is empty or too large.
+fn check_size(shared: &Shared, batch: &Batch) -> Option<ApiResponse> {
     let settings = &shared.settings;
     let (customers, rows) = (batch.customers.len(), batch.rows.len());
     {
@@ -47,151 +49,160 @@ fn check_size(shared: &Shared, batch: &Batch) -> Option<Answer> {
         counts.largest_batch_rows = counts.largest_batch_rows.max(rows);
     }
     if rows == 0 {
-        return Some(BadBody::Empty.into_answer());
+        return Some(InvalidBody::Empty.into_response());
     }
-    let refuse = |title: String| Some(Answer::problem(settings.too_large.status(), &title));
+    let reject = |title: String| Some(ApiResponse::problem(settings.too_large.status(), &title));
     if customers > settings.customers_per_call {
         let limit = settings.customers_per_call;
-        return refuse(format!(
-            "{customers} customers in one call, {limit} at most"
+        return reject(format!(
+            "The batch has {customers} customers; at most {limit} are allowed"
         ));
     }
     match settings.rows_per_call {
-        Some(limit) if rows > limit => refuse(format!("{rows} rows in one call, {limit} at most")),
+        Some(limit) if rows > limit => reject(format!(
+            "The batch has {rows} rows; at most {limit} are allowed"
+        )),
         _ => None,
     }
 }
 
-/// What can be said of the rows without a look into the store.
-fn judge(settings: &Settings, rows: Vec<Result<Row, BadRow>>) -> Vec<Result<Row, BadRow>> {
-    let judged = rows.into_iter().map(|row| {
+/// Applies the rules that don't depend on the store.
+fn validate_rows(
+    settings: &Settings,
+    rows: Vec<Result<Row, InvalidRow>>,
+) -> Vec<Result<Row, InvalidRow>> {
+    let validated = rows.into_iter().map(|row| {
         let row = row?;
-        match find_fault(settings, &row) {
-            None => Ok(row),
-            Some(bad) => Err(bad),
-        }
+        validate(settings, &row)?;
+        Ok(row)
     });
-    judged.collect()
+    validated.collect()
 }
 
-fn find_fault(settings: &Settings, row: &Row) -> Option<BadRow> {
-    let known = |ids: &Option<HashSet<i64>>, id: i64| match ids {
-        Some(ids) => ids.contains(&id),
-        None => id >= 1,
+fn validate(settings: &Settings, row: &Row) -> Result<(), InvalidRow> {
+    let is_known_attribute = match &settings.known_attributes {
+        Some(ids) => ids.contains(&row.attribute_id),
+        None => row.attribute_id >= 1,
     };
-    if !known(&settings.known_attributes, row.attribute_id) {
-        return Some(BadRow::new("attribute_id", "is not an attribute"));
+    if !is_known_attribute {
+        return Err(InvalidRow::new("attribute_id", "is not an attribute"));
     }
-    if !known(&settings.known_customers, row.customer_id) {
-        return Some(BadRow::new("customer_id", "is not a customer"));
+    if row.customer_id < 1 {
+        return Err(InvalidRow::new("customer_id", "is not a customer"));
     }
-    // No string has more characters than bytes.
-    let limit = settings.value_length;
+    // Counting is needed only for long values: there are never more characters than bytes.
+    let limit = MAX_VALUE_LENGTH;
     if row.value.len() > limit && row.value.chars().count() > limit {
-        let message = format!("must have {limit} characters at most");
-        return Some(BadRow::new("value", message));
+        let message = format!("must have at most {limit} characters");
+        return Err(InvalidRow::new("value", message));
     }
-    let rule = settings.reject.as_ref()?;
-    let message = rule(row.customer_id, row.attribute_id, &row.value)?;
-    Some(BadRow::new("value", message))
+    if let Some(rule) = &settings.reject
+        && let Some(message) = rule(row.customer_id, row.attribute_id, &row.value)
+    {
+        return Err(InvalidRow::new("value", message));
+    }
+    Ok(())
 }
 
-fn store(shared: &Shared, rows: Vec<Result<Row, BadRow>>, mut play: Option<&mut Play>) -> Answer {
+fn store(
+    shared: &Shared,
+    rows: Vec<Result<Row, InvalidRow>>,
+    mut fault: Option<&mut ActiveFault>,
+) -> ApiResponse {
     let settings = &shared.settings;
     let now = shared.clock.now();
     let mut guard = shared.lock();
     let state = &mut *guard;
 
-    let (mut good, bad) = sort_out(settings, state, rows);
-    if !bad.is_empty() && settings.batch_rejection == BatchRejection::Atomic {
-        return json::refuse(settings.error_keys, bad);
+    let (mut writes, invalid) = partition(settings, state, rows);
+    if !invalid.is_empty() && settings.batch_rejection == BatchRejection::Atomic {
+        return json::reject_rows(settings.error_keys, invalid);
     }
-    if bad.is_empty()
-        && let Some(play) = &mut play
-        && twist::rows(play, &mut good)
+    if invalid.is_empty()
+        && let Some(fault) = &mut fault
+        && response_faults::apply_to_writes(fault, &mut writes)
     {
-        state.note(play.fault);
+        state.count_fault(fault.fault);
     }
     let State { store, counts, .. } = state;
-    let mut ids = Vec::with_capacity(good.len());
-    counts.rows_stored += good.len() as u64;
-    for Write { row, is_first } in good {
+    let mut ids = Vec::with_capacity(writes.len());
+    counts.rows_stored += writes.len() as u64;
+    for RowWrite { row, is_first } in writes {
         let id = store.upsert(row.customer_id, row.attribute_id, row.value, now);
         if is_first {
             ids.push(id);
         }
     }
-    if !bad.is_empty() {
-        return json::refuse(settings.error_keys, bad);
+    if !invalid.is_empty() {
+        return json::reject_rows(settings.error_keys, invalid);
     }
-    match settings.answer_order {
-        AnswerOrder::AsSent => {}
-        AnswerOrder::ById => ids.sort_unstable(),
-        AnswerOrder::Reversed => ids.reverse(),
+    match settings.response_order {
+        ResponseOrder::AsSent => {}
+        ResponseOrder::ById => ids.sort_unstable(),
+        ResponseOrder::Reversed => ids.reverse(),
     }
     let values = ids.iter().filter_map(|id| store.get(*id)).cloned();
     let mut values: Vec<StoredValue> = values.collect();
     let mut total = values.len();
-    if let Some(play) = play
-        && twist::shown(play, &mut values)
+    if let Some(fault) = fault
+        && response_faults::apply_to_response(fault, &mut values)
     {
-        state.note(play.fault);
-        if play.fault != Fault::PartialPage {
+        state.count_fault(fault.fault);
+        if fault.fault != Fault::PartialPage {
             total = values.len();
         }
     }
     drop(guard);
-    let list = List {
+    let list = ListUrl {
         base_url: &shared.base_url,
         path: paging::VALUES,
         parameters: &[],
     };
-    let pagination = paging::describe_written(&list, total, values.len());
-    Answer::page(Values(&values), pagination)
+    let pagination = paging::written_pagination(&list, total, values.len());
+    ApiResponse::page(ValueRecords(&values), pagination)
 }
 
-/// Parts the rows to write from the bad ones, which go with their index.
-fn sort_out(
+/// Separates the rows to store from the invalid ones, which keep their index.
+fn partition(
     settings: &Settings,
     state: &State,
-    rows: Vec<Result<Row, BadRow>>,
-) -> (Vec<Write>, Vec<(usize, BadRow)>) {
-    let mut good = Vec::with_capacity(rows.len());
-    let mut bad = Vec::new();
+    rows: Vec<Result<Row, InvalidRow>>,
+) -> (Vec<RowWrite>, Vec<(usize, InvalidRow)>) {
+    let mut writes = Vec::with_capacity(rows.len());
+    let mut invalid = Vec::new();
     let mut seen = HashSet::with_capacity(rows.len());
     for (index, row) in rows.into_iter().enumerate() {
-        let row = match row {
-            Ok(row) => row,
-            Err(fault) => {
-                bad.push((index, fault));
-                continue;
+        match row.and_then(|row| validate_in_store(state, row)) {
+            Err(reason) => invalid.push((index, reason)),
+            Ok(row) => {
+                let is_first = seen.insert((row.customer_id, row.attribute_id));
+                match settings.duplicates {
+                    Duplicates::FirstWins if !is_first => {}
+                    Duplicates::Rejected if !is_first => {
+                        let message = "must not be repeated for one customer";
+                        invalid.push((index, InvalidRow::new("attribute_id", message)));
+                    }
+                    _ => writes.push(RowWrite { row, is_first }),
+                }
             }
-        };
-        let attribute = state.attributes.get(row.attribute_id);
-        let of_type = attribute.map(|attribute| attribute.attribute_type);
-        if let Some(fault) = of_type.and_then(|of_type| of_type.find_fault(&row.value)) {
-            bad.push((index, BadRow::new("value", fault)));
-            continue;
-        }
-        let pair = (row.customer_id, row.attribute_id);
-        if let Some(id) = row.id {
-            let record = state.store.get(id);
-            if record.map(|record| (record.customer_id, record.attribute_id)) != Some(pair) {
-                bad.push((index, BadRow::new("id", "is not this value's ID")));
-                continue;
-            }
-        }
-        let is_first = seen.insert(pair);
-        match settings.duplicates {
-            Duplicates::FirstWins if !is_first => {}
-            Duplicates::Refused if !is_first => {
-                bad.push((
-                    index,
-                    BadRow::new("attribute_id", "is given twice for this customer"),
-                ));
-            }
-            _ => good.push(Write { row, is_first }),
         }
     }
-    (good, bad)
+    (writes, invalid)
+}
+
+/// Applies the rules that depend on the store.
+fn validate_in_store(state: &State, row: Row) -> Result<Row, InvalidRow> {
+    if let Some(attribute) = state.attributes.get(row.attribute_id)
+        && let Some(rule) = attribute.attribute_type.violated_rule(&row.value)
+    {
+        return Err(InvalidRow::new("value", rule));
+    }
+    if let Some(id) = row.id {
+        let stored = state.store.get(id);
+        let key = stored.map(|value| (value.customer_id, value.attribute_id));
+        if key != Some((row.customer_id, row.attribute_id)) {
+            return Err(InvalidRow::new("id", "is not the ID of this value"));
+        }
+    }
+    Ok(row)
 }

@@ -1,27 +1,26 @@
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use http_body_util::Full;
+use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::{Response, StatusCode};
 use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use crate::attributes::StoredAttribute;
-use crate::body::AnswerBody;
 use crate::store::StoredValue;
 
-/// An answer that is not on its way yet.
-pub(crate) struct Answer {
+/// A response before it is sent.
+pub(crate) struct ApiResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl ApiResponse {
     pub(crate) fn no_content() -> Self {
         Self::empty(StatusCode::NO_CONTENT)
     }
 
-    /// A status, and nothing else.
+    /// Creates a response without headers and body.
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self {
             status,
@@ -30,7 +29,7 @@ impl Answer {
         }
     }
 
-    /// What a gateway says, where a store would say it in JSON.
+    /// Creates the HTML response of a gateway.
     pub(crate) fn html(status: StatusCode) -> Self {
         let title = status.canonical_reason().unwrap_or_default();
         let code = status.as_u16();
@@ -38,11 +37,11 @@ impl Answer {
             "<!DOCTYPE html>\n<html><head><title>{code} {title}</title></head>\
              <body><h1>{title}</h1></body></html>\n"
         );
-        let mut answer = Self::empty(status);
+        let mut response = Self::empty(status);
         let html = HeaderValue::from_static("text/html; charset=utf-8");
-        answer.headers.insert(CONTENT_TYPE, html);
-        answer.body = body.into();
-        answer
+        response.headers.insert(CONTENT_TYPE, html);
+        response.body = body.into();
+        response
     }
 
     pub(crate) fn page(data: impl Serialize, pagination: impl Into<Option<Pagination>>) -> Self {
@@ -50,15 +49,15 @@ impl Answer {
         Self::json(StatusCode::OK, &Page { data, meta })
     }
 
-    /// A refusal that names no field.
+    /// Creates an error response that names no field.
     pub(crate) fn problem(status: StatusCode, title: &str) -> Self {
-        Self::problem_with(status, title, serde_json::Map::new())
+        Self::problem_with_errors(status, title, Map::new())
     }
 
-    pub(crate) fn problem_with(
+    pub(crate) fn problem_with_errors(
         status: StatusCode,
         title: &str,
-        errors: serde_json::Map<String, serde_json::Value>,
+        errors: Map<String, Value>,
     ) -> Self {
         Self::json(
             status,
@@ -72,8 +71,7 @@ impl Answer {
     }
 
     fn json(status: StatusCode, body: &impl Serialize) -> Self {
-        // Our own shapes have string keys and nothing that can fail; were it otherwise, a 500 is
-        // what a server says.
+        // Serializing these types can't fail: their keys are strings.
         let (status, body) = match serde_json::to_vec(body) {
             Ok(body) => (status, body),
             Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
@@ -86,21 +84,6 @@ impl Answer {
             body: body.into(),
         }
     }
-
-    pub(crate) fn into_response(self) -> Response<AnswerBody> {
-        self.into_response_with(|body| AnswerBody::Left(Full::new(body)))
-    }
-
-    /// As an answer whose body is sent in a way of its own.
-    pub(crate) fn into_response_with(
-        self,
-        body: impl FnOnce(Bytes) -> AnswerBody,
-    ) -> Response<AnswerBody> {
-        let mut response = Response::new(body(self.body));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
-    }
 }
 
 #[derive(Serialize)]
@@ -108,7 +91,7 @@ struct Problem<'a> {
     status: u16,
     title: &'a str,
     r#type: &'static str,
-    errors: serde_json::Map<String, serde_json::Value>,
+    errors: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -118,11 +101,12 @@ struct Page<D> {
     meta: Option<Meta>,
 }
 
-pub(crate) struct Values<'a>(pub &'a [StoredValue]);
+/// Serializes as an array of [`ValueRecord`]s.
+pub(crate) struct ValueRecords<'a>(pub &'a [StoredValue]);
 
-impl Serialize for Values<'_> {
+impl Serialize for ValueRecords<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|value| Value {
+        serializer.collect_seq(self.0.iter().map(|value| ValueRecord {
             id: value.id,
             attribute_id: value.attribute_id,
             attribute_value: &value.value,
@@ -133,27 +117,28 @@ impl Serialize for Values<'_> {
     }
 }
 
-/// What a request calls `value` is `attribute_value` here.
+/// A value in a response. Requests call `attribute_value` just `value`.
 #[derive(Serialize)]
-struct Value<'a> {
+struct ValueRecord<'a> {
     attribute_id: i64,
     attribute_value: &'a str,
     customer_id: i64,
     id: i64,
-    #[serde(serialize_with = "date")]
+    #[serde(serialize_with = "serialize_date")]
     date_modified: DateTime<Utc>,
-    #[serde(serialize_with = "date")]
+    #[serde(serialize_with = "serialize_date")]
     date_created: DateTime<Utc>,
 }
 
-pub(crate) struct Definitions<I>(pub I);
+/// Serializes as an array of [`AttributeRecord`]s.
+pub(crate) struct AttributeRecords<I>(pub I);
 
-impl<'a, I> Serialize for Definitions<I>
+impl<'a, I> Serialize for AttributeRecords<I>
 where
     I: Iterator<Item = &'a StoredAttribute> + Clone,
 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.clone().map(|attribute| Definition {
+        serializer.collect_seq(self.0.clone().map(|attribute| AttributeRecord {
             id: attribute.id,
             name: &attribute.name,
             r#type: attribute.attribute_type.to_string(),
@@ -164,19 +149,19 @@ where
 }
 
 #[derive(Serialize)]
-struct Definition<'a> {
+struct AttributeRecord<'a> {
     id: i64,
     name: &'a str,
     r#type: String,
-    #[serde(serialize_with = "date")]
+    #[serde(serialize_with = "serialize_date")]
     date_modified: DateTime<Utc>,
-    #[serde(serialize_with = "date")]
+    #[serde(serialize_with = "serialize_date")]
     date_created: DateTime<Utc>,
 }
 
-/// As text in one piece: `chrono` hands it over by the character, which took a quarter of an
-/// upsert.
-fn date<S: Serializer>(date: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+/// Serializes the date as one string. `chrono`'s own implementation writes character by character,
+/// which took a quarter of the time of an upsert.
+fn serialize_date<S: Serializer>(date: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&date.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
@@ -197,7 +182,7 @@ pub(crate) struct Pagination {
     pub links: Links,
 }
 
-/// Whole URLs, empty where there is no such page.
+/// Absolute URLs, empty if there is no such page.
 #[derive(Serialize)]
 pub(crate) struct Links {
     pub previous: String,

@@ -1,21 +1,21 @@
 use bigcommerce_sandbox::{Fault, FaultPlan};
 
-/// Reads `seed=7,rate=0.1,only=busy+truncated`, of which the seed must be there.
+/// Parses a plan such as `seed=7,rate=0.1,only=busy+truncated`. The seed is required.
 pub fn plan(text: &str) -> Option<FaultPlan> {
     let (mut seed, mut rate, mut only) = (None, None, None);
     for part in text.split(',') {
         let (key, value) = part.split_once('=')?;
-        let again = match key {
+        let is_repeated = match key {
             "seed" => seed.replace(value.parse().ok()?).is_some(),
             "rate" => rate.replace(share(value)?).is_some(),
             "only" => {
-                let kinds = value.split('+').map(str::parse);
-                let kinds: Vec<Fault> = kinds.collect::<Result<_, _>>().ok()?;
-                only.replace(kinds).is_some()
+                let faults = value.split('+').map(str::parse);
+                let faults: Vec<Fault> = faults.collect::<Result<_, _>>().ok()?;
+                only.replace(faults).is_some()
             }
             _ => return None,
         };
-        if again {
+        if is_repeated {
             return None;
         }
     }
@@ -29,7 +29,7 @@ pub fn plan(text: &str) -> Option<FaultPlan> {
     Some(plan)
 }
 
-/// A number from 0 to 1.
+/// Parses a number from 0 to 1.
 pub fn share(text: &str) -> Option<f64> {
     text.parse()
         .ok()
@@ -43,11 +43,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_is_read() {
+    fn a_plan_is_parsed() {
         let faults = |text| {
             let plan = plan(text).expect(text);
             (0..200)
-                .map(|number| plan.fault_of(number, Operation::Upsert))
+                .map(|number| plan.fault_for(number, Operation::Upsert))
                 .collect::<Vec<_>>()
         };
         let all = faults("seed=7,rate=1,only=busy");
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_texts_are_rejected() {
         for text in [
             "",
             "7",

@@ -1,4 +1,4 @@
-//! The definitions of attributes: their GET and POST, and what a type makes of values.
+//! Attribute definitions: GET, POST, and the validation of values by type.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::client::{
-    ATTRIBUTES, Answer, get, get_attributes, post_attributes, put, request, row, send,
+    ATTRIBUTES, TestResponse, get, get_attributes, post_attributes, put, request, row, send,
 };
 
 fn attribute(name: &str, attribute_type: &str) -> Value {
     json!({"name": name, "type": attribute_type})
 }
 
-fn keys(answer: &Answer) -> Vec<String> {
-    let errors = answer.errors();
+fn keys(response: &TestResponse) -> Vec<String> {
+    let errors = response.errors();
     errors.as_object().unwrap().keys().cloned().collect()
 }
 
-/// Four attributes, two of them defined a day later.
-async fn filled() -> Sandbox {
+/// Starts a store with four attributes, two of them defined a day later.
+async fn start_filled() -> Sandbox {
     let sandbox = Sandbox::builder()
         .starts_at("2024-06-10T14:22:00Z".parse().unwrap())
         .attribute(7, "Tier")
@@ -39,7 +39,7 @@ async fn filled() -> Sandbox {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_created_is_answered_and_listed() {
+async fn created_attributes_are_returned_and_listed() {
     let sandbox = Sandbox::builder()
         .starts_at("2024-06-10T14:22:00Z".parse().unwrap())
         .attribute(102, "Tier")
@@ -77,10 +77,10 @@ async fn what_is_created_is_answered_and_listed() {
     let tier = record(102, "Tier", "string");
     assert_eq!(listed.json(), page(json!([points, tier, order]), 50));
 
-    let kept = sandbox.attributes();
-    let types: Vec<_> = kept
+    let stored = sandbox.attributes();
+    let types: Vec<_> = stored
         .iter()
-        .map(|kept| (kept.id, kept.attribute_type))
+        .map(|attribute| (attribute.id, attribute.attribute_type))
         .collect();
     let expected = [
         (101, AttributeType::Number),
@@ -94,8 +94,8 @@ async fn what_is_created_is_answered_and_listed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_filter_selects() {
-    let sandbox = filled().await;
+async fn each_filter_selects_its_attributes() {
+    let sandbox = start_filled().await;
     for (query, expected) in [
         ("", &[7, 101, 102, 103][..]),
         ("name=Tier", &[7]),
@@ -114,9 +114,9 @@ async fn each_filter_selects() {
         ("limit=3&page=2", &[103]),
         ("page=18446744073709551615", &[]),
     ] {
-        let answer = get_attributes(sandbox.base_url(), query).await;
-        assert_eq!(answer.status, 200, "{query}");
-        assert_eq!(answer.column("id"), expected, "{query}");
+        let response = get_attributes(sandbox.base_url(), query).await;
+        assert_eq!(response.status, 200, "{query}");
+        assert_eq!(response.column("id"), expected, "{query}");
     }
     let first = get_attributes(sandbox.base_url(), "limit=1&type=string").await;
     assert_eq!(first.pagination("total"), 2);
@@ -128,8 +128,8 @@ async fn each_filter_selects() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_filter_is_refused() {
-    let sandbox = filled().await;
+async fn unknown_and_malformed_filters_are_rejected() {
+    let sandbox = start_filled().await;
     for query in [
         "color=blue",
         "id:in=101",
@@ -141,15 +141,15 @@ async fn what_is_no_filter_is_refused() {
         "limit=0",
         "limit=251",
     ] {
-        let answer = get_attributes(sandbox.base_url(), query).await;
-        assert_eq!(answer.status, 422, "{query}");
-        assert_eq!(keys(&answer).len(), 1, "{query}");
+        let response = get_attributes(sandbox.base_url(), query).await;
+        assert_eq!(response.status, 422, "{query}");
+        assert_eq!(keys(&response).len(), 1, "{query}");
     }
-    assert_eq!(sandbox.counts().refused, 9);
+    assert_eq!(sandbox.counts().rejected, 9);
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_bad_definition_is_named_and_what_becomes_of_the_good_ones_is_a_setting() {
+async fn invalid_definitions_are_named_and_valid_ones_stored_as_configured() {
     let rows = json!([
         attribute("New", "string"),
         attribute("", "string"),
@@ -184,16 +184,16 @@ async fn each_bad_definition_is_named_and_what_becomes_of_the_good_ones_is_a_set
             .start()
             .await
             .unwrap();
-        let refused = post_attributes(sandbox.base_url(), rows.clone()).await;
-        assert_eq!(refused.status, 422);
-        assert_eq!(keys(&refused), expected);
+        let rejected = post_attributes(sandbox.base_url(), rows.clone()).await;
+        assert_eq!(rejected.status, 422);
+        assert_eq!(keys(&rejected), expected);
         assert_eq!(sandbox.attributes().len(), left);
-        assert_eq!(sandbox.counts().refused, 1);
+        assert_eq!(sandbox.counts().rejected, 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_has_fifty_attributes() {
+async fn a_store_has_at_most_fifty_attributes() {
     let sandbox = Sandbox::builder()
         .attribute(1, "Tier")
         .start()
@@ -203,14 +203,14 @@ async fn a_store_has_fifty_attributes() {
     let rows = |range: std::ops::Range<i32>| -> Value {
         range.map(|n| attribute(&n.to_string(), "string")).collect()
     };
-    let refused = post_attributes(base_url, rows(0..51)).await;
-    assert_eq!(refused.status, 422);
-    assert_eq!(keys(&refused), ["49.name", "50.name"]);
+    let rejected = post_attributes(base_url, rows(0..51)).await;
+    assert_eq!(rejected.status, 422);
+    assert_eq!(keys(&rejected), ["49.name", "50.name"]);
     assert_eq!(sandbox.attributes().len(), 1);
     assert_eq!(post_attributes(base_url, rows(0..49)).await.status, 200);
-    let refused = post_attributes(base_url, rows(50..51)).await;
+    let rejected = post_attributes(base_url, rows(50..51)).await;
     assert_eq!(
-        (refused.status, keys(&refused)),
+        (rejected.status, keys(&rejected)),
         (422, vec!["0.name".to_owned()])
     );
     let listed = get_attributes(base_url, "").await;
@@ -218,13 +218,13 @@ async fn a_store_has_fifty_attributes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_methods_and_bodies_are_refused() {
-    let sandbox = filled().await;
+async fn unsupported_methods_and_invalid_bodies_are_rejected() {
+    let sandbox = start_filled().await;
     let url = format!("{}{ATTRIBUTES}", sandbox.base_url());
     for method in [Method::PUT, Method::DELETE, Method::PATCH] {
-        let refused = send(request(method, &url, "[]")).await;
-        assert_eq!(refused.status, 405);
-        assert_eq!(refused.headers["allow"], "GET, POST");
+        let rejected = send(request(method, &url, "[]")).await;
+        assert_eq!(rejected.status, 405);
+        assert_eq!(rejected.headers["allow"], "GET, POST");
     }
     for (body, status) in [("[{", 400), ("{}", 422), ("[]", 422)] {
         assert_eq!(send(request(Method::POST, &url, body)).await.status, status);
@@ -241,7 +241,7 @@ async fn other_methods_and_bodies_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_quota_and_the_limit_in_flight_are_shared_with_values() {
+async fn attributes_and_values_share_the_limits() {
     let sandbox = Sandbox::builder()
         .latency(Duration::from_millis(20))
         .quota(3, Duration::from_secs(30))
@@ -279,23 +279,23 @@ async fn the_quota_and_the_limit_in_flight_are_shared_with_values() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn values_are_of_their_attributes_type() {
-    let sandbox = filled().await;
+async fn values_must_match_their_attributes_type() {
+    let sandbox = start_filled().await;
     let base_url = sandbox.base_url();
-    // 7 is a text, 101 a date, 102 a number, 9 is not defined.
-    let bad = json!([
+    // 7 is a text, 101 a date, 102 a number; 9 is undefined.
+    let invalid = json!([
         row(1, 7, "any"),
         row(1, 101, "7"),
         row(1, 102, "any"),
         row(1, 9, "any"),
     ]);
-    let refused = put(base_url, bad).await;
+    let rejected = put(base_url, invalid).await;
     assert_eq!(
-        (refused.status, keys(&refused)),
+        (rejected.status, keys(&rejected)),
         (422, vec!["1.value".to_owned(), "2.value".to_owned()])
     );
     assert_eq!(sandbox.counts().values, 0);
-    let good = json!([
+    let valid = json!([
         row(1, 7, "any"),
         row(1, 101, "2024-06-10"),
         row(1, 102, "1.50"),
@@ -303,15 +303,15 @@ async fn values_are_of_their_attributes_type() {
         row(2, 101, ""),
         row(2, 102, ""),
     ]);
-    assert_eq!(put(base_url, good).await.status, 200);
-    // Nothing is asked of what comes past all checks.
+    assert_eq!(put(base_url, valid).await.status, 200);
+    // `insert` skips all checks.
     sandbox.insert(3, 102, "any");
     assert_eq!(sandbox.counts().values, 7);
 }
 
 #[tokio::test(start_paused = true)]
 async fn values_are_found_by_the_name_of_a_created_attribute() {
-    let sandbox = filled().await;
+    let sandbox = start_filled().await;
     let base_url = sandbox.base_url();
     for id in [7, 101, 102, 103] {
         sandbox.insert(1, id, "");
@@ -321,7 +321,7 @@ async fn values_are_found_by_the_name_of_a_created_attribute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attribute_that_is_created_is_not_known_by_that() {
+async fn creating_an_attribute_does_not_make_it_known() {
     let builder = Sandbox::builder().known_attributes([7]);
     let sandbox = builder.start().await.unwrap();
     let base_url = sandbox.base_url();

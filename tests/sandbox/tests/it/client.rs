@@ -1,4 +1,4 @@
-//! A client that does what it is told, right or wrong: one connection per request, no retries.
+//! A client that sends any request, valid or not: one connection per request, no retries.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -12,13 +12,13 @@ use tokio::net::TcpStream;
 pub const PATH: &str = "/customers/attribute-values";
 pub const ATTRIBUTES: &str = "/customers/attributes";
 
-pub struct Answer {
+pub struct TestResponse {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl TestResponse {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -29,7 +29,7 @@ impl Answer {
         self.json()["errors"].clone()
     }
 
-    /// The named field of each value in `data`.
+    /// Returns the field of each item in `data`.
     pub fn column(&self, field: &str) -> Vec<i64> {
         let json = self.json();
         let data = json["data"].as_array().unwrap().iter();
@@ -56,12 +56,12 @@ pub fn request(method: Method, url: &str, body: impl Into<Bytes>) -> Request<Ful
         .unwrap()
 }
 
-pub async fn send(mut request: Request<Full<Bytes>>) -> Answer {
+pub async fn send(mut request: Request<Full<Bytes>>) -> TestResponse {
     let mut connection = connect(&mut request).await;
     read(connection.send_request(request).await.unwrap()).await
 }
 
-/// Connects to where the request goes, which is then the path alone.
+/// Connects to the authority in the request's URL, and reduces the URL to path and query.
 pub async fn connect(request: &mut Request<Full<Bytes>>) -> SendRequest<Full<Bytes>> {
     let authority = request.uri().authority().unwrap().to_string();
     request
@@ -80,36 +80,36 @@ pub async fn connect(request: &mut Request<Full<Bytes>>) -> SendRequest<Full<Byt
     sender
 }
 
-async fn read(response: Response<Incoming>) -> Answer {
+async fn read(response: Response<Incoming>) -> TestResponse {
     let (head, body) = response.into_parts();
-    Answer {
+    TestResponse {
         status: head.status.as_u16(),
         headers: head.headers,
         body: body.collect().await.unwrap().to_bytes(),
     }
 }
 
-pub async fn put(base_url: &str, rows: Value) -> Answer {
+pub async fn put(base_url: &str, rows: Value) -> TestResponse {
     let url = format!("{base_url}{PATH}");
     send(request(Method::PUT, &url, rows.to_string())).await
 }
 
-pub async fn get(base_url: &str, query: &str) -> Answer {
+pub async fn get(base_url: &str, query: &str) -> TestResponse {
     let url = format!("{base_url}{PATH}?{query}");
     send(request(Method::GET, &url, "")).await
 }
 
-pub async fn get_attributes(base_url: &str, query: &str) -> Answer {
+pub async fn get_attributes(base_url: &str, query: &str) -> TestResponse {
     let url = format!("{base_url}{ATTRIBUTES}?{query}");
     send(request(Method::GET, &url, "")).await
 }
 
-pub async fn post_attributes(base_url: &str, rows: Value) -> Answer {
+pub async fn post_attributes(base_url: &str, rows: Value) -> TestResponse {
     let url = format!("{base_url}{ATTRIBUTES}");
     send(request(Method::POST, &url, rows.to_string())).await
 }
 
-pub async fn delete(base_url: &str, query: &str) -> Answer {
+pub async fn delete(base_url: &str, query: &str) -> TestResponse {
     let url = format!("{base_url}{PATH}?{query}");
     send(request(Method::DELETE, &url, "")).await
 }

@@ -1,4 +1,4 @@
-//! Each kind of fault to each operation: what the client sees, and what the store is like after.
+//! Each fault with each operation: what the client sees, and what the store contains afterwards.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,16 +10,18 @@ use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use crate::client::{get, row};
-use crate::raw::{Raw, Seen, ask, fill, kept, rows};
+use crate::raw_client::{
+    RawClient, RawResponse, insert_old_values, new_rows, send_operation, values_by_customer,
+};
 
-async fn playing(plan: FaultPlan) -> Sandbox {
+async fn start_with(plan: FaultPlan) -> Sandbox {
     let sandbox = Sandbox::builder()
         .quota(100, Duration::from_secs(30))
         .faults(plan)
         .start()
         .await
         .unwrap();
-    fill(&sandbox);
+    insert_old_values(&sandbox);
     sandbox
 }
 
@@ -28,20 +30,20 @@ fn once(fault: Fault) -> FaultPlan {
 }
 
 #[derive(Debug, PartialEq)]
-enum Work {
-    Nothing,
-    All,
-    /// Something else, which has a test of its own.
-    Odd,
+enum Execution {
+    None,
+    Complete,
+    /// Altered by the fault, in a way that has its own test.
+    Altered,
 }
 
 struct Expected {
-    /// `None` where no byte is to come.
+    /// `None` if no byte is sent.
     status: Option<u16>,
     complete: bool,
-    work: Work,
-    takes_quota: bool,
-    tells_quota: bool,
+    execution: Execution,
+    uses_quota: bool,
+    has_quota_headers: bool,
 }
 
 fn expected(fault: Fault, operation: Operation) -> Expected {
@@ -50,33 +52,33 @@ fn expected(fault: Fault, operation: Operation) -> Expected {
     } else {
         200
     };
-    let (status, work) = match fault {
-        Fault::RateLimited | Fault::Busy => (Some(429), Work::Nothing),
-        Fault::InternalError => (Some(500), Work::Nothing),
-        Fault::BadGateway => (Some(502), Work::Nothing),
-        Fault::Unavailable | Fault::Maintenance => (Some(503), Work::Nothing),
-        Fault::GatewayTimeout => (Some(504), Work::Nothing),
-        Fault::Redirect => (Some(307), Work::Nothing),
-        Fault::ClosedBeforeWork | Fault::LateExecution => (None, Work::Nothing),
-        Fault::ClosedAfterWork => (None, Work::All),
-        // Or 504: which one is no matter here.
-        Fault::ErrorAfterWork => (Some(500), Work::All),
-        Fault::HtmlSuccess | Fault::Oversized => (Some(200), Work::All),
-        Fault::LeavesOut | Fault::Normalised => (Some(usual), Work::Odd),
+    let (status, execution) = match fault {
+        Fault::RateLimited | Fault::Busy => (Some(429), Execution::None),
+        Fault::InternalError => (Some(500), Execution::None),
+        Fault::BadGateway => (Some(502), Execution::None),
+        Fault::Unavailable | Fault::Maintenance => (Some(503), Execution::None),
+        Fault::GatewayTimeout => (Some(504), Execution::None),
+        Fault::Redirect => (Some(307), Execution::None),
+        Fault::ClosedBeforeWork | Fault::LateExecution => (None, Execution::None),
+        Fault::ClosedAfterWork => (None, Execution::Complete),
+        // Or 504; the test accepts either.
+        Fault::ErrorAfterWork => (Some(500), Execution::Complete),
+        Fault::HtmlSuccess | Fault::Oversized => (Some(200), Execution::Complete),
+        Fault::DroppedRows | Fault::Normalized => (Some(usual), Execution::Altered),
         Fault::Truncated
-        | Fault::ClosedDuringAnswer
+        | Fault::ClosedDuringResponse
         | Fault::Trickle
-        | Fault::HidesRows
+        | Fault::HiddenRows
         | Fault::PartialPage
-        | Fault::Slow => (Some(usual), Work::All),
+        | Fault::Slow => (Some(usual), Execution::Complete),
     };
     Expected {
         status,
         complete: status.is_some()
-            && !matches!(fault, Fault::Truncated | Fault::ClosedDuringAnswer),
-        work,
-        takes_quota: !matches!(fault, Fault::RateLimited | Fault::Busy),
-        tells_quota: status.is_some()
+            && !matches!(fault, Fault::Truncated | Fault::ClosedDuringResponse),
+        execution,
+        uses_quota: !matches!(fault, Fault::RateLimited | Fault::Busy),
+        has_quota_headers: status.is_some()
             && !matches!(
                 fault,
                 Fault::Busy
@@ -90,15 +92,15 @@ fn expected(fault: Fault, operation: Operation) -> Expected {
     }
 }
 
-/// The store's values after an operation.
-fn done(operation: Operation, work: &Work) -> Vec<(i64, String)> {
+/// Returns the store's values after an operation.
+fn values_after(operation: Operation, execution: &Execution) -> Vec<(i64, String)> {
     let old = (1..=5).map(|n| (n, "old".to_owned()));
     match operation {
-        _ if *work == Work::Nothing => old.collect(),
-        Operation::List | Operation::Attributes | Operation::CreateAttributes => old.collect(),
+        _ if *execution == Execution::None => old.collect(),
+        Operation::List | Operation::ListAttributes | Operation::CreateAttributes => old.collect(),
         Operation::Delete => old.filter(|(n, _)| *n != 1 && *n != 3).collect(),
         Operation::Upsert => {
-            let rows = rows();
+            let rows = new_rows();
             let values = rows.as_array().unwrap().iter();
             let values = values.map(|row| row["value"].as_str().unwrap().to_owned());
             (1..).zip(values).collect()
@@ -107,35 +109,44 @@ fn done(operation: Operation, work: &Work) -> Vec<(i64, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_kind_to_each_operation() {
+async fn each_fault_has_its_documented_effect_on_each_operation() {
     for (fault, operation) in Fault::ALL
         .iter()
         .flat_map(|fault| Operation::ALL.iter().map(|operation| (*fault, *operation)))
     {
         let case = format!("{fault}, {operation:?}");
-        let sandbox = playing(once(fault)).await;
-        let seen = ask(&sandbox, operation).await;
+        let sandbox = start_with(once(fault)).await;
+        let response = send_operation(&sandbox, operation).await;
 
-        // At once: nothing is still to be settled when the client has seen the end.
-        let (counts, values) = (sandbox.counts(), kept(&sandbox));
+        // Checked at once: nothing may change after the client has seen the end.
+        let (counts, values) = (sandbox.counts(), values_by_customer(&sandbox));
         if !fault.applies_to(operation) {
             assert_eq!(counts.faults, 0, "{case}");
-            assert!(seen.complete, "{case}");
-            assert_eq!(values, done(operation, &Work::All), "{case}");
+            assert!(response.complete, "{case}");
+            assert_eq!(
+                values,
+                values_after(operation, &Execution::Complete),
+                "{case}"
+            );
             continue;
         }
         let expected = expected(fault, operation);
-        let status = match (fault, seen.status()) {
+        let status = match (fault, response.status()) {
             (Fault::ErrorAfterWork, Some(504)) => Some(500),
             (_, status) => status,
         };
         assert_eq!(status, expected.status, "{case}");
-        assert_eq!(seen.complete, expected.complete, "{case}");
-        let left = seen.header("x-rate-limit-requests-left");
-        assert_eq!(left.is_some(), expected.tells_quota, "{case}");
-        if expected.work != Work::Odd {
-            assert_eq!(values, done(operation, &expected.work), "{case}");
-            let is_created = operation == Operation::CreateAttributes && expected.work == Work::All;
+        assert_eq!(response.complete, expected.complete, "{case}");
+        let left = response.header("x-rate-limit-requests-left");
+        assert_eq!(left.is_some(), expected.has_quota_headers, "{case}");
+        if expected.execution != Execution::Altered {
+            assert_eq!(
+                values,
+                values_after(operation, &expected.execution),
+                "{case}"
+            );
+            let is_created = operation == Operation::CreateAttributes
+                && expected.execution == Execution::Complete;
             let attributes = sandbox.attributes().len();
             assert_eq!(attributes, usize::from(is_created), "{case}");
         }
@@ -149,72 +160,76 @@ async fn each_kind_to_each_operation() {
         );
         assert_eq!((counts.in_flight_429s, counts.quota_429s), (0, 0), "{case}");
 
-        // It was the only one, and a unit of the quota is gone or not.
+        // The next request succeeds, and shows whether the faulty one used quota.
         let next = get(sandbox.base_url(), "").await;
         assert_eq!(next.status, 200, "{case}");
-        let left = 99 - u64::from(expected.takes_quota);
+        let left = 99 - u64::from(expected.uses_quota);
         assert_eq!(next.rate_limit("Requests-Left"), Some(left), "{case}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_answer_shows_in_its_length() {
+async fn a_cut_response_is_shorter_than_its_content_length() {
     for operation in [
         Operation::Upsert,
         Operation::List,
-        Operation::Attributes,
+        Operation::ListAttributes,
         Operation::CreateAttributes,
     ] {
-        let usual = ask(&playing(FaultPlan::none()).await, operation).await;
+        let usual = send_operation(&start_with(FaultPlan::none()).await, operation).await;
         let length = usual.body().len();
 
-        let truncated = ask(&playing(once(Fault::Truncated)).await, operation).await;
-        // Whole to those who do not count.
+        let truncated = send_operation(&start_with(once(Fault::Truncated)).await, operation).await;
+        // The JSON is complete; only the length reveals the fault.
         assert_eq!(truncated.json()["data"], usual.json()["data"]);
         assert!(truncated.number("content-length").unwrap() > truncated.body().len());
 
-        let cut = ask(&playing(once(Fault::ClosedDuringAnswer)).await, operation).await;
+        let cut = send_operation(
+            &start_with(once(Fault::ClosedDuringResponse)).await,
+            operation,
+        )
+        .await;
         assert_eq!(cut.number("content-length"), Some(length));
         assert_eq!(cut.body().len(), length / 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_any_size_can_be_cut() {
-    let sandbox = playing(once(Fault::ClosedDuringAnswer)).await;
+async fn a_large_response_is_cut_in_half() {
+    let sandbox = start_with(once(Fault::ClosedDuringResponse)).await;
     for customer in 10..3000 {
         sandbox.insert(customer, 1, "x".repeat(255));
     }
-    let mut client = Raw::connect(&sandbox).await;
-    client.ask("GET", "limit=250", "").await;
-    let cut = client.answer().await;
+    let mut client = RawClient::connect(&sandbox).await;
+    client.send("GET", "limit=250", "").await;
+    let cut = client.read_response().await;
     assert!(cut.body().len() > 40_000);
     assert_eq!(cut.body().len(), cut.number("content-length").unwrap() / 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_kept_after_a_whole_answer() {
-    let cut = [
+async fn a_connection_stays_open_after_a_complete_response() {
+    let closing = [
         Fault::Truncated,
         Fault::ClosedBeforeWork,
         Fault::ClosedAfterWork,
-        Fault::ClosedDuringAnswer,
+        Fault::ClosedDuringResponse,
         Fault::LateExecution,
     ];
-    for fault in Fault::ALL.iter().filter(|fault| !cut.contains(fault)) {
-        let sandbox = playing(once(*fault)).await;
-        let mut client = Raw::connect(&sandbox).await;
+    for fault in Fault::ALL.iter().filter(|fault| !closing.contains(fault)) {
+        let sandbox = start_with(once(*fault)).await;
+        let mut client = RawClient::connect(&sandbox).await;
         for _ in 0..2 {
-            client.ask("PUT", "", &rows().to_string()).await;
-            assert!(client.answer().await.complete, "{fault}");
+            client.send("PUT", "", &new_rows().to_string()).await;
+            assert!(client.read_response().await.complete, "{fault}");
         }
         assert_eq!(sandbox.counts().faults, 1, "{fault}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_tells_when_to_come_again_or_nothing() {
-    let numbers = |seen: &Seen| {
+async fn only_a_429_for_the_quota_says_when_to_retry() {
+    let numbers = |response: &RawResponse| {
         [
             "x-rate-limit-time-window-ms",
             "x-rate-limit-time-reset-ms",
@@ -222,27 +237,30 @@ async fn a_429_tells_when_to_come_again_or_nothing() {
             "x-rate-limit-requests-left",
             "x-retry-after",
         ]
-        .map(|name| seen.number(name))
+        .map(|name| response.number(name))
     };
-    let sandbox = playing(once(Fault::RateLimited)).await;
-    let seen = ask(&sandbox, Operation::List).await;
-    assert_eq!(numbers(&seen), [30_000, 50, 100, 0, 1].map(Some));
+    let sandbox = start_with(once(Fault::RateLimited)).await;
+    let response = send_operation(&sandbox, Operation::List).await;
+    assert_eq!(numbers(&response), [30_000, 50, 100, 0, 1].map(Some));
 
-    // Without a quota too.
+    // The headers are sent without a quota too.
     let plan = once(Fault::RateLimited).reset_in(Duration::from_millis(2_001));
     let sandbox = Sandbox::builder().faults(plan).start().await.unwrap();
-    let seen = ask(&sandbox, Operation::List).await;
-    assert_eq!(numbers(&seen), [30_000, 2_001, 150, 0, 3].map(Some));
+    let response = send_operation(&sandbox, Operation::List).await;
+    assert_eq!(numbers(&response), [30_000, 2_001, 150, 0, 3].map(Some));
 
-    let sandbox = playing(once(Fault::Busy)).await;
-    let seen = ask(&sandbox, Operation::List).await;
-    assert_eq!(numbers(&seen), [None; 5]);
-    assert_eq!((seen.body(), seen.header("content-type")), (&b""[..], None));
+    let sandbox = start_with(once(Fault::Busy)).await;
+    let response = send_operation(&sandbox, Operation::List).await;
+    assert_eq!(numbers(&response), [None; 5]);
+    assert_eq!(
+        (response.body(), response.header("content-type")),
+        (&b""[..], None)
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn gateways_speak_html() {
-    for (fault, html) in [
+async fn gateway_responses_are_html() {
+    for (fault, is_html) in [
         (Fault::InternalError, false),
         (Fault::Unavailable, false),
         (Fault::BadGateway, true),
@@ -251,32 +269,36 @@ async fn gateways_speak_html() {
         (Fault::HtmlSuccess, true),
     ] {
         for operation in Operation::ALL {
-            let seen = ask(&playing(once(fault)).await, *operation).await;
-            let content_type = seen.header("content-type").unwrap();
-            assert_eq!(content_type.starts_with("text/html"), html, "{fault}");
-            assert_eq!(seen.body().starts_with(b"<!DOCTYPE html>"), html, "{fault}");
-            if !html {
-                assert_eq!(seen.json()["status"], seen.status().unwrap());
+            let response = send_operation(&start_with(once(fault)).await, *operation).await;
+            let content_type = response.header("content-type").unwrap();
+            assert_eq!(content_type.starts_with("text/html"), is_html, "{fault}");
+            assert_eq!(
+                response.body().starts_with(b"<!DOCTYPE html>"),
+                is_html,
+                "{fault}"
+            );
+            if !is_html {
+                assert_eq!(response.json()["status"], response.status().unwrap());
             }
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_is_a_500_or_a_504() {
+async fn an_error_after_work_is_a_500_or_a_504() {
     let plan = FaultPlan::seeded(1).rate(1.0).only([Fault::ErrorAfterWork]);
-    let sandbox = playing(plan).await;
+    let sandbox = start_with(plan).await;
     let mut statuses = BTreeMap::new();
     for _ in 0..40 {
-        let seen = ask(&sandbox, Operation::List).await;
-        *statuses.entry(seen.status().unwrap()).or_insert(0) += 1;
+        let response = send_operation(&sandbox, Operation::List).await;
+        *statuses.entry(response.status().unwrap()).or_insert(0) += 1;
     }
     assert_eq!(statuses.keys().copied().collect::<Vec<_>>(), [500, 504]);
-    assert!(statuses.values().all(|often| *often > 8), "{statuses:?}");
+    assert!(statuses.values().all(|count| *count > 8), "{statuses:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_redirect_leads_where_it_is_told_to() {
+async fn a_redirect_names_the_location_of_the_plan() {
     for (plan, location) in [
         (once(Fault::Redirect), Some("http://127.0.0.1:1/")),
         (
@@ -285,52 +307,55 @@ async fn a_redirect_leads_where_it_is_told_to() {
         ),
         (once(Fault::Redirect).redirect_to("a\r\nb: c"), None),
     ] {
-        let seen = ask(&playing(plan).await, Operation::Upsert).await;
-        assert_eq!(seen.header("location"), location);
+        let response = send_operation(&start_with(plan).await, Operation::Upsert).await;
+        assert_eq!(response.header("location"), location);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_oversized_answer_is_right_behind_its_padding() {
+async fn an_oversized_response_ends_with_the_usual_json() {
     for operation in Operation::ALL {
-        let usual = ask(&playing(FaultPlan::none()).await, *operation).await;
-        let seen = ask(&playing(once(Fault::Oversized)).await, *operation).await;
-        assert!(seen.body().len() > 8 * 1024 * 1024);
+        let usual = send_operation(&start_with(FaultPlan::none()).await, *operation).await;
+        let response = send_operation(&start_with(once(Fault::Oversized)).await, *operation).await;
+        assert!(response.body().len() > 8 * 1024 * 1024);
         if *operation == Operation::Delete {
-            assert_eq!(seen.json(), json!({}));
+            assert_eq!(response.json(), json!({}));
         } else {
-            assert_eq!(seen.json()["data"], usual.json()["data"]);
+            assert_eq!(response.json()["data"], usual.json()["data"]);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_need_not_read_an_oversized_answer() {
-    let sandbox = playing(once(Fault::Oversized)).await;
-    let mut client = Raw::connect(&sandbox).await;
-    client.ask("PUT", "", &rows().to_string()).await;
+async fn an_unread_oversized_response_holds_no_slot() {
+    let sandbox = start_with(once(Fault::Oversized)).await;
+    let mut client = RawClient::connect(&sandbox).await;
+    client.send("PUT", "", &new_rows().to_string()).await;
     while sandbox.counts().faults == 0 {
         tokio::task::yield_now().await;
     }
-    // Nothing of the answer was read.
+    // The client has read nothing of the response.
     assert_eq!(sandbox.counts().in_flight, 0);
     drop(client);
     assert_eq!(get(sandbox.base_url(), "").await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trickle_takes_its_time_and_its_place() {
+async fn a_trickle_holds_its_slot_until_the_last_piece() {
     let over = Duration::from_secs(2);
-    let sandbox = playing(once(Fault::Trickle).trickle_over(over)).await;
-    let mut client = Raw::connect(&sandbox).await;
+    let sandbox = start_with(once(Fault::Trickle).trickle_over(over)).await;
+    let mut client = RawClient::connect(&sandbox).await;
     let began = Instant::now();
-    client.ask("PUT", "", &rows().to_string()).await;
-    let half = tokio::time::timeout(over / 2, client.answer()).await;
+    client.send("PUT", "", &new_rows().to_string()).await;
+    let half = tokio::time::timeout(over / 2, client.read_response()).await;
     assert!(half.is_err());
-    // The store is as it will be, but the request still has its place.
-    assert_eq!(kept(&sandbox), done(Operation::Upsert, &Work::All));
+    // The request has been executed, but still holds its slot.
+    assert_eq!(
+        values_by_customer(&sandbox),
+        values_after(Operation::Upsert, &Execution::Complete)
+    );
     assert_eq!(sandbox.counts().in_flight, 1);
-    // What the first half carried is lost on this client, the rest is not.
+    // The bytes of the first half were dropped with the future; the rest is still to come.
     let mut rest = Vec::new();
     while sandbox.counts().in_flight == 1 {
         let piece = client.stream().read_buf(&mut rest).await;
@@ -338,22 +363,22 @@ async fn a_trickle_takes_its_time_and_its_place() {
     }
     assert_eq!(began.elapsed(), over);
 
-    let sandbox = playing(once(Fault::Trickle)).await;
+    let sandbox = start_with(once(Fault::Trickle)).await;
     let began = Instant::now();
-    let seen = ask(&sandbox, Operation::List).await;
+    let response = send_operation(&sandbox, Operation::List).await;
     assert_eq!(began.elapsed(), Duration::from_millis(50));
-    assert_eq!(seen.json()["data"].as_array().unwrap().len(), 5);
+    assert_eq!(response.json()["data"].as_array().unwrap().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trickle_that_nobody_waits_for_frees_its_place() {
+async fn a_trickle_frees_its_slot_when_the_client_disconnects() {
     let plan = once(Fault::Trickle).trickle_over(Duration::MAX);
-    let sandbox = playing(plan).await;
-    let mut client = Raw::connect(&sandbox).await;
-    client.ask("GET", "", "").await;
+    let sandbox = start_with(plan).await;
+    let mut client = RawClient::connect(&sandbox).await;
+    client.send("GET", "", "").await;
     let timeout = Duration::from_secs(10);
     assert!(
-        tokio::time::timeout(timeout, client.answer())
+        tokio::time::timeout(timeout, client.read_response())
             .await
             .is_err()
     );
@@ -365,36 +390,42 @@ async fn a_trickle_that_nobody_waits_for_frees_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_request_waits_before_the_work() {
-    let most = Duration::from_secs(10);
+async fn a_slow_request_waits_for_half_of_the_time_or_longer() {
+    let max = Duration::from_secs(10);
     let plan = FaultPlan::seeded(1).rate(1.0).only([Fault::Slow]);
-    let sandbox = playing(plan.slow_by(most)).await;
+    let sandbox = start_with(plan.slow_by(max)).await;
     let mut waits = Vec::new();
     for _ in 0..20 {
         let began = Instant::now();
-        assert!(ask(&sandbox, Operation::List).await.complete);
+        assert!(send_operation(&sandbox, Operation::List).await.complete);
         waits.push(began.elapsed());
     }
     assert!(
-        waits.iter().all(|wait| (most / 2..=most).contains(wait)),
+        waits.iter().all(|wait| (max / 2..=max).contains(wait)),
         "{waits:?}"
     );
     waits.sort_unstable();
-    assert!(waits[19] - waits[0] > most / 4, "{waits:?}");
+    assert!(waits[19] - waits[0] > max / 4, "{waits:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_execution_comes_after_what_was_sent_meanwhile() {
+async fn a_late_upsert_is_executed_after_requests_sent_meanwhile() {
     let late = Duration::from_secs(5);
     let script = [Some(Fault::LateExecution)];
-    let sandbox = playing(FaultPlan::script(script).late_by(late)).await;
-    assert_eq!(ask(&sandbox, Operation::Upsert).await.status(), None);
-    assert_eq!(kept(&sandbox), done(Operation::Upsert, &Work::Nothing));
+    let sandbox = start_with(FaultPlan::script(script).late_by(late)).await;
+    assert_eq!(
+        send_operation(&sandbox, Operation::Upsert).await.status(),
+        None
+    );
+    assert_eq!(
+        values_by_customer(&sandbox),
+        values_after(Operation::Upsert, &Execution::None)
+    );
 
-    // The client sends it again, and deletes two.
-    assert!(ask(&sandbox, Operation::Upsert).await.complete);
+    // The client repeats the request, then deletes two values.
+    assert!(send_operation(&sandbox, Operation::Upsert).await.complete);
     assert_eq!(sandbox.counts().customer_overlaps, 1);
-    assert!(ask(&sandbox, Operation::Delete).await.complete);
+    assert!(send_operation(&sandbox, Operation::Delete).await.complete);
     assert_eq!(sandbox.counts().values, 3);
     assert_eq!(sandbox.counts().in_flight, 1);
 
@@ -407,26 +438,32 @@ async fn late_execution_comes_after_what_was_sent_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_execution_deletes_late() {
-    let sandbox = playing(once(Fault::LateExecution)).await;
-    assert_eq!(ask(&sandbox, Operation::Delete).await.status(), None);
+async fn a_late_delete_is_executed_after_the_delay() {
+    let sandbox = start_with(once(Fault::LateExecution)).await;
+    assert_eq!(
+        send_operation(&sandbox, Operation::Delete).await.status(),
+        None
+    );
     assert_eq!(sandbox.counts().values, 5);
     tokio::time::sleep(Duration::from_millis(51)).await;
-    assert_eq!(kept(&sandbox), done(Operation::Delete, &Work::All));
+    assert_eq!(
+        values_by_customer(&sandbox),
+        values_after(Operation::Delete, &Execution::Complete)
+    );
     assert_eq!(sandbox.counts().in_flight, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_execution_creates_attributes_late() {
-    let sandbox = playing(once(Fault::LateExecution)).await;
-    let seen = ask(&sandbox, Operation::CreateAttributes).await;
-    assert_eq!((seen.status(), sandbox.attributes().len()), (None, 0));
+async fn late_attributes_are_created_after_the_delay() {
+    let sandbox = start_with(once(Fault::LateExecution)).await;
+    let response = send_operation(&sandbox, Operation::CreateAttributes).await;
+    assert_eq!((response.status(), sandbox.attributes().len()), (None, 0));
     tokio::time::sleep(Duration::from_millis(51)).await;
     assert_eq!(sandbox.attributes().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_latency_comes_before_a_fault() {
+async fn a_fault_of_an_admitted_request_waits_for_the_latency() {
     let latency = Duration::from_secs(1);
     for (fault, expected) in [
         (Fault::Busy, Duration::ZERO),
@@ -437,15 +474,15 @@ async fn the_latency_comes_before_a_fault() {
         let builder = Sandbox::builder().latency(latency).faults(once(fault));
         let sandbox = builder.start().await.unwrap();
         let began = Instant::now();
-        ask(&sandbox, Operation::Upsert).await;
+        send_operation(&sandbox, Operation::Upsert).await;
         assert_eq!(began.elapsed(), expected, "{fault}");
     }
 }
 
-/// Three clients at a time, each with its next request as soon as it has seen how the last one
-/// ended: on other threads than the server, a place that is freed late would be missed.
+/// Three clients send their next request as soon as the last one ends. They run on other threads
+/// than the server, so a slot that is freed too late causes a 429.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_fault_settles_it_settles_before_its_client_can_tell() {
+async fn a_fault_frees_its_slot_before_the_client_sees_the_end() {
     let plan = FaultPlan::seeded(3)
         .rate(0.7)
         .slow_by(Duration::ZERO)
@@ -457,10 +494,10 @@ async fn what_a_fault_settles_it_settles_before_its_client_can_tell() {
             let sandbox = Arc::clone(&sandbox);
             tokio::spawn(async move {
                 for n in 1..=150 {
-                    let mut client = Raw::connect(&sandbox).await;
+                    let mut client = RawClient::connect(&sandbox).await;
                     let rows = json!([row(customer, 1, &n.to_string()), row(customer, 2, "v")]);
-                    client.ask("PUT", "", &rows.to_string()).await;
-                    client.answer().await;
+                    client.send("PUT", "", &rows.to_string()).await;
+                    client.read_response().await;
                 }
             })
         })

@@ -1,4 +1,4 @@
-//! Requests in flight, and the quota.
+//! The limit of requests in flight, and the quota.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use bigcommerce_sandbox::Sandbox;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::client::{Answer, delete, get, put, row};
+use crate::client::{TestResponse, delete, get, put, row};
 
 #[tokio::test(start_paused = true)]
-async fn the_fourth_request_in_flight_is_refused() {
+async fn a_fourth_request_in_flight_is_rejected() {
     let latency = Duration::from_millis(20);
     let sandbox = Sandbox::builder()
         .latency(latency)
@@ -25,7 +25,7 @@ async fn the_fourth_request_in_flight_is_refused() {
         });
     }
     while sandbox.counts().in_flight < 3 {
-        // As long as a task is ready, the paused clock stands still.
+        // The paused clock stands still while a task is ready.
         tokio::task::yield_now().await;
     }
     let fourth = get(sandbox.base_url(), "").await;
@@ -36,8 +36,8 @@ async fn the_fourth_request_in_flight_is_refused() {
             .keys()
             .all(|name| !name.as_str().starts_with("x-"))
     );
-    while let Some(answer) = running.join_next().await {
-        assert_eq!(answer.unwrap().status, 200);
+    while let Some(response) = running.join_next().await {
+        assert_eq!(response.unwrap().status, 200);
     }
     let fifth = get(sandbox.base_url(), "").await;
     assert_eq!(fifth.status, 200);
@@ -48,16 +48,17 @@ async fn the_fourth_request_in_flight_is_refused() {
     assert_eq!((counts.in_flight, counts.values), (0, 3));
 }
 
-/// Three clients at a time, each with its next request as soon as it sees an answer.
-async fn three_at_a_time(latency: Duration) {
+/// Runs three clients that each send the next request as soon as they see a response.
+async fn run_three_clients(latency: Duration) {
     let sandbox = Sandbox::builder().latency(latency).start().await.unwrap();
     let mut running = JoinSet::new();
     for client in 1..=3 {
         let base_url = sandbox.base_url().to_owned();
         running.spawn(async move {
             for n in 0..100 {
-                let answer = put(&base_url, [row(client, n + 1, "v")].into_iter().collect()).await;
-                assert_eq!(answer.status, 200);
+                let response =
+                    put(&base_url, [row(client, n + 1, "v")].into_iter().collect()).await;
+                assert_eq!(response.status, 200);
             }
         });
     }
@@ -70,43 +71,43 @@ async fn three_at_a_time(latency: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_keeps_to_the_limit_is_never_refused() {
-    three_at_a_time(Duration::ZERO).await;
-    three_at_a_time(Duration::from_millis(20)).await;
+async fn clients_within_the_limit_are_never_rejected() {
+    run_three_clients(Duration::ZERO).await;
+    run_three_clients(Duration::from_millis(20)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_on_other_threads_is_never_refused() {
-    three_at_a_time(Duration::ZERO).await;
+async fn clients_on_other_threads_are_never_rejected() {
+    run_three_clients(Duration::ZERO).await;
 }
 
-fn headers(answer: &Answer) -> [Option<u64>; 4] {
+fn headers(response: &TestResponse) -> [Option<u64>; 4] {
     [
         "Time-Window-Ms",
         "Time-Reset-Ms",
         "Requests-Quota",
         "Requests-Left",
     ]
-    .map(|name| answer.rate_limit(name))
+    .map(|name| response.rate_limit(name))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quota_is_counted_spent_and_renewed() {
+async fn a_quota_is_spent_and_renewed() {
     let sandbox = Sandbox::builder()
         .quota(3, Duration::from_secs(30))
         .start()
         .await
         .unwrap();
     let base_url = sandbox.base_url();
-    // Before the first request there is no window.
+    // No window is open before the first request.
     tokio::time::advance(Duration::from_secs(10)).await;
     let expected = |reset, left| [Some(30_000), Some(reset), Some(3), Some(left)];
     assert_eq!(headers(&get(base_url, "").await), expected(30_000, 2));
     tokio::time::advance(Duration::from_millis(500)).await;
-    // Refused calls count as well.
-    let refused = delete(base_url, "").await;
+    // Rejected requests use quota too.
+    let rejected = delete(base_url, "").await;
     assert_eq!(
-        (refused.status, headers(&refused)),
+        (rejected.status, headers(&rejected)),
         (422, expected(29_500, 1))
     );
     assert_eq!(
@@ -132,7 +133,7 @@ async fn a_quota_is_counted_spent_and_renewed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reset_is_what_is_left_when_the_answer_is_sent() {
+async fn reset_is_the_time_left_when_the_response_is_sent() {
     let sandbox = Sandbox::builder()
         .quota(3, Duration::from_secs(30))
         .latency(Duration::from_millis(200))
@@ -140,19 +141,19 @@ async fn reset_is_what_is_left_when_the_answer_is_sent() {
         .await
         .unwrap();
     let before = Instant::now();
-    let answer = get(sandbox.base_url(), "").await;
+    let response = get(sandbox.base_url(), "").await;
     assert_eq!(before.elapsed(), Duration::from_millis(200));
-    assert_eq!(answer.rate_limit("Time-Reset-Ms"), Some(29_800));
+    assert_eq!(response.rate_limit("Time-Reset-Ms"), Some(29_800));
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_quota_there_are_no_headers() {
+async fn without_a_quota_there_are_no_rate_limit_headers() {
     let sandbox = Sandbox::builder().start().await.unwrap();
     assert_eq!(headers(&get(sandbox.base_url(), "").await), [None; 4]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_can_be_left_out() {
+async fn retry_after_can_be_omitted() {
     let sandbox = Sandbox::builder()
         .quota(0, Duration::from_secs(30))
         .retry_after(false)

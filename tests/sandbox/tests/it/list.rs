@@ -1,4 +1,4 @@
-//! The GET: filters, pages, links.
+//! The GET of values: filters, pages, links.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use hyper::Method;
 use serde_json::json;
 
 use crate::client::{PATH, get, get_attributes, put, request, row, send};
-use crate::raw::Raw;
+use crate::raw_client::RawClient;
 
-/// Three customers with three attributes each, a day between one customer and the next.
-async fn filled() -> Sandbox {
+/// Starts a store with three customers, a day apart, and three values for each.
+async fn start_filled() -> Sandbox {
     let sandbox = Sandbox::builder()
         .starts_at("2024-06-10T14:22:00Z".parse().unwrap())
         .attribute(1, "Tier")
@@ -24,14 +24,14 @@ async fn filled() -> Sandbox {
         }
         tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
     }
-    // On the 13th: modified, created on the 10th.
+    // Created on the 10th, modified on the 13th.
     sandbox.insert(1, 1, "w");
     sandbox
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_filter_selects() {
-    let sandbox = filled().await;
+async fn each_filter_selects_its_values() {
+    let sandbox = start_filled().await;
     for (query, expected) in [
         (
             "",
@@ -74,16 +74,16 @@ async fn each_filter_selects() {
         ),
         ("date_modified:min=2024-06-13&attribute_id:in=1", &[5001]),
     ] {
-        let answer = get(sandbox.base_url(), query).await;
-        assert_eq!(answer.status, 200, "{query}");
-        assert_eq!(answer.column("id"), expected, "{query}");
-        assert_eq!(answer.pagination("total"), expected.len(), "{query}");
+        let response = get(sandbox.base_url(), query).await;
+        assert_eq!(response.status, 200, "{query}");
+        assert_eq!(response.column("id"), expected, "{query}");
+        assert_eq!(response.pagination("total"), expected.len(), "{query}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_filter_is_refused() {
-    let sandbox = filled().await;
+async fn unknown_and_malformed_filters_are_rejected() {
+    let sandbox = start_filled().await;
     for query in [
         "color=blue",
         "id:in=5001",
@@ -100,16 +100,16 @@ async fn what_is_no_filter_is_refused() {
         "limit=50.0",
         "limit=251",
     ] {
-        let answer = get(sandbox.base_url(), query).await;
-        assert_eq!(answer.status, 422, "{query}");
-        assert_eq!(answer.errors().as_object().unwrap().len(), 1, "{query}");
+        let response = get(sandbox.base_url(), query).await;
+        assert_eq!(response.status, 422, "{query}");
+        assert_eq!(response.errors().as_object().unwrap().len(), 1, "{query}");
     }
-    assert_eq!(sandbox.counts().refused, 14);
+    assert_eq!(sandbox.counts().rejected, 14);
 }
 
 #[tokio::test(start_paused = true)]
 async fn pages_are_linked() {
-    let sandbox = filled().await;
+    let sandbox = start_filled().await;
     let url = format!("{}/customers/attribute-values", sandbox.base_url());
     let filter = "limit=2&customer_id%3Ain=1%2C2";
     for (page, ids, previous, next) in [
@@ -118,8 +118,8 @@ async fn pages_are_linked() {
         (3, &[5005, 5006], Some(2), None),
         (4, &[], Some(3), None),
     ] {
-        let answer = get(sandbox.base_url(), &format!("{filter}&page={page}")).await;
-        assert_eq!(answer.column("id"), ids);
+        let response = get(sandbox.base_url(), &format!("{filter}&page={page}")).await;
+        assert_eq!(response.column("id"), ids);
         let link = |page: Option<u64>| match page {
             Some(page) => format!("{url}?page={page}&{filter}"),
             None => String::new(),
@@ -129,14 +129,14 @@ async fn pages_are_linked() {
             "total_pages": 3,
             "links": {"previous": link(previous), "current": link(Some(page)), "next": link(next)},
         });
-        assert_eq!(answer.json()["meta"]["pagination"], expected);
+        assert_eq!(response.json()["meta"]["pagination"], expected);
     }
     let far = get(sandbox.base_url(), "page=18446744073709551615").await;
     assert_eq!(far.column("id"), [0; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn following_the_links_reads_everything_once() {
+async fn following_the_links_lists_each_value_once() {
     let sandbox = Sandbox::builder()
         .customers_per_call(1000)
         .start()
@@ -147,9 +147,9 @@ async fn following_the_links_reads_everything_once() {
     let mut seen = Vec::new();
     let mut query = "limit=250".to_owned();
     loop {
-        let answer = get(sandbox.base_url(), &query).await;
-        seen.extend(answer.column("customer_id"));
-        let next = answer.pagination("links")["next"]
+        let response = get(sandbox.base_url(), &query).await;
+        seen.extend(response.column("customer_id"));
+        let next = response.pagination("links")["next"]
             .as_str()
             .unwrap()
             .to_owned();
@@ -165,14 +165,14 @@ async fn following_the_links_reads_everything_once() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_store_has_no_pages() {
     let sandbox = Sandbox::builder().start().await.unwrap();
-    let answer = get(sandbox.base_url(), "").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.pagination("total_pages"), 0);
-    assert_eq!(answer.pagination("links")["next"], "");
+    let response = get(sandbox.base_url(), "").await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.pagination("total_pages"), 0);
+    assert_eq!(response.pagination("links")["next"], "");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_order_of_a_list_is_a_setting() {
+async fn values_are_listed_in_the_configured_order() {
     for (order, all, tier) in [
         (ListOrder::ById, [5001, 5002, 5003, 5004], [5001, 5004]),
         (
@@ -200,19 +200,19 @@ async fn the_order_of_a_list_is_a_setting() {
         sandbox.insert(2, 7, "w");
         for page in 0..2 {
             let query = format!("limit=2&page={}", page + 1);
-            let answer = get(sandbox.base_url(), &query).await;
-            assert_eq!(answer.column("id"), all[2 * page..][..2], "{order:?}");
-            assert_eq!(answer.pagination("total"), 4, "{order:?}");
+            let response = get(sandbox.base_url(), &query).await;
+            assert_eq!(response.column("id"), all[2 * page..][..2], "{order:?}");
+            assert_eq!(response.pagination("total"), 4, "{order:?}");
         }
         for query in ["name=Tier", "attribute_id:in=7", "customer_id:in=3,2"] {
-            let answer = get(sandbox.base_url(), query).await;
-            assert_eq!(answer.column("id"), tier, "{order:?} {query}");
+            let response = get(sandbox.base_url(), query).await;
+            assert_eq!(response.column("id"), tier, "{order:?} {query}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_is_of_the_store_as_it_is_now() {
+async fn a_page_reflects_the_current_store() {
     for (order, before, after, last) in [
         (ListOrder::ById, [5003, 5004], [5004, 5005], [5004, 5005]),
         (
@@ -232,7 +232,7 @@ async fn a_list_is_of_the_store_as_it_is_now() {
                 get(sandbox.base_url(), &query).await.column("id")
             };
             assert_eq!(second_page().await, before);
-            // What comes after it moves up: between two pages, one value is never seen.
+            // Later values move up, so a client that lists page by page misses one.
             assert!(sandbox.remove(5001));
             assert!(!sandbox.remove(5001));
             assert_eq!(second_page().await, after);
@@ -245,19 +245,19 @@ async fn a_list_is_of_the_store_as_it_is_now() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_lists_at_a_time_do_not_mix() {
-    let sandbox = filled().await;
+async fn interleaved_lists_do_not_mix() {
+    let sandbox = start_filled().await;
     for page in 1..=3 {
         for (attribute, expected) in [(1, 5001), (2, 5002)] {
             let query = format!("limit=1&page={page}&attribute_id:in={attribute}");
-            let answer = get(sandbox.base_url(), &query).await;
-            assert_eq!(answer.column("id"), [expected + 3 * (page - 1)]);
+            let response = get(sandbox.base_url(), &query).await;
+            assert_eq!(response.column("id"), [expected + 3 * (page - 1)]);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_large_a_limit_is_refused_or_clamped() {
+async fn a_limit_that_is_too_large_is_rejected_or_clamped() {
     let started = async |too_large| {
         let builder = Sandbox::builder().page_limit(2).limit_too_large(too_large);
         let builder = builder
@@ -276,27 +276,27 @@ async fn too_large_a_limit_is_refused_or_clamped() {
     ] {
         let sandbox = started(too_large).await;
         let base_url = sandbox.base_url();
-        for refused in [
+        for rejected in [
             get(base_url, "limit=3").await,
             get_attributes(base_url, "limit=3").await,
         ] {
-            assert_eq!(refused.status, status);
-            assert!(refused.errors()["limit"].is_string());
+            assert_eq!(rejected.status, status);
+            assert!(rejected.errors()["limit"].is_string());
         }
         assert_eq!(get(base_url, "limit=2").await.status, 200);
         assert_eq!(get(base_url, "limit=0").await.status, 422);
-        assert_eq!(sandbox.counts().refused, 3);
+        assert_eq!(sandbox.counts().rejected, 3);
     }
     let sandbox = started(LimitTooLarge::Clamped).await;
     let base_url = sandbox.base_url();
-    for answer in [
+    for response in [
         get(base_url, "limit=99").await,
         get_attributes(base_url, "limit=99").await,
     ] {
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.column("id").len(), 2);
-        assert_eq!(answer.pagination("per_page"), 2);
-        assert_eq!(answer.pagination("total_pages"), 2);
+        assert_eq!(response.status, 200);
+        assert_eq!(response.column("id").len(), 2);
+        assert_eq!(response.pagination("per_page"), 2);
+        assert_eq!(response.pagination("total_pages"), 2);
     }
     let rest = get(base_url, "limit=99&page=2").await;
     assert_eq!(rest.column("id"), [5003]);
@@ -305,7 +305,7 @@ async fn too_large_a_limit_is_refused_or_clamped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_page_says_about_itself_is_a_setting() {
+async fn meta_can_lack_totals_or_be_absent() {
     let started = async |meta| {
         let builder = Sandbox::builder().list_meta(meta).attribute(1, "Tier");
         let sandbox = builder.start().await.unwrap();
@@ -315,34 +315,34 @@ async fn what_a_page_says_about_itself_is_a_setting() {
     };
     let sandbox = started(ListMeta::NoTotals).await;
     let base_url = sandbox.base_url();
-    let answer = get(base_url, "limit=1").await;
+    let response = get(base_url, "limit=1").await;
     let next = format!("{base_url}{PATH}?page=2&limit=1");
     let current = format!("{base_url}{PATH}?page=1&limit=1");
     let expected = json!({
         "count": 1, "per_page": 1, "current_page": 1,
         "links": {"previous": "", "current": current, "next": next},
     });
-    assert_eq!(answer.json()["meta"], json!({"pagination": expected}));
+    assert_eq!(response.json()["meta"], json!({"pagination": expected}));
     let attributes = get_attributes(base_url, "").await;
     assert_eq!(attributes.pagination("count"), 1);
     assert_eq!(attributes.pagination("total"), json!(null));
 
     let sandbox = started(ListMeta::None).await;
     let base_url = sandbox.base_url();
-    for answer in [
+    for response in [
         get(base_url, "limit=1").await,
         get_attributes(base_url, "").await,
     ] {
-        assert_eq!(answer.column("id").len(), 1);
-        assert_eq!(answer.json().as_object().unwrap().len(), 1);
+        assert_eq!(response.column("id").len(), 1);
+        assert_eq!(response.json().as_object().unwrap().len(), 1);
     }
-    // It is about lists.
+    // The setting applies to lists only.
     let written = put(base_url, json!([row(1, 1, "v")])).await;
     assert_eq!(written.pagination("total"), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn filters_can_be_ignored() {
+async fn ignored_filters_select_every_value() {
     let builder = Sandbox::builder().ignore_filters(true).attribute(1, "Tier");
     let sandbox = builder.start().await.unwrap();
     let base_url = sandbox.base_url();
@@ -354,13 +354,13 @@ async fn filters_can_be_ignored() {
         "attribute_id:in=x&name=none",
         "date_modified:min=2999-01-01&color=blue",
     ] {
-        let answer = get(base_url, query).await;
+        let response = get(base_url, query).await;
         assert_eq!(
-            (answer.status, answer.column("id").len()),
+            (response.status, response.column("id").len()),
             (200, 3),
             "{query}"
         );
-        assert_eq!(answer.pagination("total"), 3, "{query}");
+        assert_eq!(response.pagination("total"), 3, "{query}");
     }
     let page = get(base_url, "customer_id:in=1&limit=2&page=2").await;
     assert_eq!(page.column("id"), [5003]);
@@ -372,9 +372,9 @@ async fn filters_can_be_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_long_a_url_is_refused() {
-    /// A list whose path and query have so many bytes.
-    async fn ask(sandbox: &Sandbox, bytes: usize) -> u16 {
+async fn a_url_that_is_too_long_is_rejected() {
+    /// Requests a list with a path and query of this many bytes, and returns the status.
+    async fn status_of_url(sandbox: &Sandbox, bytes: usize) -> u16 {
         let url = format!("{}{PATH}?customer_id:in=", sandbox.base_url());
         let path = url.find("/stores").unwrap();
         let ids = "1".repeat(18) + ",";
@@ -390,38 +390,38 @@ async fn too_long_a_url_is_refused() {
         builder.start().await.unwrap()
     };
     let sandbox = started(Sandbox::builder()).await;
-    assert_eq!(ask(&sandbox, 8192).await, 200);
+    assert_eq!(status_of_url(&sandbox, 8192).await, 200);
     assert_eq!(sandbox.counts().longest_url, 8192);
-    assert_eq!(ask(&sandbox, 8193).await, 414);
+    assert_eq!(status_of_url(&sandbox, 8193).await, 414);
     let counts = sandbox.counts();
     assert_eq!(
         (counts.longest_url, counts.requests, counts.gets),
         (8193, 2, 2)
     );
-    // It has taken no quota.
+    // The rejected request used no quota.
     let next = get(sandbox.base_url(), "").await;
     assert_eq!(next.rate_limit("Requests-Left"), Some(148));
 
     let sandbox = started(Sandbox::builder().url_limit(200)).await;
-    assert_eq!(ask(&sandbox, 200).await, 200);
-    assert_eq!(ask(&sandbox, 201).await, 414);
+    assert_eq!(status_of_url(&sandbox, 200).await, 200);
+    assert_eq!(status_of_url(&sandbox, 201).await, 414);
 
-    // Beyond that the server has its own limit.
+    // The HTTP library has its own limit.
     let sandbox = started(Sandbox::builder().url_limit(usize::MAX)).await;
     let path = sandbox.base_url().find("/stores").unwrap();
     let used = sandbox.base_url().len() - path + PATH.len() + "?customer_id:in=".len();
     for (bytes, status, requests) in [(65_534, 422, 1), (65_535, 414, 1)] {
-        let mut client = Raw::connect(&sandbox).await;
+        let mut client = RawClient::connect(&sandbox).await;
         let query = format!("customer_id:in={}", "1".repeat(bytes - used));
-        client.ask("GET", &query, "").await;
-        assert_eq!(client.answer().await.status(), Some(status));
+        client.send("GET", &query, "").await;
+        assert_eq!(client.read_response().await.status(), Some(status));
         let counts = sandbox.counts();
         assert_eq!((counts.longest_url, counts.requests), (65_534, requests));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_store_is_listed_page_by_page() {
+async fn a_large_store_is_listed_quickly() {
     for order in [ListOrder::ById, ListOrder::ByCustomer] {
         let sandbox = Sandbox::builder().list_order(order).start().await.unwrap();
         for customer in 1..=50_000 {
@@ -432,9 +432,9 @@ async fn a_large_store_is_listed_page_by_page() {
             let mut seen = 0;
             for page in (1..).step_by(20) {
                 let query = format!("limit=250&page={page}{query}");
-                let answer = get(sandbox.base_url(), &query).await;
-                assert_eq!(answer.pagination("total"), expected);
-                let ids = answer.column("id");
+                let response = get(sandbox.base_url(), &query).await;
+                assert_eq!(response.pagination("total"), expected);
+                let ids = response.column("id");
                 if ids.is_empty() {
                     break;
                 }

@@ -1,22 +1,23 @@
-//! The sandbox over real HTTP on loopback.
+//! Tests of the sandbox over real HTTP on loopback.
 //!
-//! Time is tokio's paused clock: it leaps when the runtime has nothing to do, so no test waits.
-//! The client here has no timer of its own that it could leap to.
-#![allow(clippy::unwrap_used)]
+//! Time is tokio's paused clock, which jumps ahead whenever the runtime is idle, so no test waits.
+//! The clients here have no timers that the clock could jump to.
+#![allow(clippy::unwrap_used)] // A panic is how a test fails.
 
-mod answers;
 mod attributes;
 mod client;
+mod customer_overlaps;
+mod delete;
+mod fault_plan;
 mod faults;
-mod lifetime;
+mod lifecycle;
 mod limits;
 mod list;
 mod other_app;
-mod overlaps;
-mod plan;
 #[cfg(unix)]
 mod program;
-mod raw;
-mod requests;
-mod twists;
+mod raw_client;
+mod rejections;
+mod response_faults;
+mod responses;
 mod upsert;

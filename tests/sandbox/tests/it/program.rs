@@ -1,4 +1,4 @@
-//! The program itself.
+//! The sandbox as a program.
 
 use std::process::Stdio;
 
@@ -42,14 +42,14 @@ async fn serves_until(signal: &str) {
     let mut request = request(Method::PUT, &format!("{base_url}{PATH}"), rows.to_string());
     let token = HeaderValue::from_static("secret");
     request.headers_mut().insert("X-Auth-Token", token);
-    let answer = send(request).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.rate_limit("Requests-Left"), Some(149));
+    let response = send(request).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.rate_limit("Requests-Left"), Some(149));
 
     interrupt(&server, signal).await;
     let mut rest = String::new();
     out.read_to_string(&mut rest).await.unwrap();
-    let counts = "1 requests (1 PUT, 0 GET, 0 DELETE), peak in flight 1, 0 answers 429, \
+    let counts = "1 requests (1 PUT, 0 GET, 0 DELETE), peak in flight 1, 0 429 responses, \
                   largest batch 2 customers / 3 rows, 3 values stored\n";
     assert_eq!(rest, counts);
     assert!(server.wait().await.unwrap().success());
@@ -60,12 +60,12 @@ async fn serves_until(signal: &str) {
 }
 
 #[tokio::test]
-async fn it_serves_until_it_is_interrupted() {
+async fn an_interrupt_prints_the_counts() {
     serves_until("-INT").await;
 }
 
 #[tokio::test]
-async fn it_plays_faults() {
+async fn the_fault_options_are_applied() {
     let mut server = program()
         .args(["--port", "0", "--faults", "seed=7,rate=1,only=busy"])
         .args(["--quota=150/30s", "--other-app", "0.3"])
@@ -83,7 +83,7 @@ async fn it_plays_faults() {
 }
 
 #[tokio::test]
-async fn it_plays_another_kind_of_store() {
+async fn the_store_options_are_applied() {
     let mut server = program()
         .args(["--port", "0", "--read-only", "--attribute", "Loyalty tier"])
         .args([
@@ -104,8 +104,8 @@ async fn it_plays_another_kind_of_store() {
     let listed = get_attributes(base_url, "limit=9&color=blue").await;
     let attributes = listed.json()["data"].clone();
     let expected = [(101, "Loyalty tier", "string"), (102, "Points", "number")];
-    for (place, (id, name, attribute_type)) in expected.into_iter().enumerate() {
-        let attribute = &attributes[place];
+    for (index, (id, name, attribute_type)) in expected.into_iter().enumerate() {
+        let attribute = &attributes[index];
         assert_eq!(
             (&attribute["id"], &attribute["name"]),
             (&json!(id), &json!(name))
@@ -122,12 +122,12 @@ async fn it_plays_another_kind_of_store() {
 }
 
 #[tokio::test]
-async fn it_serves_until_it_is_terminated() {
+async fn a_termination_signal_prints_the_counts() {
     serves_until("-TERM").await;
 }
 
 #[tokio::test]
-async fn unknown_arguments_are_refused_in_one_line() {
+async fn invalid_arguments_are_reported_in_one_line() {
     for args in [
         &["--prot", "1"][..],
         &["--quota", "150"],
@@ -146,7 +146,7 @@ async fn unknown_arguments_are_refused_in_one_line() {
 }
 
 #[tokio::test]
-async fn help_is_shown() {
+async fn help_lists_the_options() {
     let output = program().arg("--help").output().await.unwrap();
     assert!(output.status.success());
     assert!(

@@ -1,27 +1,27 @@
-//! The PUT: bad rows, and what its settings leave open.
+//! The PUT of values: invalid rows, and its settings.
 
 use std::time::Duration;
 
 use bigcommerce_sandbox::{
-    AnswerOrder, BatchRejection, Duplicates, ErrorKeys, Sandbox, SandboxBuilder, TooLarge,
+    BatchRejection, Duplicates, ErrorKeys, ResponseOrder, Sandbox, SandboxBuilder, TooLarge,
 };
 use serde_json::{Value, json};
 
-use crate::client::{Answer, put, row};
+use crate::client::{TestResponse, put, row};
 
-async fn put_to(builder: SandboxBuilder, rows: Value) -> (Answer, Sandbox) {
+async fn put_to(builder: SandboxBuilder, rows: Value) -> (TestResponse, Sandbox) {
     let sandbox = builder.start().await.unwrap();
-    let answer = put(sandbox.base_url(), rows).await;
-    (answer, sandbox)
+    let response = put(sandbox.base_url(), rows).await;
+    (response, sandbox)
 }
 
-fn keys(answer: &Answer) -> Vec<String> {
-    let errors = answer.errors();
+fn keys(response: &TestResponse) -> Vec<String> {
+    let errors = response.errors();
     errors.as_object().unwrap().keys().cloned().collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_second_write_updates() {
+async fn a_second_write_updates_the_value() {
     let sandbox = Sandbox::builder().start().await.unwrap();
     let first = put(sandbox.base_url(), json!([row(1, 1, "a")])).await;
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -43,7 +43,7 @@ async fn the_second_write_updates() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_bad_row_is_named() {
+async fn each_invalid_row_is_named() {
     let long = "x".repeat(256);
     let wide = "ü".repeat(255);
     let rows = json!([
@@ -56,8 +56,8 @@ async fn each_bad_row_is_named() {
         {"attribute_id": 7, "value": "v", "customer_id": 1, "id": 5001},
         row(1, 8, &(wide.clone() + "ü")),
     ]);
-    let (answer, sandbox) = put_to(Sandbox::builder(), rows).await;
-    assert_eq!(answer.status, 422);
+    let (response, sandbox) = put_to(Sandbox::builder(), rows).await;
+    assert_eq!(response.status, 422);
     let expected = [
         "1.value",
         "2.value",
@@ -67,13 +67,13 @@ async fn each_bad_row_is_named() {
         "6.id",
         "7.value",
     ];
-    assert_eq!(keys(&answer), expected);
+    assert_eq!(keys(&response), expected);
     assert_eq!(sandbox.counts().values, 0);
-    assert_eq!(sandbox.counts().refused, 1);
+    assert_eq!(sandbox.counts().rejected, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_longest_value_is_stored() {
+async fn values_of_up_to_255_characters_are_stored() {
     for value in [
         "x".repeat(255),
         "ü".repeat(255),
@@ -81,133 +81,137 @@ async fn the_longest_value_is_stored() {
         String::new(),
     ] {
         let rows = json!([row(1, 1, &value)]);
-        let (answer, sandbox) = put_to(Sandbox::builder(), rows).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.json()["data"][0]["attribute_value"], value);
+        let (response, sandbox) = put_to(Sandbox::builder(), rows).await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.json()["data"][0]["attribute_value"], value);
         assert_eq!(sandbox.value(1, 1).unwrap().value, value);
     }
 }
 
-fn picky() -> SandboxBuilder {
+fn rejecting_bad_values() -> SandboxBuilder {
     Sandbox::builder().reject(|customer_id, _, value| {
         (value == "bad").then(|| format!("customer {customer_id} must not be bad"))
     })
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_refused_whole_or_in_part() {
+async fn a_batch_is_rejected_whole_or_in_part() {
     let rows = json!([row(1, 1, "good"), row(2, 1, "bad"), row(3, 1, "good")]);
     let errors = json!({"1.value": "customer 2 must not be bad"});
 
-    let (answer, sandbox) = put_to(picky(), rows.clone()).await;
-    assert_eq!((answer.status, answer.errors()), (422, errors.clone()));
+    let (response, sandbox) = put_to(rejecting_bad_values(), rows.clone()).await;
+    assert_eq!((response.status, response.errors()), (422, errors.clone()));
     assert_eq!(sandbox.values(), []);
 
-    let partial = picky().batch_rejection(BatchRejection::Partial);
-    let (answer, sandbox) = put_to(partial, rows).await;
-    assert_eq!((answer.status, answer.errors()), (422, errors));
+    let partial = rejecting_bad_values().batch_rejection(BatchRejection::Partial);
+    let (response, sandbox) = put_to(partial, rows).await;
+    assert_eq!((response.status, response.errors()), (422, errors));
     assert!(sandbox.value(1, 1).is_some() && sandbox.value(3, 1).is_some());
     assert_eq!(sandbox.counts().rows_stored, 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_name_index_field_or_nothing() {
+async fn errors_name_the_row_by_the_configured_keys() {
     let rows = json!([row(1, 1, "good"), row(2, 1, "bad"), row(3, 1, "bad")]);
-    for (named, expected) in [
+    for (error_keys, expected) in [
         (ErrorKeys::Indexed, &["1.value", "2.value"][..]),
         (ErrorKeys::Field, &["value"]),
         (ErrorKeys::Empty, &[]),
     ] {
-        let (answer, _) = put_to(picky().error_keys(named), rows.clone()).await;
-        assert_eq!(answer.status, 422);
-        assert_eq!(keys(&answer), expected);
+        let (response, _) =
+            put_to(rejecting_bad_values().error_keys(error_keys), rows.clone()).await;
+        assert_eq!(response.status, 422);
+        assert_eq!(keys(&response), expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_known_attributes_and_customers() {
+async fn rows_of_unknown_attributes_are_invalid() {
     let builder = Sandbox::builder()
         .known_attributes([101, 102])
-        .known_customers(1..=2)
         .batch_rejection(BatchRejection::Partial);
-    let rows = json!([row(1, 101, "v"), row(3, 101, "v"), row(2, 103, "v")]);
-    let (answer, sandbox) = put_to(builder, rows).await;
-    assert_eq!(keys(&answer), ["1.customer_id", "2.attribute_id"]);
+    let rows = json!([row(1, 101, "v"), row(2, 103, "v")]);
+    let (response, sandbox) = put_to(builder, rows).await;
+    assert_eq!(keys(&response), ["1.attribute_id"]);
     assert_eq!(sandbox.counts().values, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_value_twice_in_one_body() {
+async fn duplicate_rows_are_handled_as_configured() {
     let rows = json!([row(1, 1, "first"), row(1, 2, "v"), row(1, 1, "last")]);
     for (duplicates, kept) in [
         (Duplicates::LastWins, "last"),
         (Duplicates::FirstWins, "first"),
     ] {
-        let (answer, sandbox) =
+        let (response, sandbox) =
             put_to(Sandbox::builder().duplicates(duplicates), rows.clone()).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.column("attribute_id"), [1, 2]);
-        assert_eq!(answer.json()["data"][0]["attribute_value"], kept);
+        assert_eq!(response.status, 200);
+        assert_eq!(response.column("attribute_id"), [1, 2]);
+        assert_eq!(response.json()["data"][0]["attribute_value"], kept);
         assert_eq!(sandbox.value(1, 1).unwrap().value, kept);
     }
-    let (answer, sandbox) = put_to(Sandbox::builder().duplicates(Duplicates::Refused), rows).await;
+    let (response, sandbox) =
+        put_to(Sandbox::builder().duplicates(Duplicates::Rejected), rows).await;
     assert_eq!(
-        (answer.status, keys(&answer)),
+        (response.status, keys(&response)),
         (422, vec!["2.attribute_id".to_owned()])
     );
     assert_eq!(sandbox.counts().values, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_order_of_the_answer() {
+async fn the_response_has_the_configured_order() {
     for (order, expected) in [
-        (AnswerOrder::AsSent, [9, 3, 7]),
-        (AnswerOrder::ById, [7, 9, 3]),
-        (AnswerOrder::Reversed, [7, 3, 9]),
+        (ResponseOrder::AsSent, [9, 3, 7]),
+        (ResponseOrder::ById, [7, 9, 3]),
+        (ResponseOrder::Reversed, [7, 3, 9]),
     ] {
         let sandbox = Sandbox::builder()
-            .answer_order(order)
+            .response_order(order)
             .start()
             .await
             .unwrap();
         sandbox.insert(1, 7, "v");
         let rows = json!([row(1, 9, "v"), row(1, 3, "v"), row(1, 7, "v")]);
-        let answer = put(sandbox.base_url(), rows).await;
-        assert_eq!(answer.column("attribute_id"), expected);
+        let response = put(sandbox.base_url(), rows).await;
+        assert_eq!(response.column("attribute_id"), expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn eleven_customers_are_too_many() {
+async fn more_than_ten_customers_are_rejected() {
     let rows = |customers| -> Value {
         (1..=customers)
             .flat_map(|customer| [row(customer, 1, "v"), row(customer, 2, "v")])
             .collect()
     };
-    let (answer, _) = put_to(Sandbox::builder(), rows(10)).await;
-    assert_eq!(answer.status, 200);
+    let (response, _) = put_to(Sandbox::builder(), rows(10)).await;
+    assert_eq!(response.status, 200);
     assert_eq!(
-        (answer.pagination("count"), answer.pagination("total_pages")),
+        (
+            response.pagination("count"),
+            response.pagination("total_pages")
+        ),
         (20.into(), 1.into())
     );
 
     for (too_large, status) in [(TooLarge::Status422, 422), (TooLarge::Status413, 413)] {
-        let (answer, sandbox) = put_to(Sandbox::builder().too_large(too_large), rows(11)).await;
-        assert_eq!((answer.status, answer.errors()), (status, json!({})));
+        let (response, sandbox) = put_to(Sandbox::builder().too_large(too_large), rows(11)).await;
+        assert_eq!((response.status, response.errors()), (status, json!({})));
         let counts = sandbox.counts();
         assert_eq!(
             (counts.largest_batch_customers, counts.largest_batch_rows),
             (11, 22)
         );
-        assert_eq!((counts.refused, counts.values), (1, 0));
+        assert_eq!((counts.rejected, counts.values), (1, 0));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_can_be_limited_too() {
+async fn more_rows_than_the_limit_are_rejected() {
     let rows = json!([row(1, 1, "v"), row(1, 2, "v"), row(1, 3, "v")]);
-    let (answer, _) = put_to(Sandbox::builder().rows_per_call(3), rows.clone()).await;
-    assert_eq!(answer.status, 200);
-    let (answer, _) = put_to(Sandbox::builder().rows_per_call(2), rows).await;
-    assert_eq!(answer.status, 422);
+    let (response, _) = put_to(Sandbox::builder().rows_per_call(3), rows.clone()).await;
+    assert_eq!(response.status, 200);
+    let (response, _) = put_to(Sandbox::builder().rows_per_call(2), rows).await;
+    assert_eq!(response.status, 422);
 }

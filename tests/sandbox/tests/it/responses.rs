@@ -1,4 +1,4 @@
-//! The shapes that the reference shows.
+//! The response format of the reference.
 
 use bigcommerce_sandbox::Sandbox;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::client::{get, put};
 
 #[tokio::test(start_paused = true)]
-async fn the_references_example_comes_out_as_in_the_reference() {
+async fn the_references_example_gets_the_references_response() {
     let sandbox = Sandbox::builder()
         .store_hash("storehash")
         .starts_at("2024-06-10T14:22:00Z".parse().unwrap())
@@ -51,7 +51,7 @@ async fn the_references_example_comes_out_as_in_the_reference() {
     let expected = json!({"data": data, "meta": {"pagination": pagination}});
     assert_eq!(listed.json(), expected);
 
-    let kept = sandbox.value(2048, 103).unwrap();
-    assert_eq!((kept.id, kept.value.as_str()), (5003, "Premium Member"));
+    let last = sandbox.value(2048, 103).unwrap();
+    assert_eq!((last.id, last.value.as_str()), (5003, "Premium Member"));
     assert_eq!(sandbox.values().len(), 3);
 }

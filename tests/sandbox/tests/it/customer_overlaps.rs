@@ -1,4 +1,4 @@
-//! PUTs in flight that touch the same customer.
+//! PUTs in progress that name the same customer.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::client::{put, row};
-use crate::raw::Raw;
+use crate::raw_client::RawClient;
 
 const LATENCY: Duration = Duration::from_secs(1);
 
@@ -32,14 +32,14 @@ async fn overlaps_are_counted_once_per_put() {
     tokio::time::sleep(LATENCY / 4).await;
     assert_eq!(sandbox.counts().customer_overlaps, 1);
     assert_eq!(first.await.unwrap(), 200);
-    // Customers 1 and 2 are still busy with the second.
+    // The second PUT still holds customers 1 and 2.
     let third = spawn(&sandbox, json!([row(2, 2, "c")]));
     for put in [second, apart, third] {
         assert_eq!(put.await.unwrap(), 200);
     }
     assert_eq!(sandbox.counts().customer_overlaps, 2);
 
-    // All are free again.
+    // No customer is busy any more.
     let rows = (1..=5).map(|customer| row(customer, 1, "d")).collect();
     assert_eq!(put(sandbox.base_url(), rows).await.status, 200);
     let counts = sandbox.counts();
@@ -52,7 +52,7 @@ async fn overlaps_are_counted_once_per_put() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_put_after_the_answer_does_not_overlap() {
+async fn a_put_after_the_response_does_not_overlap() {
     let sandbox = Sandbox::builder().start().await.unwrap();
     for _ in 0..100 {
         assert_eq!(
@@ -61,7 +61,7 @@ async fn a_put_after_the_answer_does_not_overlap() {
                 .status,
             200
         );
-        // Refused, but settled as well.
+        // The same after a rejection.
         assert_eq!(
             put(sandbox.base_url(), json!([row(1, -1, "v")]))
                 .await
@@ -80,10 +80,10 @@ async fn a_put_after_a_fault_does_not_overlap() {
         let builder = Sandbox::builder().faults(plan).latency(LATENCY);
         let sandbox = builder.start().await.unwrap();
         for _ in 0..3 {
-            let mut client = Raw::connect(&sandbox).await;
+            let mut client = RawClient::connect(&sandbox).await;
             let rows = json!([row(1, 1, "1.0"), row(2, 1, "1.0")]).to_string();
-            client.ask("PUT", "", &rows).await;
-            client.answer().await;
+            client.send("PUT", "", &rows).await;
+            client.read_response().await;
         }
         let counts = sandbox.counts();
         assert_eq!((counts.faults, counts.customer_overlaps), (3, 0), "{fault}");
@@ -91,7 +91,7 @@ async fn a_put_after_a_fault_does_not_overlap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_put_that_is_refused_at_the_door_does_not_overlap() {
+async fn a_put_that_is_not_admitted_does_not_overlap() {
     let builder = Sandbox::builder().latency(LATENCY).in_flight(1);
     let sandbox = builder.start().await.unwrap();
     let first = spawn(&sandbox, json!([row(1, 1, "a")]));
@@ -107,7 +107,7 @@ async fn a_put_that_is_refused_at_the_door_does_not_overlap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trickle_is_over_for_its_customers_when_it_begins() {
+async fn a_trickling_put_no_longer_overlaps() {
     let plan = FaultPlan::script([Some(Fault::Trickle)]).trickle_over(LATENCY);
     let sandbox = Sandbox::builder().faults(plan).start().await.unwrap();
     let slow = spawn(&sandbox, json!([row(1, 1, "a")]));

@@ -1,4 +1,4 @@
-//! Which requests a plan happens to.
+//! Which requests a fault plan affects.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use serde_json::json;
 use tokio::time::advance;
 
 use crate::client::{PATH, delete, get, put, request, row, send};
-use crate::raw::{ask, fill};
+use crate::raw_client::{insert_old_values, send_operation};
 
 #[tokio::test(start_paused = true)]
-async fn a_script_is_played_in_order_and_then_ends() {
+async fn a_script_affects_the_first_requests_in_order() {
     let script = [
         None,
         Some(Fault::Busy),
-        Some(Fault::LeavesOut),
+        Some(Fault::DroppedRows),
         Some(Fault::Unavailable),
     ];
     let builder = Sandbox::builder().faults(FaultPlan::script(script));
@@ -25,15 +25,15 @@ async fn a_script_is_played_in_order_and_then_ends() {
     for _ in 0..6 {
         statuses.push(get(sandbox.base_url(), "").await.status);
     }
-    // What does not apply to a GET has had its turn.
+    // A fault that does not apply to a GET is skipped.
     assert_eq!(statuses, [200, 429, 200, 503, 200, 200]);
-    let played = BTreeMap::from([(Fault::Busy, 1), (Fault::Unavailable, 1)]);
-    assert_eq!(sandbox.fault_counts(), played);
+    let fault_counts = BTreeMap::from([(Fault::Busy, 1), (Fault::Unavailable, 1)]);
+    assert_eq!(sandbox.fault_counts(), fault_counts);
     assert_eq!(sandbox.counts().faults, 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_store_refuses_by_itself_has_no_turn() {
+async fn requests_that_the_store_rejects_are_not_numbered() {
     let sandbox = Sandbox::builder()
         .quota(2, Duration::from_secs(30))
         .faults(FaultPlan::script([None, Some(Fault::InternalError)]))
@@ -46,7 +46,7 @@ async fn what_the_store_refuses_by_itself_has_no_turn() {
     no_token.headers_mut().remove("X-Auth-Token");
     assert_eq!(send(no_token).await.status, 401);
     assert_eq!(get(base_url, "").await.status, 200);
-    // Another method has no turn either, though it takes quota.
+    // An unsupported method uses quota, but is not numbered either.
     assert_eq!(send(request(Method::POST, &url, "")).await.status, 405);
     assert_eq!(get(base_url, "").await.status, 429);
     assert_eq!(sandbox.counts().quota_429s, 1);
@@ -56,7 +56,7 @@ async fn what_the_store_refuses_by_itself_has_no_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_seeded_plan_is_what_it_says_it_is() {
+async fn a_seeded_plan_matches_its_prediction() {
     let plan = FaultPlan::seeded(11).rate(0.5);
     let sandbox = Sandbox::builder()
         .faults(plan.clone())
@@ -64,20 +64,20 @@ async fn a_seeded_plan_is_what_it_says_it_is() {
         .start()
         .await
         .unwrap();
-    fill(&sandbox);
+    insert_old_values(&sandbox);
     let mut expected = BTreeMap::new();
     for number in 0..200 {
-        if let Some(fault) = plan.fault_of(number, Operation::List) {
+        if let Some(fault) = plan.fault_for(number, Operation::List) {
             *expected.entry(fault).or_insert(0) += 1;
         }
-        ask(&sandbox, Operation::List).await;
+        send_operation(&sandbox, Operation::List).await;
     }
     assert_eq!(sandbox.fault_counts(), expected);
     assert!((80..120).contains(&sandbox.counts().faults));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_ends() {
+async fn an_outage_ends_and_the_script_starts() {
     let script = [Some(Fault::Busy)];
     let plan = FaultPlan::script(script).outage(Duration::from_secs(60));
     let sandbox = Sandbox::builder().faults(plan).start().await.unwrap();
@@ -93,23 +93,23 @@ async fn an_outage_ends() {
         advance(Duration::from_millis(19_999)).await;
     }
     assert_eq!(sandbox.counts().values, 0);
-    // 3 ms are missing.
+    // The outage has 3 ms left.
     assert_eq!(get(base_url, "").await.status, 503);
     advance(Duration::from_millis(3)).await;
-    // The script has not begun before.
+    // The script starts only now.
     assert_eq!(get(base_url, "").await.status, 429);
     assert_eq!(get(base_url, "").await.status, 200);
     assert_eq!(sandbox.fault_counts()[&Fault::Unavailable], 10);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_can_be_set_and_ended() {
+async fn a_plan_can_be_replaced_and_ended() {
     let sandbox = Sandbox::builder().start().await.unwrap();
     let base_url = sandbox.base_url();
     assert_eq!(get(base_url, "").await.status, 200);
-    let down = FaultPlan::none().outage(Duration::from_secs(60));
+    let outage = FaultPlan::none().outage(Duration::from_secs(60));
     advance(Duration::from_secs(100)).await;
-    sandbox.set_faults(down);
+    sandbox.set_faults(outage);
     advance(Duration::from_secs(59)).await;
     assert_eq!(get(base_url, "").await.status, 503);
     let always = FaultPlan::seeded(1).rate(1.0).only([Fault::Busy]);
@@ -117,12 +117,12 @@ async fn a_plan_can_be_set_and_ended() {
     assert_eq!(get(base_url, "").await.status, 429);
     sandbox.set_faults(FaultPlan::none());
     assert_eq!(get(base_url, "").await.status, 200);
-    // What was played stays counted.
+    // The faults of earlier plans stay counted.
     assert_eq!(sandbox.counts().faults, 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_can_be_for_one_operation() {
+async fn a_plan_can_be_restricted_to_one_operation() {
     let plan = FaultPlan::seeded(1).rate(1.0).only([Fault::Busy]);
     let plan = plan.operations([Operation::Delete]);
     let sandbox = Sandbox::builder().faults(plan).start().await.unwrap();

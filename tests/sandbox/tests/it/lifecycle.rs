@@ -1,4 +1,4 @@
-//! Clients that go away, and the sandbox's own end.
+//! Clients that disconnect, and the sandbox's shutdown.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::client::{PATH, connect, get, request, row};
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_given_up_is_worked_on_to_its_end() {
+async fn an_abandoned_request_is_still_executed() {
     let latency = Duration::from_millis(20);
     let sandbox = Sandbox::builder().latency(latency).start().await.unwrap();
     let body = json!([row(1, 1, "v")]).to_string();
@@ -23,7 +23,7 @@ async fn a_request_that_was_given_up_is_worked_on_to_its_end() {
     }
     exchange.abort();
     assert!(exchange.await.unwrap_err().is_cancelled());
-    // Time for the server to see that the connection is gone, while the clock stands still.
+    // Gives the server time to notice the disconnect, while the clock stands still.
     for _ in 0..10_000 {
         tokio::task::yield_now().await;
     }
@@ -40,9 +40,9 @@ async fn a_request_that_was_given_up_is_worked_on_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_that_panics_costs_its_request_only() {
+async fn a_panicking_rule_fails_only_its_request() {
     let builder = Sandbox::builder().reject(|_, _, value| match value {
-        "bad" => panic!("as the test wants it"),
+        "bad" => panic!("on purpose"),
         _ => None,
     });
     let sandbox = builder.start().await.unwrap();
@@ -55,7 +55,7 @@ async fn a_rule_that_panics_costs_its_request_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_latency_can_be_changed() {
+async fn the_latency_can_be_changed_later() {
     let sandbox = Sandbox::builder().start().await.unwrap();
     sandbox.set_latency(Duration::from_secs(5));
     let before = tokio::time::Instant::now();
@@ -64,7 +64,7 @@ async fn the_latency_can_be_changed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_frees_the_port() {
+async fn shutdown_and_drop_free_the_port() {
     let sandbox = Sandbox::builder().start().await.unwrap();
     get(sandbox.base_url(), "").await;
     let authority = sandbox.base_url().split('/').nth(2).unwrap().to_owned();
