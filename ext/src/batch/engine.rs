@@ -121,7 +121,7 @@ impl<R: BatchItem> Engine<R> {
             && self.outcomes.len() < self.config.window
     }
 
-    /// Returns `true` if rows wait until the window is full or the input is idle.
+    /// Returns `true` if rows wait for the window to fill up or for the input to become idle.
     pub(crate) fn has_unflushed_rows(&self) -> bool {
         !self.window.is_empty() && self.flush_before < self.next_index
     }

@@ -66,7 +66,7 @@ pub(super) struct PeriodicFault {
 impl PeriodicFault {
     /// Returns the fault of a call, if it has one.
     pub(super) fn of_call(faults: Option<Self>, number: usize) -> Option<Fault> {
-        let fault = faults.filter(|fault| number % fault.every == 0)?;
+        let fault = faults.filter(|fault| number.is_multiple_of(fault.every))?;
         Some(fault.fault)
     }
 }

@@ -55,7 +55,7 @@ impl Default for SizeLearner {
 }
 
 impl SizeLearner {
-    /// Records that a batch was accepted. `is_part` tells that it is a part of a rejected batch.
+    /// Records that a batch was accepted. `is_part` is set for a part of a rejected batch.
     pub(crate) fn record_accepted(&mut self, size: Size, is_part: bool) {
         self.has_accepted_part |= is_part;
         self.accepted_max = self.accepted_max.max(size);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_follows_a_server_that_changes_its_mind() {
+    fn the_limit_adapts_when_the_server_accepts_less_or_more() {
         let mut sizes = SizeLearner::default();
         sizes.record_accepted(size(10, 30), false);
         sizes.record_rejected(size(10, 30));

@@ -134,7 +134,7 @@ fn run(skip_scenario: &SkipScenario) -> SkipRunResult {
                 let read = reads.swap_remove(rng.usize(..reads.len()));
                 let fails = skip_scenario
                     .failing_reads
-                    .is_some_and(|every| read.number % every == 0);
+                    .is_some_and(|every| read.number.is_multiple_of(every));
                 let result = match fails {
                     true => Err(timeout()),
                     false => Ok(read_values(&stored, &read.request)),

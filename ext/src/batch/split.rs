@@ -200,8 +200,8 @@ impl<R: BatchItem> BatchJob<R> {
         Some(SplitResult::Split(size))
     }
 
-    /// Passes on the sizes of a finished job that was rejected although all of its rows were
-    /// accepted in smaller parts: its size was the reason, even if no response said so.
+    /// Records the sizes of a finished job, if it was rejected although all of its rows were
+    /// accepted in smaller parts. Its size was the reason then, even if no response said so.
     pub(crate) fn record_sizes(&self, sizes: &mut SizeLearner) {
         if !self.all_accepted || self.rejected_sizes.is_empty() {
             return;
