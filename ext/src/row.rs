@@ -1,4 +1,4 @@
-//! The rows of a run: values to upsert, or IDs of values to delete.
+//! The two kinds of rows: values to upsert, and IDs of values to delete.
 
 use std::future::Future;
 
@@ -13,7 +13,9 @@ use crate::error::{Error, Violation};
 use crate::outcome::{OutcomeKind, RunKind};
 use crate::value::{Metadata, UpsertRow};
 
-/// The rows of a run: [`UpsertRow`]s to store, or IDs of values to delete.
+/// A row of a run: an [`UpsertRow`] to store, or the ID of a value to delete.
+///
+/// The trait is sealed.
 pub trait Row: sealed::Request {}
 
 impl Row for UpsertRow {}
@@ -32,13 +34,13 @@ impl BatchItem for UpsertRow {
     }
 
     fn resolve(&mut self, definitions: &Definitions, checks_type: bool) -> Result<(), Violation> {
-        let Some(known) = definitions.get(self.attribute())? else {
+        let Some(definition) = definitions.get(self.attribute())? else {
             return Ok(());
         };
         if checks_type {
-            attributes::check(known, self.value())?;
+            attributes::check(definition, self.value())?;
         }
-        let id = known.id;
+        let id = definition.id;
         self.attribute_mut().set_id(id);
         Ok(())
     }
@@ -72,25 +74,25 @@ impl BatchItem for UpsertRow {
     }
 
     fn confirm(page: Self::Response, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
-        let stored = page.meta.and_then(|meta| meta.pagination?.total);
-        let shows_a_part = stored.is_some_and(|total| {
+        let total = page.meta.and_then(|meta| meta.pagination?.total);
+        let is_truncated = total.is_some_and(|total| {
             usize::try_from(total).is_ok_and(|total| total >= keys.len() && total > page.data.len())
         });
-        let key_of = |record: &types::AttributeValue| (record.customer_id, record.attribute_id);
-        // As long as an answer keeps to the order of the request, nothing is looked up.
-        let mut in_order = page.data.into_iter().peekable();
-        let mut others = HashMap::new();
-        let mut record_of = |key| {
-            in_order
-                .next_if(|record| key_of(record) == key)
+        let record_key = |record: &types::AttributeValue| (record.customer_id, record.attribute_id);
+        // Records in the order of the request, which is the usual one, need no map.
+        let mut records = page.data.into_iter().peekable();
+        let mut unordered = HashMap::new();
+        let mut find_record = |key| {
+            records
+                .next_if(|record| record_key(record) == key)
                 .or_else(|| {
-                    others.extend(in_order.by_ref().map(|record| (key_of(&record), record)));
-                    others.remove(&key)
+                    unordered.extend(records.by_ref().map(|record| (record_key(&record), record)));
+                    unordered.remove(&key)
                 })
         };
         keys.iter()
-            .map(|key| match record_of(*key) {
-                None if !shows_a_part => None,
+            .map(|key| match find_record(*key) {
+                None if !is_truncated => None,
                 record => Some(OutcomeKind::Stored(record)),
             })
             .collect()
@@ -101,7 +103,8 @@ impl BatchItem for UpsertRow {
     }
 }
 
-/// The ID of a value to delete. It stands for a customer of its own: no two calls name it.
+/// The ID of a value to delete. It stands in for the customer, so that no two calls in flight
+/// delete the same value.
 impl BatchItem for i64 {
     type Wire = i64;
     type Metadata = ();
@@ -142,7 +145,7 @@ impl BatchItem for i64 {
         id_len(*id)
     }
 
-    /// Only the number of IDs can be limited.
+    /// A server can limit only the number of IDs.
     fn batch_size(_: usize, rows: usize) -> Size {
         Size { customers: 1, rows }
     }
@@ -153,18 +156,18 @@ impl BatchItem for i64 {
 
     fn rejected(failure: &CallFailure, index: u64) -> OutcomeKind {
         match failure.error.status() {
-            // Whether it never was there or an earlier attempt has deleted it: it is gone.
+            // The value never existed, or an earlier attempt has deleted it.
             Some(404) => OutcomeKind::Deleted,
             _ => OutcomeKind::Rejected(failure.error.for_row(index)),
         }
     }
 }
 
-/// What an input may yield: rows, or results of rows.
+/// An item that an input stream may yield: a row, or a `Result` with a row.
 ///
-/// An `Err` gets the outcome [`Rejected`](crate::OutcomeKind::Rejected) with its index and its
-/// message; the rows around it are sent.
-pub trait IntoRow<R>: sealed::IntoRow<R> {}
+/// An `Err` gets the outcome [`Rejected`](crate::OutcomeKind::Rejected), with its index and its
+/// message. The rows before and after it are sent. The trait is sealed.
+pub trait IntoRow<R>: sealed::Convert<R> {}
 
 impl<R: Row> IntoRow<R> for R {}
 
@@ -177,9 +180,9 @@ pub(crate) mod sealed {
         BatchItem, BoxError, Error, Future, IdList, Operation, Row, SdkResult, UpsertRow, sdk,
     };
 
-    /// How the driver sends a batch of rows.
+    /// A row that can be sent in a batch.
     pub trait Request: BatchItem {
-        /// Whether the server may respond 404 because it does not know a row.
+        /// Whether a 404 may mean that the value of a row does not exist.
         const MAY_BE_MISSING: bool;
 
         fn operation() -> Operation;
@@ -215,17 +218,17 @@ pub(crate) mod sealed {
         }
     }
 
-    pub trait IntoRow<R> {
+    pub trait Convert<R> {
         fn into_row(self) -> Result<R, Error>;
     }
 
-    impl<R: Row> IntoRow<R> for R {
+    impl<R: Row> Convert<R> for R {
         fn into_row(self) -> Result<R, Error> {
             Ok(self)
         }
     }
 
-    impl<R: Row, E: Into<BoxError>> IntoRow<R> for Result<R, E> {
+    impl<R: Row, E: Into<BoxError>> Convert<R> for Result<R, E> {
         fn into_row(self) -> Result<R, Error> {
             self.map_err(|error| Error::input(error.into()))
         }
@@ -236,37 +239,38 @@ pub(crate) mod sealed {
 mod tests {
     use super::*;
 
+    fn record((customer, attribute): (i64, i64)) -> types::AttributeValue {
+        types::AttributeValue::builder()
+            .customer_id(customer)
+            .attribute_id(attribute)
+            .attribute_value("Gold")
+            .try_into()
+            .expect("the record is complete")
+    }
+
     #[test]
-    fn every_record_of_an_answer_goes_to_its_row_in_whatever_order_they_come() {
-        let mut dice = fastrand::Rng::with_seed(1);
+    fn a_response_in_any_order_confirms_exactly_the_rows_that_it_lists() {
+        let mut rng = fastrand::Rng::with_seed(1);
         for _ in 0..1000 {
-            let keys: Vec<_> = (0..dice.i64(1..12))
+            let keys: Vec<_> = (0..rng.i64(1..12))
                 .map(|n| (n / 3 + 1, n % 3 + 1))
                 .collect();
-            let mut shown = keys.clone();
-            if dice.bool() {
-                dice.shuffle(&mut shown);
+            let mut listed = keys.clone();
+            if rng.bool() {
+                rng.shuffle(&mut listed);
             }
-            shown.truncate(dice.usize(0..=shown.len()));
-            if dice.bool() {
-                // Nobody has asked for this one.
-                shown.insert(dice.usize(0..=shown.len()), (99, 1));
+            listed.truncate(rng.usize(0..=listed.len()));
+            if rng.bool() {
+                // A record that was not in the request.
+                listed.insert(rng.usize(0..=listed.len()), (99, 1));
             }
-            let record = |&(customer, attribute): &(i64, i64)| {
-                types::AttributeValue::builder()
-                    .customer_id(customer)
-                    .attribute_id(attribute)
-                    .attribute_value("Gold")
-                    .try_into()
-                    .expect("a record")
-            };
-            let data: Vec<types::AttributeValue> = shown.iter().map(record).collect();
+            let data: Vec<_> = listed.iter().copied().map(record).collect();
             let page = types::AttributeValuePage::builder().data(data);
-            let page = page.try_into().expect("a page");
+            let page = page.try_into().expect("the page is complete");
             let kinds = UpsertRow::confirm(page, &keys);
             assert_eq!(kinds.len(), keys.len());
             for (key, kind) in keys.iter().zip(kinds) {
-                let of = match kind {
+                let confirmed = match kind {
                     Some(OutcomeKind::Stored(Some(record))) => {
                         Some((record.customer_id, record.attribute_id))
                     }
@@ -274,9 +278,9 @@ mod tests {
                     other => panic!("{other:?}"),
                 };
                 assert_eq!(
-                    of,
-                    shown.contains(key).then_some(*key),
-                    "{keys:?} {shown:?}"
+                    confirmed,
+                    listed.contains(key).then_some(*key),
+                    "{keys:?} {listed:?}"
                 );
             }
         }

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::list;
 use crate::outcome::{Outcome, RunKind, Summary};
-use crate::row::{IntoRow, Row, sealed::IntoRow as _};
+use crate::row::{IntoRow, Row, sealed::Convert as _};
 use crate::value::UpsertRow;
 
 /// Rows that are looked ahead.
@@ -160,7 +160,7 @@ impl<S, R: Row> Outcomes<S, R> {
         if let Some(error) = self.engine.stopped_by().cloned() {
             self.input = None;
             for row in self.waiting.take().into_iter().chain(self.added.by_ref()) {
-                self.engine.take_too_late(row, &error);
+                self.engine.push_unsent(row, &error);
             }
             self.run.stopping.send_replace(true);
         }
@@ -170,7 +170,7 @@ impl<S, R: Row> Outcomes<S, R> {
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
         while let Some((job, call, outcome)) = self.calls.poll_finished(cx) {
             self.engine.count_requests(outcome.requests);
-            let event = self.engine.finish(job, outcome.result, outcome.hold);
+            let event = self.engine.finish_batch(job, outcome.result, outcome.hold);
             self.run.observer.notify(Event::CallFinished { call });
             if let Some(event) = event {
                 tracing::debug!(call, ?event, "batch");
@@ -329,7 +329,7 @@ fn public_event(call: u64, event: BatchEvent) -> Event {
             customers,
             values: rows,
         },
-        BatchEvent::Learned(Size { customers, rows }) => Event::SizeLimitLearned {
+        BatchEvent::SizeLimitLearned(Size { customers, rows }) => Event::SizeLimitLearned {
             customers: limit(customers),
             values: limit(rows),
         },
@@ -383,14 +383,14 @@ where
         let mut row = match item {
             Ok(row) => row,
             Err(error) => {
-                self.engine.take(Err(error));
+                self.engine.push(Err(error));
                 return true;
             }
         };
         let is_named = row.is_named();
         let checks_type = self.checks_types.unwrap_or(is_named);
         if !is_named && !checks_type {
-            self.engine.take(Ok(row));
+            self.engine.push(Ok(row));
             return true;
         }
         let Defined::Known(definitions) = &self.defined else {
@@ -398,15 +398,15 @@ where
             return false;
         };
         match row.resolve(definitions, checks_type) {
-            Ok(()) => self.engine.take(Ok(row)),
-            Err(rule) => self.engine.refuse(row, &rule),
+            Ok(()) => self.engine.push(Ok(row)),
+            Err(violation) => self.engine.reject_invalid(row, &violation),
         }
         true
     }
 
     /// Hears that the input pauses, and has all that waits sent once that has gone on for too long.
     fn poll_idle(&mut self, cx: &mut Context<'_>) {
-        if !self.engine.has_undue() {
+        if !self.engine.has_unflushed_rows() {
             self.undue_since = None;
             return;
         }

@@ -202,8 +202,8 @@ impl Upsert {
             window: self.window,
             customers_per_call: self.client.limits().customers_per_call,
             max_url_len: usize::MAX,
-            attempts: self.client.retry().max_attempts,
-            stop_after_refused: self.stop_after_refused,
+            max_attempts: self.client.retry().max_attempts,
+            stop_after_rejected: self.stop_after_refused,
             skips_unchanged: self.skips_unchanged,
         };
         let options = RunOptions {

@@ -1,6 +1,4 @@
-//! The engine under upserts and deletes: which rows wait, which are in flight, and what becomes of each.
-//!
-//! It decides and keeps accounts; it never waits, sends or reads a clock.
+//! The engine of upserts and deletes: which rows wait, which are in flight, and the outcome of each.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,58 +18,60 @@ use crate::error::{Error, ErrorKind, Violation};
 use crate::list::ReadRequest;
 use crate::outcome::{Outcome, OutcomeKind, Summary};
 
-/// What a run may do.
+/// The settings of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EngineConfig {
-    /// Rows that wait at most.
+    /// The maximum number of rows that wait.
     pub window: usize,
     pub customers_per_call: usize,
-    /// Bytes that the rows of a call may take of its URL.
+    /// The number of URL bytes that the rows of a call may take.
     pub max_url_len: usize,
-    /// How often a row is sent that answers leave out.
-    pub attempts: u32,
-    /// Ends the run when this many rows were refused before any was stored; 0 for never.
-    pub stop_after_refused: u64,
-    /// Whether to read what the store holds, and to send only what differs.
+    /// How often a row is sent whose calls succeed without confirming it.
+    pub max_attempts: u32,
+    /// Stops the run when the server has rejected this many rows and stored none (0 for never).
+    pub stop_after_rejected: u64,
+    /// Whether the store is read first and only changed values are sent.
     pub skips_unchanged: bool,
 }
 
-/// What a call's end has led to, for those who watch.
+/// An event that follows from the end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BatchEvent {
-    /// A call was refused and goes out again in parts.
+    /// A batch of this size was rejected and is sent again in parts.
     Split(Size),
-    /// The most that a call may hold was learned.
-    Learned(Size),
+    /// The maximum size of a batch was learned.
+    SizeLimitLearned(Size),
 }
 
-/// The engine; see the module.
+/// Decides what is sent next and accounts for every row.
 #[derive(Debug)]
 pub(crate) struct Engine<R: BatchItem> {
     config: EngineConfig,
     window: Window<R>,
-    /// Customers in flight. No two calls in flight touch the same one.
+    /// Customers in flight or held. No two calls in flight share a customer.
     busy: HashSet<i64>,
-    /// What the store holds; only what the rows that wait are compared with.
+    /// What the store holds for the waiting customers.
     snapshot: StoreSnapshot,
     reads: HashMap<u64, ReadRequest>,
     jobs: HashMap<u64, BatchJob<R>>,
-    /// Jobs and reads.
-    jobs_started: u64,
-    /// Jobs with a part that is to be sent next.
-    due: VecDeque<u64>,
-    /// Customers that stay in flight although their calls are over, and until when.
+    /// The latest ID of a job or a read.
+    last_id: u64,
+    /// Jobs whose next part can be sent.
+    resumable_jobs: VecDeque<u64>,
+    /// Customers held after the end of their jobs, by the end of the hold.
     held: BTreeMap<Instant, Vec<i64>>,
     sizes: SizeLearner,
-    learned: Option<Size>,
-    ready: VecDeque<Outcome<R>>,
+    /// The limit of the latest [`BatchEvent::SizeLimitLearned`].
+    reported_limit: Option<Size>,
+    outcomes: VecDeque<Outcome<R>>,
     watermark: Watermark,
     summary: Summary,
-    /// Rows that the server refused, until it stores one.
-    refused_at_first: u64,
-    taken: u64,
-    /// Rows with a lower index are due, whether or not the window is full.
-    due_below: u64,
+    /// Rows that the server has rejected.
+    rejected_by_server: u64,
+    /// The index of the next row of the input.
+    next_index: u64,
+    /// Rows with a lower index are due even if the window is not full.
+    flush_before: u64,
     input_ended: bool,
     stopped_by: Option<Error>,
 }
@@ -85,17 +85,17 @@ impl<R: BatchItem> Engine<R> {
             snapshot: StoreSnapshot::default(),
             reads: HashMap::new(),
             jobs: HashMap::new(),
-            jobs_started: 0,
-            due: VecDeque::new(),
+            last_id: 0,
+            resumable_jobs: VecDeque::new(),
             held: BTreeMap::new(),
             sizes: SizeLearner::default(),
-            learned: None,
-            ready: VecDeque::new(),
+            reported_limit: None,
+            outcomes: VecDeque::new(),
             watermark: Watermark::default(),
             summary: Summary::new(R::KIND),
-            refused_at_first: 0,
-            taken: 0,
-            due_below: 0,
+            rejected_by_server: 0,
+            next_index: 0,
+            flush_before: 0,
             input_ended: false,
             stopped_by: None,
         }
@@ -110,148 +110,152 @@ impl<R: BatchItem> Engine<R> {
     }
 
     pub(crate) fn settled_up_to(&self) -> u64 {
-        self.watermark.up_to()
+        self.watermark.position()
     }
 
-    /// Says whether another row may be taken: not when it could only pile up.
+    /// Returns `true` if there is room for another row of the input.
     pub(crate) fn wants_input(&self) -> bool {
         !self.input_ended
             && self.stopped_by.is_none()
-            && self.window.rows() < self.config.window
-            && self.ready.len() < self.config.window
+            && self.window.row_count() < self.config.window
+            && self.outcomes.len() < self.config.window
     }
 
-    /// Says whether rows wait that no pause of the input has made due yet.
-    pub(crate) fn has_undue(&self) -> bool {
-        !self.window.is_empty() && self.due_below < self.taken
+    /// Returns `true` if rows wait for the window to fill up or for the input to become idle.
+    pub(crate) fn has_unflushed_rows(&self) -> bool {
+        !self.window.is_empty() && self.flush_before < self.next_index
     }
 
-    /// Says whether every row has its outcome and no more will come.
+    /// Returns `true` if every outcome was handed out and no more rows will come.
     pub(crate) fn is_done(&self) -> bool {
         (self.input_ended || self.stopped_by.is_some())
             && self.window.is_empty()
             && self.jobs.is_empty()
             && self.reads.is_empty()
-            && self.ready.is_empty()
+            && self.outcomes.is_empty()
     }
 
-    /// Takes what the input yielded next.
-    pub(crate) fn take(&mut self, item: Result<R, Error>) {
-        let index = self.taken;
+    /// Accepts the next item of the input: a row, or an error in its place.
+    pub(crate) fn push(&mut self, item: Result<R, Error>) {
+        let index = self.next_index;
         let row = match item {
-            Err(error) => return self.reject(None, error),
+            Err(error) => return self.settle_next(None, OutcomeKind::Rejected(error)),
             Ok(row) => row,
         };
         let wire = match row.to_wire() {
-            Err(rule) => return self.refuse(row, &rule),
+            Err(violation) => return self.reject_invalid(row, &violation),
             Ok(wire) => wire,
         };
-        self.taken += 1;
+        self.next_index += 1;
         let (customer, _) = R::key(&wire);
-        self.window.push(PendingRow {
+        self.window.insert(Slot::new(PendingRow {
             index,
             metadata: row.into_metadata(),
             wire,
             may_be_stored: false,
-        });
-        self.leave_out_unchanged(customer);
+        }));
+        self.skip_unchanged_rows(customer);
     }
 
-    /// Takes a row that breaks a rule.
-    pub(crate) fn refuse(&mut self, row: R, rule: &Violation) {
-        let error = Error::invalid_row(self.taken, rule);
-        self.reject(Some(row), error);
+    /// Rejects the next row of the input, which is invalid.
+    pub(crate) fn reject_invalid(&mut self, row: R, violation: &Violation) {
+        let error = Error::invalid_row(self.next_index, violation);
+        self.settle_next(Some(row), OutcomeKind::Rejected(error));
     }
 
-    fn reject(&mut self, row: Option<R>, error: Error) {
-        let index = self.taken;
-        self.taken += 1;
-        self.settle(index, row, OutcomeKind::Rejected(error));
+    /// Settles the next row of the input as not sent, because the run was stopped.
+    pub(crate) fn push_unsent(&mut self, row: R, error: &Error) {
+        self.settle_next(Some(row), OutcomeKind::NotSent(error.clone()));
     }
 
-    /// Takes a row that was there when the run stopped.
-    pub(crate) fn take_too_late(&mut self, row: R, error: &Error) {
-        let index = self.taken;
-        self.taken += 1;
-        self.settle(index, Some(row), OutcomeKind::NotSent(error.clone()));
+    fn settle_next(&mut self, row: Option<R>, kind: OutcomeKind) {
+        let index = self.next_index;
+        self.next_index += 1;
+        self.settle(index, row, kind);
     }
 
-    /// Hears that the input has ended: all that waits is due.
+    /// Records the end of the input. All waiting rows are due now.
     pub(crate) fn end_input(&mut self) {
         self.input_ended = true;
-        self.due_below = u64::MAX;
+        self.flush_before = u64::MAX;
     }
 
-    /// Hears that the input is idle: all that waits now is due.
+    /// Records that the input is idle. All waiting rows are due now.
     pub(crate) fn mark_idle(&mut self) {
-        self.due_below = self.taken;
+        self.flush_before = self.next_index;
     }
 
-    /// Ends the run: what waits is not sent, what is in flight may finish.
+    /// Stops the run. Waiting rows are not sent; calls in flight finish.
     pub(crate) fn stop(&mut self, error: Error) {
         self.stopped_by.get_or_insert(error);
-        for id in std::mem::take(&mut self.due) {
+        for id in std::mem::take(&mut self.resumable_jobs) {
             self.end_job(id);
         }
         for slot in self.window.drain() {
-            self.send_again(slot);
+            self.requeue(slot);
         }
     }
 
-    /// Gives the next batch to send and the number of its job, which takes the answer: a part of
-    /// a job that has begun, or else a new one if one is due and may begin.
-    pub(crate) fn next_batch(&mut self, may_begin: bool) -> Option<(u64, Batch<R>)> {
-        while let Some(id) = self.due.pop_front() {
-            match self.jobs.get_mut(&id).and_then(|job| job.next(&self.sizes)) {
+    /// Returns the next batch to send, and the ID of its job for [`finish_batch`].
+    ///
+    /// Parts of jobs that have started come first. A new job starts only if `may_start` is set.
+    ///
+    /// [`finish_batch`]: Self::finish_batch
+    pub(crate) fn next_batch(&mut self, may_start: bool) -> Option<(u64, Batch<R>)> {
+        while let Some(id) = self.resumable_jobs.pop_front() {
+            let job = self.jobs.get_mut(&id);
+            match job.and_then(|job| job.next_part(&self.sizes)) {
                 Some(batch) => return Some((id, batch)),
                 None => self.end_job(id),
             }
         }
-        if !may_begin {
+        if !may_start {
             return None;
         }
         let Size { customers, rows } = self.sizes.limit();
-        let most = BatchLimit {
+        let limit = BatchLimit {
             customers: customers.min(self.config.customers_per_call),
             rows,
-            // While it is open whether customers or rows are limited, more rows than were seen tell.
-            beyond_rows: self.sizes.is_open(),
-            length: self.config.max_url_len,
+            // More rows than were accepted so far show whether rows or customers are limited.
+            may_exceed_rows: self.sizes.is_undecided(),
+            url_len: self.config.max_url_len,
         };
-        if !self.has_due_batch(most.customers) {
+        if !self.has_due_batch(limit.customers) {
             return None;
         }
-        let (busy, known) = (&self.busy, &self.snapshot);
-        let skips = self.config.skips_unchanged;
-        let cut = self.window.cut(most, |customer, slots| {
-            !busy.contains(&customer) && (!skips || covers(known, slots))
+        let (busy, snapshot) = (&self.busy, &self.snapshot);
+        let skips_unchanged = self.config.skips_unchanged;
+        let slots = self.window.take_batch(limit, |customer, slots| {
+            !busy.contains(&customer) && (!skips_unchanged || covers(snapshot, slots))
         });
-        let mut job = BatchJob::new(cut);
-        let batch = job.next(&self.sizes)?;
+        let mut job = BatchJob::new(slots);
+        let batch = job.next_part(&self.sizes)?;
         self.busy.extend(job.customers());
-        self.jobs_started += 1;
-        self.jobs.insert(self.jobs_started, job);
-        Some((self.jobs_started, batch))
+        self.last_id += 1;
+        self.jobs.insert(self.last_id, job);
+        Some((self.last_id, batch))
     }
 
-    /// Gives what is to be read next, as much as so many values and so many bytes of a URL may
-    /// hold, and the number that takes the answer.
+    /// Returns the next read, and its ID for [`finish_read`](Self::finish_read).
+    ///
+    /// A read holds as many customers as `max_values` values and `max_url_len` bytes of the URL
+    /// allow, but at least one.
     pub(crate) fn next_read(
         &mut self,
-        may_begin: bool,
+        may_start: bool,
         max_values: usize,
         max_url_len: usize,
     ) -> Option<(u64, ReadRequest)> {
-        if !may_begin || !self.has_due_read() {
+        if !may_start || !self.has_due_read() {
             return None;
         }
         let mut read = ReadRequest {
             customers: BTreeSet::new(),
             attributes: BTreeSet::new(),
         };
-        let (mut values, mut length) = (0, 0);
+        let (mut values, mut url_len) = (0, 0);
         for (_, customer, slots) in self.window.oldest_first() {
-            if !self.is_unread(customer, slots) {
+            if !self.needs_read(customer, slots) {
                 continue;
             }
             let attributes = slots.iter().map(|slot| slot.key().1);
@@ -259,20 +263,20 @@ impl<R: BatchItem> Engine<R> {
                 .clone()
                 .filter(|id| !read.attributes.contains(id));
             values += slots.len();
-            length += id_len(customer) + new.map(id_len).sum::<usize>();
-            if !read.customers.is_empty() && (values > max_values || length > max_url_len) {
+            url_len += id_len(customer) + new.map(id_len).sum::<usize>();
+            if !read.customers.is_empty() && (values > max_values || url_len > max_url_len) {
                 break;
             }
             read.customers.insert(customer);
             read.attributes.extend(attributes);
         }
         self.busy.extend(&read.customers);
-        self.jobs_started += 1;
-        self.reads.insert(self.jobs_started, read.clone());
-        Some((self.jobs_started, read))
+        self.last_id += 1;
+        self.reads.insert(self.last_id, read.clone());
+        Some((self.last_id, read))
     }
 
-    /// Hears how a read ended. Of customers that could not be read, all rows are sent.
+    /// Records the end of a read. If it failed, all rows of its customers are sent.
     pub(crate) fn finish_read(
         &mut self,
         id: u64,
@@ -282,11 +286,12 @@ impl<R: BatchItem> Engine<R> {
             return;
         };
         match result {
-            Ok(values) => self
-                .snapshot
-                .read(&read.customers, &read.attributes, values),
+            Ok(values) => {
+                self.snapshot
+                    .record_read(&read.customers, &read.attributes, values);
+            }
             Err(failure) => {
-                self.snapshot.not_read(&read.customers);
+                self.snapshot.record_failed_read(&read.customers);
                 if failure.error.ends_run() || failure.never_sent {
                     self.stop(failure.error);
                 }
@@ -294,131 +299,139 @@ impl<R: BatchItem> Engine<R> {
         }
         for customer in read.customers {
             self.busy.remove(&customer);
-            self.leave_out_unchanged(customer);
+            self.skip_unchanged_rows(customer);
         }
     }
 
-    /// Settles the rows of a customer that the store holds already, unless the customer is in
-    /// flight.
-    fn leave_out_unchanged(&mut self, customer: i64) {
+    /// Settles the rows of a customer that the store already holds, unless the customer is busy.
+    fn skip_unchanged_rows(&mut self, customer: i64) {
         if !self.config.skips_unchanged || self.busy.contains(&customer) {
             return;
         }
-        let known = &self.snapshot;
-        let is_known = |slot: &Slot<R>| known.holds(slot.key(), R::value(&slot.row.wire));
-        for slot in self.window.take(customer, is_known) {
+        let snapshot = &self.snapshot;
+        let is_unchanged = |slot: &Slot<R>| snapshot.holds(slot.key(), R::value(&slot.row.wire));
+        for slot in self.window.extract_if(customer, is_unchanged) {
             let kind = match slot.row.may_be_stored {
-                // An earlier call of this run has stored it after all.
+                // An earlier call of this run has stored the row without confirming it.
                 true => OutcomeKind::Stored(None),
                 false => OutcomeKind::Unchanged,
             };
-            self.done(slot, kind);
+            self.settle_slot(slot, kind);
         }
-        if self.window.of_customer(customer).is_empty() {
+        if self.window.slots(customer).is_empty() {
             self.snapshot.forget(customer);
         }
     }
 
-    /// Says whether a batch is to be cut, of so many customers at most.
+    /// Returns `true` if a batch of up to `max_customers` customers is to be sent now.
     fn has_due_batch(&self, max_customers: usize) -> bool {
-        let mut ready = self.waiting_if(|customer, slots| self.may_go(customer, slots));
-        let Some(oldest) = ready.next() else {
+        let mut sendable =
+            self.first_indexes_where(|customer, slots| self.is_sendable(customer, slots));
+        let Some(oldest) = sendable.next() else {
             return false;
         };
         if !self.config.skips_unchanged {
             return self.is_due(oldest);
         }
-        // Who may go waits for company as long as there is somebody to read.
-        let others = ready.take(max_customers).count();
+        // A smaller batch waits for the customers that are being read, or are yet to be.
+        let others = sendable.take(max_customers).count();
         others + 1 >= max_customers
             || (self.is_due(oldest) && self.reads.is_empty() && !self.has_due_read())
     }
 
-    /// The places of customers that wait and fulfil a condition, oldest first.
-    fn waiting_if(&self, is: impl Fn(i64, &[Slot<R>]) -> bool) -> impl Iterator<Item = u64> {
+    /// Returns the index of the oldest row of each waiting customer that matches, oldest first.
+    fn first_indexes_where(
+        &self,
+        matches: impl Fn(i64, &[Slot<R>]) -> bool,
+    ) -> impl Iterator<Item = u64> {
         self.window
             .oldest_first()
-            .filter(move |(_, customer, slots)| is(*customer, slots))
-            .map(|(place, ..)| place)
+            .filter(move |(_, customer, slots)| matches(*customer, slots))
+            .map(|(first_index, ..)| first_index)
     }
 
-    /// Says whether nothing but being due keeps a customer's rows from being sent.
-    fn may_go(&self, customer: i64, slots: &[Slot<R>]) -> bool {
+    /// Returns `true` if a customer's rows can be sent as soon as they are due.
+    fn is_sendable(&self, customer: i64, slots: &[Slot<R>]) -> bool {
         !self.busy.contains(&customer)
             && (!self.config.skips_unchanged || covers(&self.snapshot, slots))
     }
 
-    fn is_unread(&self, customer: i64, slots: &[Slot<R>]) -> bool {
+    fn needs_read(&self, customer: i64, slots: &[Slot<R>]) -> bool {
         self.config.skips_unchanged
             && !self.busy.contains(&customer)
             && !covers(&self.snapshot, slots)
     }
 
     fn has_due_read(&self) -> bool {
-        // Without reads nobody is worth looking for among all who wait.
+        // Saves a search through all waiting customers.
         if !self.config.skips_unchanged {
             return false;
         }
-        let mut unread = self.waiting_if(|customer, slots| self.is_unread(customer, slots));
-        unread.next().is_some_and(|place| self.is_due(place))
+        let mut unread =
+            self.first_indexes_where(|customer, slots| self.needs_read(customer, slots));
+        unread
+            .next()
+            .is_some_and(|first_index| self.is_due(first_index))
     }
 
-    fn is_due(&self, place: u64) -> bool {
-        self.window.rows() >= self.config.window || place < self.due_below
+    fn is_due(&self, first_index: u64) -> bool {
+        self.window.row_count() >= self.config.window || first_index < self.flush_before
     }
 
-    /// Counts requests that were made.
+    /// Adds requests to the summary.
     pub(crate) fn count_requests(&mut self, requests: u32) {
         self.summary.requests += u64::from(requests);
     }
 
-    /// Hears how the call for a job's batch ended. Its customers stay in flight until `hold`, if
-    /// that is given, since a request that was given up may still be running.
-    pub(crate) fn finish(
+    /// Records the end of the call for a job's batch.
+    ///
+    /// An abandoned request may still be running until `held_until`. The job's customers stay busy
+    /// until then.
+    pub(crate) fn finish_batch(
         &mut self,
         id: u64,
         result: Result<R::Response, CallFailure>,
-        hold: Option<Instant>,
+        held_until: Option<Instant>,
     ) -> Option<BatchEvent> {
         let mut job = self.jobs.remove(&id)?;
-        job.hold_until(hold);
-        let note = match result {
-            Ok(answer) => {
+        job.hold_until(held_until);
+        let event = match result {
+            Ok(response) => {
                 let slots = job.accept(&mut self.sizes);
-                self.confirm(slots, answer);
+                self.confirm(slots, response);
                 None
             }
-            Err(failure) => self.fail(&mut job, &failure),
+            Err(failure) => self.handle_failure(&mut job, &failure),
         };
-        let goes_on = job.has_parts() && self.stopped_by.is_none();
+        let is_resumable = job.has_parts() && self.stopped_by.is_none();
         self.jobs.insert(id, job);
-        if goes_on {
-            self.due.push_back(id);
+        if is_resumable {
+            self.resumable_jobs.push_back(id);
         } else {
             self.end_job(id);
         }
-        note.or_else(|| {
-            let learned = self.sizes.learned();
-            let is_news = learned != self.learned;
-            self.learned = learned;
-            learned.filter(|_| is_news).map(BatchEvent::Learned)
+        event.or_else(|| {
+            let limit = self.sizes.learned_limit();
+            let is_new = limit != self.reported_limit;
+            self.reported_limit = limit;
+            limit.filter(|_| is_new).map(BatchEvent::SizeLimitLearned)
         })
     }
 
-    /// Takes a job's batch, which is not to be sent, for done.
+    /// Settles a job's batch as planned, without a call.
     pub(crate) fn finish_dry_run(&mut self, id: u64) {
         let Some(mut job) = self.jobs.remove(&id) else {
             return;
         };
-        for slot in job.give_up() {
+        for slot in job.abandon_in_flight() {
             self.snapshot.record(slot.key(), R::value(&slot.row.wire));
-            self.done(slot, OutcomeKind::Planned);
+            self.settle_slot(slot, OutcomeKind::Planned);
         }
         self.jobs.insert(id, job);
         self.end_job(id);
     }
 
-    /// Frees the customers whose time of being held is over.
+    /// Releases the held customers whose hold is over.
     pub(crate) fn release(&mut self, now: Instant) {
         while let Some(entry) = self.held.first_entry()
             && *entry.key() <= now
@@ -429,18 +442,19 @@ impl<R: BatchItem> Engine<R> {
         }
     }
 
-    /// Says when customers are freed for whom rows may wait.
+    /// Returns when the next held customers are released, if any rows wait.
     pub(crate) fn next_release(&self) -> Option<Instant> {
         let (&until, _) = self.held.first_key_value()?;
         (!self.window.is_empty()).then_some(until)
     }
 
+    /// Ends a job: requeues its unsent rows, and releases or holds its customers.
     fn end_job(&mut self, id: u64) {
         let Some(mut job) = self.jobs.remove(&id) else {
             return;
         };
-        for slot in job.abandon() {
-            self.send_again(slot);
+        for slot in job.abandon_unsent() {
+            self.requeue(slot);
         }
         job.record_sizes(&mut self.sizes);
         match job.held_until() {
@@ -454,23 +468,24 @@ impl<R: BatchItem> Engine<R> {
             None => {
                 for &customer in job.customers() {
                     self.busy.remove(&customer);
-                    self.leave_out_unchanged(customer);
+                    self.skip_unchanged_rows(customer);
                 }
             }
         }
     }
 
-    fn confirm(&mut self, slots: Vec<Slot<R>>, answer: R::Response) {
+    /// Settles the rows that the response confirms, and requeues the others.
+    fn confirm(&mut self, slots: Vec<Slot<R>>, response: R::Response) {
         let keys: Vec<_> = slots.iter().map(Slot::key).collect();
-        for (mut slot, kind) in slots.into_iter().zip(R::confirm(answer, &keys)) {
+        for (mut slot, kind) in slots.into_iter().zip(R::confirm(response, &keys)) {
             let Some(kind) = kind else {
-                slot.left_out += 1;
+                slot.unconfirmed_count += 1;
                 slot.row.may_be_stored = true;
                 self.snapshot.forget(slot.key().0);
-                if slot.left_out < self.config.attempts {
-                    self.send_again(slot);
+                if slot.unconfirmed_count < self.config.max_attempts {
+                    self.requeue(slot);
                 } else {
-                    self.unknown(slot, &Error::unconfirmed());
+                    self.settle_unknown(slot, &Error::unconfirmed());
                 }
                 continue;
             };
@@ -479,123 +494,137 @@ impl<R: BatchItem> Engine<R> {
                 _ => R::value(&slot.row.wire),
             };
             self.snapshot.record(slot.key(), value);
-            self.done(slot, kind);
+            self.settle_slot(slot, kind);
         }
     }
 
-    fn fail(&mut self, job: &mut BatchJob<R>, failure: &CallFailure) -> Option<BatchEvent> {
+    /// Splits a rejected batch, or settles the rows of a call that failed for another reason.
+    fn handle_failure(
+        &mut self,
+        job: &mut BatchJob<R>,
+        failure: &CallFailure,
+    ) -> Option<BatchEvent> {
         let error = &failure.error;
         let is_too_large = error.kind() == ErrorKind::TooLarge;
         if is_too_large || failure.blames_rows {
-            return match job.refuse(is_too_large, &failure.blamed_rows, &mut self.sizes)? {
+            return match job.reject(is_too_large, &failure.blamed_rows, &mut self.sizes)? {
                 SplitResult::Split(size) => Some(BatchEvent::Split(size)),
-                SplitResult::Culprit(slot) => {
-                    self.rejected(*slot, failure);
+                SplitResult::BadRow(slot) => {
+                    self.settle_rejected(*slot, failure);
                     None
                 }
             };
         }
-        // A call that was told to stop does not know why.
+        // The error of a stopped call does not say why the run was stopped.
         let stopped_by = self.stopped_by.clone();
         let reason = match (error.kind(), &stopped_by) {
             (ErrorKind::Stopped, Some(reason)) => reason,
             _ => error,
         };
-        for slot in job.give_up() {
+        for slot in job.abandon_in_flight() {
             match failure.is_ambiguous {
-                true => self.unknown(slot, reason),
-                false => self.not_sent(slot, reason),
+                true => self.settle_unknown(slot, reason),
+                false => self.settle_not_sent(slot, reason),
             }
         }
-        // A wait for quota that is too long for one call is so for all.
+        // If one call can't afford to wait for quota, no other can.
         if error.ends_run() || failure.never_sent {
             self.stop(error.clone());
         }
         None
     }
 
-    /// Puts a slot back among those that wait, as due as it was.
-    fn send_again(&mut self, slot: Slot<R>) {
+    /// Puts a slot back into the window, or settles it as not sent if the run was stopped.
+    fn requeue(&mut self, slot: Slot<R>) {
         match self.stopped_by.clone() {
-            Some(error) => self.not_sent(slot, &error),
-            None => self.window.put_back(slot),
+            Some(error) => self.settle_not_sent(slot, &error),
+            None => self.window.insert(slot),
         }
     }
 
-    fn done(&mut self, slot: Slot<R>, kind: OutcomeKind) {
+    /// Settles the latest row of a slot, which supersedes the older ones.
+    fn settle_slot(&mut self, slot: Slot<R>, kind: OutcomeKind) {
         let by = slot.row.index;
         for older in slot.older {
-            self.settle_taken(older, OutcomeKind::Superseded { by });
+            self.settle_pending(older, OutcomeKind::Superseded { by });
         }
-        self.settle_taken(slot.row, kind);
+        self.settle_pending(slot.row, kind);
     }
 
-    /// Rejects the latest row of a slot; the one that it replaced is sent after all.
-    fn rejected(&mut self, mut slot: Slot<R>, failure: &CallFailure) {
+    /// Rejects the latest row of a slot, and requeues the older ones.
+    fn settle_rejected(&mut self, mut slot: Slot<R>, failure: &CallFailure) {
         let kind = R::rejected(failure, slot.row.index);
         if !matches!(kind, OutcomeKind::Rejected(_)) {
-            return self.done(slot, kind);
+            return self.settle_slot(slot, kind);
         }
-        let older = slot.older.pop();
-        self.settle_taken(slot.row, kind);
-        self.refused_at_first += 1;
-        let most = self.config.stop_after_refused;
-        if most > 0 && self.summary.confirmed() == 0 && self.refused_at_first >= most {
-            self.stop(Error::all_rejected(self.refused_at_first, &failure.error));
+        let previous = slot.older.pop();
+        self.settle_pending(slot.row, kind);
+        self.rejected_by_server += 1;
+        let max_rejected = self.config.stop_after_rejected;
+        if max_rejected > 0
+            && self.summary.confirmed() == 0
+            && self.rejected_by_server >= max_rejected
+        {
+            let error = Error::all_rejected(self.rejected_by_server, &failure.error);
+            self.stop(error);
         }
-        if let Some(row) = older {
-            self.send_again(Slot {
-                row,
+        if let Some(row) = previous {
+            self.requeue(Slot {
                 older: slot.older,
-                left_out: 0,
+                ..Slot::new(row)
             });
         }
     }
 
-    fn unknown(&mut self, mut slot: Slot<R>, error: &Error) {
+    /// Settles the rows of a slot whose latest row may have been stored.
+    fn settle_unknown(&mut self, mut slot: Slot<R>, error: &Error) {
         slot.row.may_be_stored = true;
         self.snapshot.forget(slot.key().0);
-        let Some(slot) = self.below_newer(slot) else {
+        let Some(slot) = self.merge_into_newer(slot) else {
             return;
         };
-        // If the caller sends the latest row again and it is rejected then, the older ones count.
+        // Not superseded: the caller may send the latest row again and see it rejected.
         for older in slot.older {
-            self.row_not_sent(older, error);
+            self.settle_pending_not_sent(older, error);
         }
-        self.settle_taken(slot.row, OutcomeKind::Unknown(error.clone()));
+        self.settle_pending(slot.row, OutcomeKind::Unknown(error.clone()));
     }
 
-    fn not_sent(&mut self, slot: Slot<R>, error: &Error) {
+    /// Settles the rows of a slot that are not sent, or not sent again.
+    fn settle_not_sent(&mut self, slot: Slot<R>, error: &Error) {
         if slot.row.may_be_stored {
             self.snapshot.forget(slot.key().0);
         }
-        let Some(slot) = self.below_newer(slot) else {
+        let Some(slot) = self.merge_into_newer(slot) else {
             return;
         };
         for row in slot.older.into_iter().chain([slot.row]) {
-            self.row_not_sent(row, error);
+            self.settle_pending_not_sent(row, error);
         }
     }
 
-    /// Puts a slot that is given up below a newer row that waits for the same customer and
-    /// attribute: to send the older one again after it would undo it.
-    fn below_newer(&mut self, slot: Slot<R>) -> Option<Slot<R>> {
-        if self.stopped_by.is_none() && self.window.holds(slot.key()) {
-            self.window.put_back(slot);
+    /// Merges a slot into a newer one that waits for the same customer and attribute. Returns the
+    /// slot if there is none.
+    ///
+    /// If the older row ended as unknown or not sent, a caller that sends it again would undo the
+    /// newer one.
+    fn merge_into_newer(&mut self, slot: Slot<R>) -> Option<Slot<R>> {
+        if self.stopped_by.is_none() && self.window.contains(slot.key()) {
+            self.window.insert(slot);
             return None;
         }
         Some(slot)
     }
 
-    fn row_not_sent(&mut self, row: PendingRow<R>, error: &Error) {
+    fn settle_pending_not_sent(&mut self, row: PendingRow<R>, error: &Error) {
         let kind = match row.may_be_stored {
             true => OutcomeKind::Unknown(error.clone()),
             false => OutcomeKind::NotSent(error.clone()),
         };
-        self.settle_taken(row, kind);
+        self.settle_pending(row, kind);
     }
 
-    fn settle_taken(&mut self, row: PendingRow<R>, kind: OutcomeKind) {
+    fn settle_pending(&mut self, row: PendingRow<R>, kind: OutcomeKind) {
         let PendingRow {
             index,
             metadata,
@@ -608,12 +637,12 @@ impl<R: BatchItem> Engine<R> {
 
     fn settle(&mut self, index: u64, row: Option<R>, kind: OutcomeKind) {
         self.summary.count(&kind);
-        self.ready.push_back(Outcome { index, row, kind });
+        self.outcomes.push_back(Outcome { index, row, kind });
     }
 
-    /// Hands out the next outcome.
+    /// Returns the next outcome, and advances the watermark over its row.
     pub(crate) fn next_outcome(&mut self) -> Option<Outcome<R>> {
-        let outcome = self.ready.pop_front()?;
+        let outcome = self.outcomes.pop_front()?;
         self.watermark.settle(outcome.index);
         Some(outcome)
     }

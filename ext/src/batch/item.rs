@@ -1,4 +1,4 @@
-//! What the engine needs to know of a row.
+//! What the engine needs to know about a row.
 
 use std::fmt::Debug;
 
@@ -22,31 +22,32 @@ pub trait BatchItem: Debug + Clone + Send + Sync + Unpin + Sized + 'static {
     /// Returns `true` if the row names an attribute whose ID is not known yet.
     fn is_named(&self) -> bool;
 
-    /// Sets the ID of a named attribute, and validates the value against the attribute's type if
+    /// Sets the ID of a named attribute. Validates the value against the attribute's type if
     /// `checks_type` is set.
     fn resolve(&mut self, definitions: &Definitions, checks_type: bool) -> Result<(), Violation>;
 
-    /// Validates the row and converts it into what is sent.
+    /// Validates the row and converts it for sending.
     fn to_wire(&self) -> Result<Self::Wire, Violation>;
 
     fn into_metadata(self) -> Self::Metadata;
 
     fn from_wire(wire: Self::Wire, metadata: Self::Metadata) -> Self;
 
-    /// Returns the customer and the attribute, or their stand-ins. No two calls in flight share a
-    /// customer, and the last row per customer and attribute wins.
+    /// Returns the row's key: its customer and attribute, or stand-ins for them.
+    ///
+    /// No two calls in flight share a customer, and the last row per key wins.
     fn key(wire: &Self::Wire) -> (i64, i64);
 
     /// Returns the value to store.
     fn value(wire: &Self::Wire) -> &str;
 
-    /// Returns how many bytes of a URL the row takes.
+    /// Returns the number of URL bytes that the row takes.
     fn url_len(wire: &Self::Wire) -> usize;
 
-    /// Returns the size of a batch, as far as a server may limit it.
+    /// Returns the size of a batch in the dimensions that a server may limit.
     fn batch_size(customers: usize, rows: usize) -> Size;
 
-    /// Returns the outcome of each row that was sent, `None` if the response does not confirm it.
+    /// Returns the outcome of each row sent, `None` if the response does not confirm the row.
     fn confirm(response: Self::Response, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>>;
 
     /// Returns the outcome of a row that the server rejected when it was sent alone.

@@ -1,4 +1,5 @@
-//! The engine of upserts and deletes: packing, order per customer, accounting. Pure.
+//! The batch engine of upserts and deletes: packing, order per customer, splitting, accounting.
+//! Pure: it never waits, sends or reads a clock.
 
 mod engine;
 mod item;

@@ -1,4 +1,4 @@
-//! The engine's promises over random inputs and schedules, against a simple model.
+//! Property tests of the engine: random rows, servers and schedules against a simple model.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -14,116 +14,148 @@ use crate::error::{CallRecord, Error, ErrorKind};
 use crate::outcome::{OutcomeKind, Summary};
 use crate::value::UpsertRow;
 
-type Batch = split::Batch<UpsertRow>;
+type UpsertBatch = split::Batch<UpsertRow>;
 
-/// What happens to a run.
+/// The values of a store, by customer and attribute.
+pub(super) type StoredValues = BTreeMap<(i64, i64), String>;
+
+/// The input, the server and the schedule of a run.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
-    /// Customer and attribute; every value is its own.
+pub(super) struct Scenario {
+    /// The customer and the attribute of each row. The value of a row is its index.
     pub(super) rows: Vec<(i64, i64)>,
-    /// Which rows the server refuses.
+    /// The values that the server rejects.
     pub(super) bad: BTreeSet<usize>,
     pub(super) config: EngineConfig,
-    pub(super) in_flight: usize,
-    pub(super) server: Server,
-    /// One call in so many fails.
-    pub(super) fault: Option<(usize, Fault)>,
-    /// Whether the run is asked to stop at some moment.
+    pub(super) max_in_flight: usize,
+    pub(super) server: FakeServer,
+    pub(super) faults: Option<PeriodicFault>,
+    /// Whether the run is stopped at a random moment.
     pub(super) stops: bool,
-    /// Decides what happens next: reading, an idle input, or the end of a call.
+    /// The seed of the schedule: when rows are read, the input is idle, and calls end.
     pub(super) seed: u64,
 }
 
-/// How the server deals with what it does not like.
+/// How a server responds to batches that it rejects.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Server {
-    /// Whether the good rows of a bad batch are stored.
-    pub(super) is_partial: bool,
-    names: Names,
+pub(super) struct FakeServer {
+    /// Whether the valid rows of a rejected batch are stored.
+    pub(super) stores_valid_rows: bool,
+    blame: Blame,
     max_customers: usize,
-    most_rows: usize,
-    /// What it answers when a call is too large.
+    max_rows: usize,
+    /// The kind of error for a batch that is too large.
     too_large: ErrorKind,
 }
 
+/// The rows that the response to a rejected batch names.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Names {
-    Nothing,
-    /// The rows that are bad.
-    Rows,
-    /// A row that is not to blame.
-    Wrong,
+pub(super) enum Blame {
+    None,
+    BadRows,
+    ValidRow,
+}
+
+/// A fault that every so many calls have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PeriodicFault {
+    every: usize,
+    fault: Fault,
+}
+
+impl PeriodicFault {
+    /// Returns the fault of a call, if it has one.
+    pub(super) fn of_call(faults: Option<Self>, number: usize) -> Option<Fault> {
+        let fault = faults.filter(|fault| number.is_multiple_of(fault.every))?;
+        Some(fault.fault)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
-    /// No answer, whether or not it was done.
-    Lost,
-    /// SplitResult for now.
-    Busy,
-    /// Some rows are neither stored nor shown.
-    LeavesOut,
+    /// No response, whether or not the request was executed.
+    LostResponse,
+    /// The quota is spent.
+    RateLimited,
+    /// The response is a success, but some rows are neither stored nor confirmed.
+    UnconfirmedRows,
 }
 
-fn servers() -> impl Strategy<Value = Server> {
-    let names = prop_oneof![Just(Names::Nothing), Just(Names::Rows), Just(Names::Wrong)];
+fn servers() -> impl Strategy<Value = FakeServer> {
+    let blame = prop_oneof![
+        Just(Blame::None),
+        Just(Blame::BadRows),
+        Just(Blame::ValidRow)
+    ];
     let too_large = prop_oneof![Just(ErrorKind::TooLarge), Just(ErrorKind::InvalidRequest)];
-    let most = || prop_oneof![Just(usize::MAX), 1..12_usize];
-    (any::<bool>(), names, most(), most(), too_large).prop_map(
-        |(is_partial, names, max_customers, most_rows, too_large)| Server {
-            is_partial,
-            names,
+    let limit = || prop_oneof![Just(usize::MAX), 1..12_usize];
+    (any::<bool>(), blame, limit(), limit(), too_large).prop_map(
+        |(stores_valid_rows, blame, max_customers, max_rows, too_large)| FakeServer {
+            stores_valid_rows,
+            blame,
             max_customers,
-            most_rows,
+            max_rows,
             too_large,
         },
     )
 }
 
-pub(super) fn plans() -> impl Strategy<Value = Plan> {
-    let fault = prop_oneof![Just(Fault::Lost), Just(Fault::Busy), Just(Fault::LeavesOut)];
+fn faults() -> impl Strategy<Value = PeriodicFault> {
+    let fault = prop_oneof![
+        Just(Fault::LostResponse),
+        Just(Fault::RateLimited),
+        Just(Fault::UnconfirmedRows)
+    ];
+    (2..9_usize, fault).prop_map(|(every, fault)| PeriodicFault { every, fault })
+}
+
+fn configs() -> impl Strategy<Value = EngineConfig> {
+    (1..150_usize, 1..12_usize).prop_map(|(window, customers_per_call)| EngineConfig {
+        window,
+        customers_per_call,
+        max_url_len: usize::MAX,
+        max_attempts: 5,
+        stop_after_rejected: 0,
+        skips_unchanged: false,
+    })
+}
+
+pub(super) fn scenarios() -> impl Strategy<Value = Scenario> {
     (
         prop::collection::vec((1..40_i64, 1..4_i64), 0..200),
         prop::collection::btree_set(0..200_usize, 0..12),
-        (1..150_usize, 1..12_usize, 1..5_usize),
+        configs(),
+        1..5_usize,
         servers(),
-        prop::option::of((2..9_usize, fault)),
-        (any::<bool>(), any::<u64>()),
+        prop::option::of(faults()),
+        any::<bool>(),
+        any::<u64>(),
     )
         .prop_map(
-            |(rows, bad, (window, customers_per_call, in_flight), server, fault, (stops, seed))| {
-                Plan {
-                    rows,
-                    bad,
-                    config: EngineConfig {
-                        window,
-                        customers_per_call,
-                        max_url_len: usize::MAX,
-                        attempts: 5,
-                        stop_after_refused: 0,
-                        skips_unchanged: false,
-                    },
-                    in_flight,
-                    server,
-                    fault,
-                    stops,
-                    seed,
-                }
+            |(rows, bad, config, max_in_flight, server, faults, stops, seed)| Scenario {
+                rows,
+                bad,
+                config,
+                max_in_flight,
+                server,
+                faults,
+                stops,
+                seed,
             },
         )
 }
 
-/// The plan, but for a server that likes everything.
-fn untroubled(plan: Plan) -> Plan {
-    Plan {
+/// Returns the scenario with a server that accepts everything.
+fn without_failures(scenario: Scenario) -> Scenario {
+    Scenario {
         bad: BTreeSet::new(),
-        fault: None,
-        server: Server {
+        faults: None,
+        server: FakeServer {
             max_customers: usize::MAX,
-            most_rows: usize::MAX,
-            ..plan.server
+            max_rows: usize::MAX,
+            ..scenario.server
         },
-        ..plan
+        ..scenario
     }
 }
 
@@ -135,171 +167,216 @@ fn failure(kind: ErrorKind, is_ambiguous: bool) -> CallFailure {
     }
 }
 
-/// What a run left behind.
-struct Left {
-    state: BTreeMap<(i64, i64), String>,
+/// The result of a run.
+struct RunResult {
+    stored: StoredValues,
     outcomes: Vec<OutcomeKind>,
     summary: Summary,
     calls: usize,
-    /// CallSet that were refused as too large after the limit was learned.
-    refused_after_learning: usize,
+    /// Calls that started after the size limit was learned and were rejected as too large.
+    too_large_after_learning: usize,
 }
 
-/// Runs a plan, checking on the way what must hold at every moment.
-fn run(plan: &Plan) -> Left {
-    let mut dice = fastrand::Rng::with_seed(plan.seed);
-    let mut engine = Engine::<UpsertRow>::new(plan.config);
-    let mut rows = plan.rows.iter().enumerate();
-    let mut in_flight: Vec<(usize, u64, Batch, bool)> = Vec::new();
-    let mut held: Vec<(Instant, u64, Batch)> = Vec::new();
+struct CallInFlight {
+    number: usize,
+    job: u64,
+    batch: UpsertBatch,
+    /// Whether the size limit was known when the call started.
+    knew_limit: bool,
+}
+
+/// The batch of an abandoned request, whose customers are held.
+struct HeldBatch {
+    until: Instant,
+    job: u64,
+    batch: UpsertBatch,
+}
+
+/// Runs a scenario. Checks what must hold at every moment of a run.
+fn run(scenario: &Scenario) -> RunResult {
+    let mut rng = fastrand::Rng::with_seed(scenario.seed);
+    let mut engine = Engine::<UpsertRow>::new(scenario.config);
+    let mut rows = scenario.rows.iter().enumerate();
+    let mut in_flight: Vec<CallInFlight> = Vec::new();
+    let mut held: Vec<HeldBatch> = Vec::new();
     let mut now = Instant::now();
-    let mut state = BTreeMap::new();
+    let mut stored = StoredValues::new();
     let mut outcomes: BTreeMap<u64, OutcomeKind> = BTreeMap::new();
     let mut calls = 0;
-    let mut learned = false;
-    let mut refused_after_learning = 0;
+    let mut knows_limit = false;
+    let mut too_large_after_learning = 0;
     loop {
         while let Some(outcome) = engine.next_outcome() {
-            let twice = outcomes.insert(outcome.index, outcome.kind);
-            assert!(twice.is_none(), "row {} has two outcomes", outcome.index);
-            let without_gap = (0..).find(|index| !outcomes.contains_key(index));
-            assert_eq!(Some(engine.settled_up_to()), without_gap);
+            let previous = outcomes.insert(outcome.index, outcome.kind);
+            assert!(previous.is_none(), "row {} has two outcomes", outcome.index);
+            let first_unsettled = (0..).find(|index| !outcomes.contains_key(index));
+            assert_eq!(Some(engine.settled_up_to()), first_unsettled);
         }
         if engine.is_done() {
             break;
         }
-        match dice.u8(..5) {
+        match rng.u8(..5) {
             0 | 1 if engine.wants_input() => match rows.next() {
                 Some((index, &(customer, attribute))) => {
-                    engine.take(Ok(UpsertRow::new(customer, attribute, index)));
+                    engine.push(Ok(UpsertRow::new(customer, attribute, index)));
                 }
                 None => engine.end_input(),
             },
-            2 if plan.stops && dice.u8(..60) == 0 => engine.stop(Error::stopped()),
+            2 if scenario.stops && rng.u8(..60) == 0 => engine.stop(Error::stopped()),
             2 => engine.mark_idle(),
             3 => {
-                now += Duration::from_millis(dice.u64(..20));
+                now += Duration::from_millis(rng.u64(..20));
                 engine.release(now);
-                held.retain(|&(until, _, _)| until > now);
+                held.retain(|held| held.until > now);
             }
             _ if !in_flight.is_empty() => {
-                let chosen = dice.usize(..in_flight.len());
-                let (number, job, batch, knew) = in_flight.swap_remove(chosen);
-                let fault = plan.fault.filter(|(every, _)| number % every == 0);
-                let result = answer(plan, &batch, fault.map(|(_, f)| f), &mut state, &mut dice);
-                let is_refused = matches!(&result, Err(f) if f.error.kind() == ErrorKind::TooLarge);
-                refused_after_learning += usize::from(is_refused && knew && batch.len() > 1);
-                // A request that was given up may be running for a while.
-                let hold = matches!(&result, Err(f) if f.is_ambiguous)
+                let call = in_flight.swap_remove(rng.usize(..in_flight.len()));
+                let fault = PeriodicFault::of_call(scenario.faults, call.number);
+                let result = respond(scenario, &call.batch, fault, &mut stored, &mut rng);
+                let is_too_large =
+                    matches!(&result, Err(f) if f.error.kind() == ErrorKind::TooLarge);
+                too_large_after_learning +=
+                    usize::from(is_too_large && call.knew_limit && call.batch.len() > 1);
+                // The server may be running an abandoned request for a while.
+                let until = matches!(&result, Err(f) if f.is_ambiguous)
                     .then(|| now + Duration::from_millis(30));
-                held.extend(hold.map(|until| (until, job, batch)));
-                let note = engine.finish(job, result, hold);
-                learned |= matches!(note, Some(BatchEvent::Learned(_)));
+                held.extend(until.map(|until| HeldBatch {
+                    until,
+                    job: call.job,
+                    batch: call.batch,
+                }));
+                let event = engine.finish_batch(call.job, result, until);
+                knows_limit |= matches!(event, Some(BatchEvent::SizeLimitLearned(_)));
             }
             _ => {}
         }
-        while in_flight.len() < plan.in_flight
+        while in_flight.len() < scenario.max_in_flight
             && let Some((job, batch)) = engine.next_batch(true)
         {
             calls += 1;
             let customers = customers(&batch);
             assert!(!customers.is_empty());
-            assert!(customers.len() <= plan.config.customers_per_call);
-            for (_, other, there, _) in &in_flight {
+            assert!(customers.len() <= scenario.config.customers_per_call);
+            for other in &in_flight {
                 assert!(
-                    customers.is_disjoint(&self::customers(there)),
-                    "{job} {other}"
+                    customers.is_disjoint(&self::customers(&other.batch)),
+                    "jobs {job} and {} share a customer",
+                    other.job
                 );
             }
-            for (until, other, there) in &held {
-                let is_free = *until <= now || *other == job;
+            for other in &held {
                 assert!(
-                    is_free || customers.is_disjoint(&self::customers(there)),
-                    "held"
+                    other.until <= now
+                        || other.job == job
+                        || customers.is_disjoint(&self::customers(&other.batch)),
+                    "job {job} has a customer that job {} holds",
+                    other.job
                 );
             }
-            in_flight.push((calls, job, batch, learned));
+            in_flight.push(CallInFlight {
+                number: calls,
+                job,
+                batch,
+                knew_limit: knows_limit,
+            });
         }
     }
-    Left {
-        state,
+    RunResult {
+        stored,
         outcomes: outcomes.into_values().collect(),
         summary: engine.summary(),
         calls,
-        refused_after_learning,
+        too_large_after_learning,
     }
 }
 
-pub(super) fn customers(batch: &Batch) -> HashSet<i64> {
+pub(super) fn customers(batch: &UpsertBatch) -> HashSet<i64> {
     batch.iter().map(|slot| slot.key().0).collect()
 }
 
-/// Plays the server.
-pub(super) fn answer(
-    plan: &Plan,
-    batch: &Batch,
+/// Returns the server's response to a batch, and updates the stored values.
+pub(super) fn respond(
+    scenario: &Scenario,
+    batch: &UpsertBatch,
     fault: Option<Fault>,
-    state: &mut BTreeMap<(i64, i64), String>,
-    dice: &mut fastrand::Rng,
+    stored: &mut StoredValues,
+    rng: &mut fastrand::Rng,
 ) -> Result<types::AttributeValuePage, CallFailure> {
-    let server = plan.server;
+    let server = scenario.server;
     match fault {
-        Some(Fault::Busy) => return Err(failure(ErrorKind::RateLimited, false)),
-        Some(Fault::Lost) if dice.bool() => return Err(failure(ErrorKind::Timeout, true)),
+        Some(Fault::RateLimited) => return Err(failure(ErrorKind::RateLimited, false)),
+        Some(Fault::LostResponse) if rng.bool() => return Err(failure(ErrorKind::Timeout, true)),
         _ => {}
     }
-    if customers(batch).len() > server.max_customers || batch.len() > server.most_rows {
+    if customers(batch).len() > server.max_customers || batch.len() > server.max_rows {
         return Err(failure(server.too_large, false));
     }
-    let is_bad = |place: usize| {
-        let value = String::from(batch[place].row.wire.value.clone());
-        plan.bad.contains(&value.parse().expect("an index"))
+    let is_bad = |position: usize| {
+        let value = batch[position].row.wire.value.parse();
+        scenario
+            .bad
+            .contains(&value.expect("the value is a number"))
     };
-    let bad: BTreeSet<usize> = (0..batch.len()).filter(|&place| is_bad(place)).collect();
+    let bad: BTreeSet<usize> = (0..batch.len())
+        .filter(|&position| is_bad(position))
+        .collect();
     let mut data = Vec::new();
-    for (place, slot) in batch.iter().enumerate() {
+    for (position, slot) in batch.iter().enumerate() {
         let is_stored = match bad.is_empty() {
-            true => !(matches!(fault, Some(Fault::LeavesOut)) && dice.bool()),
-            false => server.is_partial && !bad.contains(&place),
+            true => !(matches!(fault, Some(Fault::UnconfirmedRows)) && rng.bool()),
+            false => server.stores_valid_rows && !bad.contains(&position),
         };
-        if !is_stored {
-            continue;
+        if is_stored {
+            let value = String::from(slot.row.wire.value.clone());
+            data.push(attribute_value(slot.key(), &value));
+            stored.insert(slot.key(), value);
         }
-        let value = String::from(slot.row.wire.value.clone());
-        state.insert(slot.key(), value.clone());
-        let (customer_id, attribute_id) = slot.key();
-        let record = types::AttributeValue::builder()
-            .customer_id(customer_id)
-            .attribute_id(attribute_id)
-            .attribute_value(value);
-        data.push(record.try_into().expect("a whole record"));
     }
-    dice.shuffle(&mut data);
-    if matches!(fault, Some(Fault::Lost)) {
+    rng.shuffle(&mut data);
+    if matches!(fault, Some(Fault::LostResponse)) {
         return Err(failure(ErrorKind::Timeout, true));
     }
     if !bad.is_empty() {
-        let named = match server.names {
-            Names::Nothing => BTreeSet::new(),
-            Names::Rows => bad,
-            Names::Wrong => (0..=batch.len())
-                .filter(|place| !bad.contains(place))
+        let blamed_rows = match server.blame {
+            Blame::None => BTreeSet::new(),
+            Blame::BadRows => bad,
+            // A position beyond the batch if it has no valid row.
+            Blame::ValidRow => (0..=batch.len())
+                .filter(|position| !bad.contains(position))
                 .take(1)
                 .collect(),
         };
         return Err(CallFailure {
-            blamed_rows: named,
+            blamed_rows,
             ..failure(ErrorKind::InvalidRequest, false)
         });
     }
-    let page = types::AttributeValuePage::builder().data(data);
-    Ok(page.try_into().expect("a whole page"))
+    Ok(page(data))
 }
 
-/// What the store holds when each customer's rows arrive in order and the bad ones are refused.
-fn model(plan: &Plan) -> BTreeMap<(i64, i64), String> {
-    let rows = plan.rows.iter().enumerate();
-    rows.filter(|(index, _)| !plan.bad.contains(index))
+pub(super) fn attribute_value(
+    (customer_id, attribute_id): (i64, i64),
+    value: &str,
+) -> types::AttributeValue {
+    types::AttributeValue::builder()
+        .customer_id(customer_id)
+        .attribute_id(attribute_id)
+        .attribute_value(value)
+        .try_into()
+        .expect("the value is complete")
+}
+
+pub(super) fn page(data: Vec<types::AttributeValue>) -> types::AttributeValuePage {
+    types::AttributeValuePage::builder()
+        .data(data)
+        .try_into()
+        .expect("the page is complete")
+}
+
+/// Returns the values that a store holds after all rows in order, without the bad ones.
+fn model(scenario: &Scenario) -> StoredValues {
+    let rows = scenario.rows.iter().enumerate();
+    rows.filter(|(index, _)| !scenario.bad.contains(index))
         .map(|(index, &key)| (key, index.to_string()))
         .collect()
 }
@@ -308,43 +385,45 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn every_row_has_one_outcome_that_fits_the_store(plan in plans()) {
-        let left = run(&plan);
-        prop_assert!(plan.stops || left.outcomes.len() == plan.rows.len());
-        prop_assert_eq!(left.summary.rows(), left.outcomes.len() as u64);
-        let mut last_known = BTreeMap::new();
-        for (index, (key, kind)) in plan.rows.iter().zip(&left.outcomes).enumerate() {
+    fn every_row_has_one_outcome_and_the_store_agrees_with_it(scenario in scenarios()) {
+        let result = run(&scenario);
+        prop_assert!(scenario.stops || result.outcomes.len() == scenario.rows.len());
+        prop_assert_eq!(result.summary.rows(), result.outcomes.len() as u64);
+        // The latest row that was stored, `None` if it is unknown.
+        let mut latest = BTreeMap::new();
+        for (index, (key, kind)) in scenario.rows.iter().zip(&result.outcomes).enumerate() {
             match kind {
-                OutcomeKind::Stored(_) => { last_known.insert(*key, Some(index)); }
-                OutcomeKind::Unknown(_) => { last_known.insert(*key, None); }
+                OutcomeKind::Stored(_) => { latest.insert(*key, Some(index)); }
+                OutcomeKind::Unknown(_) => { latest.insert(*key, None); }
                 OutcomeKind::Superseded { by, .. } => {
-                    let by = usize::try_from(*by).expect("an index");
-                    prop_assert!(by > index && plan.rows[by] == *key);
-                    prop_assert!(matches!(left.outcomes[by], OutcomeKind::Stored(_)));
+                    let by = usize::try_from(*by).expect("the index is small");
+                    prop_assert!(by > index && scenario.rows[by] == *key);
+                    prop_assert!(matches!(result.outcomes[by], OutcomeKind::Stored(_)));
                 }
-                OutcomeKind::Rejected(_) => prop_assert!(plan.bad.contains(&index)),
+                OutcomeKind::Rejected(_) => prop_assert!(scenario.bad.contains(&index)),
                 OutcomeKind::Unchanged | OutcomeKind::Deleted | OutcomeKind::Planned => {
-                    prop_assert!(false, "an upsert does not end as {:?}", kind);
+                    prop_assert!(false, "a row of an upsert ended as {:?}", kind);
                 }
                 OutcomeKind::NotSent(_) => {
-                    prop_assert!(left.state.get(key) != Some(&index.to_string()), "{} is stored", index);
+                    let stored = result.stored.get(key);
+                    prop_assert!(stored != Some(&index.to_string()), "row {} is stored", index);
                 }
             }
         }
-        for (key, index) in last_known {
+        for (key, index) in latest {
             if let Some(index) = index {
-                prop_assert_eq!(left.state.get(&key), Some(&index.to_string()), "{:?}", key);
+                prop_assert_eq!(result.stored.get(&key), Some(&index.to_string()), "{:?}", key);
             }
         }
     }
 
     #[test]
-    fn bad_rows_cost_themselves_only_and_the_last_good_row_wins(plan in plans()) {
-        let plan = Plan { fault: None, stops: false, ..plan };
-        let left = run(&plan);
-        prop_assert_eq!(&left.state, &model(&plan));
-        for (index, kind) in left.outcomes.iter().enumerate() {
-            let is_bad = plan.bad.contains(&index);
+    fn only_bad_rows_are_rejected_and_the_last_valid_row_wins(scenario in scenarios()) {
+        let scenario = Scenario { faults: None, stops: false, ..scenario };
+        let result = run(&scenario);
+        prop_assert_eq!(&result.stored, &model(&scenario));
+        for (index, kind) in result.outcomes.iter().enumerate() {
+            let is_bad = scenario.bad.contains(&index);
             prop_assert!(match kind {
                 OutcomeKind::Stored(_) => !is_bad,
                 OutcomeKind::Rejected(_) => is_bad,
@@ -355,135 +434,148 @@ proptest! {
     }
 
     #[test]
-    fn a_size_that_was_learned_is_kept_to(plan in plans()) {
-        let plan = Plan { fault: None, stops: false, bad: BTreeSet::new(), ..plan };
-        let left = run(&plan);
-        prop_assert_eq!(&left.state, &model(&plan));
-        prop_assert!(left.summary.is_complete());
-        // Only a call that is to tell whether customers or rows are limited, and what is made of
-        // it, is refused after that.
-        prop_assert!(left.refused_after_learning <= 4 * plan.in_flight);
+    fn batches_keep_to_a_learned_size_limit(scenario in scenarios()) {
+        let scenario = Scenario { faults: None, stops: false, bad: BTreeSet::new(), ..scenario };
+        let result = run(&scenario);
+        prop_assert_eq!(&result.stored, &model(&scenario));
+        prop_assert!(result.summary.is_complete());
+        // Batches that show whether customers or rows are limited may be rejected, and so may
+        // their parts.
+        prop_assert!(result.too_large_after_learning <= 4 * scenario.max_in_flight);
     }
 
     #[test]
-    fn a_size_that_is_refused_costs_few_calls(plan in plans(), wide in 1..20_i64) {
-        let plan = Plan { fault: None, bad: BTreeSet::new(), ..plan };
+    fn learning_a_size_limit_takes_few_calls(scenario in scenarios(), many in 1..20_i64) {
+        let scenario = Scenario { faults: None, bad: BTreeSet::new(), ..scenario };
         // Some customers have many values.
-        let rows: BTreeSet<_> = plan.rows.iter().flat_map(|&(customer, _)| {
-            let values = if customer % 3 == 0 { wide } else { 3 };
+        let rows: BTreeSet<_> = scenario.rows.iter().flat_map(|&(customer, _)| {
+            let values = if customer % 3 == 0 { many } else { 3 };
             (1..=values).map(move |attribute| (customer, attribute))
         }).collect();
         let rows: Vec<_> = rows.into_iter().collect();
-        let config = EngineConfig { window: rows.len() + 1, ..plan.config };
-        let plan = Plan { rows, config, ..plan };
-        let left = run_at_once(&plan);
-        prop_assert!(left.summary.is_complete());
-        let customers: BTreeSet<_> = plan.rows.iter().map(|(customer, _)| customer).collect();
-        let most = config.customers_per_call.min(plan.server.max_customers);
-        let needed = customers.len().div_ceil(most).max(plan.rows.len().div_ceil(plan.server.most_rows));
-        prop_assert!(left.calls <= 3 * needed + 16, "{} calls, {} needed", left.calls, needed);
+        let config = EngineConfig { window: rows.len() + 1, ..scenario.config };
+        let scenario = Scenario { rows, config, ..scenario };
+        let result = run_after_input_ended(&scenario);
+        prop_assert!(result.summary.is_complete());
+        let customers: BTreeSet<_> = scenario.rows.iter().map(|(customer, _)| customer).collect();
+        let max_customers = config.customers_per_call.min(scenario.server.max_customers);
+        let needed = customers.len().div_ceil(max_customers)
+            .max(scenario.rows.len().div_ceil(scenario.server.max_rows));
+        prop_assert!(result.calls <= 3 * needed + 16, "{} calls, {} needed", result.calls, needed);
     }
 
     #[test]
-    fn customers_that_fit_the_window_cost_the_fewest_calls(plan in plans()) {
-        let plan = untroubled(plan);
-        let config = EngineConfig { window: plan.rows.len() + 1, ..plan.config };
+    fn customers_that_fit_into_the_window_take_the_fewest_possible_calls(scenario in scenarios()) {
+        let scenario = without_failures(scenario);
+        let config = EngineConfig { window: scenario.rows.len() + 1, ..scenario.config };
         let mut engine = Engine::<UpsertRow>::new(config);
-        for &(customer, attribute) in &plan.rows {
-            engine.take(Ok(UpsertRow::new(customer, attribute, "x")));
-            prop_assert!(engine.next_batch(true).is_none(), "nothing is due yet");
+        for &(customer, attribute) in &scenario.rows {
+            engine.push(Ok(UpsertRow::new(customer, attribute, "x")));
+            prop_assert!(engine.next_batch(true).is_none(), "no row is due yet");
         }
         engine.end_input();
         let calls = std::iter::from_fn(|| engine.next_batch(true)).count();
-        let customers: HashSet<_> = plan.rows.iter().map(|(customer, _)| customer).collect();
+        let customers: HashSet<_> = scenario.rows.iter().map(|(customer, _)| customer).collect();
         prop_assert_eq!(calls, customers.len().div_ceil(config.customers_per_call));
     }
 
     #[test]
-    fn few_bad_rows_cost_few_calls(plan in plans(), bad in prop::collection::btree_set(0..200_usize, 1..4)) {
-        let keys: BTreeSet<_> = plan.rows.iter().copied().collect();
+    fn few_bad_rows_take_few_extra_calls(
+        scenario in scenarios(),
+        bad in prop::collection::btree_set(0..200_usize, 1..4),
+    ) {
+        let keys: BTreeSet<_> = scenario.rows.iter().copied().collect();
         let rows: Vec<_> = keys.into_iter().collect();
         let bad: BTreeSet<_> = bad.into_iter().filter(|&index| index < rows.len()).collect();
-        let clean = untroubled(Plan { rows, ..plan });
-        let config = EngineConfig { window: clean.rows.len() + 1, customers_per_call: 10, ..clean.config };
-        let clean = Plan { config, seed: 1, ..clean };
-        let needed = run_at_once(&clean).calls;
-        let left = run_at_once(&Plan { bad: bad.clone(), ..clean.clone() });
-        prop_assert_eq!(left.summary.rejected, bad.len() as u64);
-        let extra = left.calls - needed;
-        // At most 10 customers with 3 values each in a batch: 2 · log2(30), rounded up, and the
-        // refusal that starts it; 2 where the answer names the row.
-        let each = match clean.server.names {
-            Names::Nothing => 2 * 5 + 2,
-            Names::Rows => 2,
-            Names::Wrong => 2 * 5 + 4,
+        let valid = without_failures(Scenario { rows, ..scenario });
+        let config = EngineConfig {
+            window: valid.rows.len() + 1,
+            customers_per_call: 10,
+            ..valid.config
         };
-        prop_assert!(extra <= each * bad.len(), "{} extra for {:?}", extra, bad);
+        let valid = Scenario { config, seed: 1, ..valid };
+        let needed = run_after_input_ended(&valid).calls;
+        let result = run_after_input_ended(&Scenario { bad: bad.clone(), ..valid.clone() });
+        prop_assert_eq!(result.summary.rejected, bad.len() as u64);
+        let extra = result.calls - needed;
+        // A batch has at most 10 customers with 3 values each. Halving takes up to 2 · log2(30)
+        // calls, rounded up, after the rejected one; a response that blames the row saves that.
+        let max_extra_per_row = match valid.server.blame {
+            Blame::None => 2 * 5 + 2,
+            Blame::BadRows => 2,
+            Blame::ValidRow => 2 * 5 + 4,
+        };
+        prop_assert!(
+            extra <= max_extra_per_row * bad.len(),
+            "{} extra calls for the rows {:?}", extra, bad
+        );
     }
 }
 
-/// Runs a plan whose input is read to its end before anything is sent.
-fn run_at_once(plan: &Plan) -> Left {
-    let mut engine = Engine::<UpsertRow>::new(plan.config);
-    let mut dice = fastrand::Rng::with_seed(plan.seed);
-    for (index, &(customer, attribute)) in plan.rows.iter().enumerate() {
-        engine.take(Ok(UpsertRow::new(customer, attribute, index)));
+/// Runs a scenario with one call at a time, after all of its input was read.
+fn run_after_input_ended(scenario: &Scenario) -> RunResult {
+    let mut engine = Engine::<UpsertRow>::new(scenario.config);
+    let mut rng = fastrand::Rng::with_seed(scenario.seed);
+    for (index, &(customer, attribute)) in scenario.rows.iter().enumerate() {
+        engine.push(Ok(UpsertRow::new(customer, attribute, index)));
     }
     engine.end_input();
-    let mut state = BTreeMap::new();
+    let mut stored = StoredValues::new();
     let mut calls = 0;
     while let Some((job, batch)) = engine.next_batch(true) {
         calls += 1;
-        let result = answer(plan, &batch, None, &mut state, &mut dice);
-        engine.finish(job, result, None);
+        let result = respond(scenario, &batch, None, &mut stored, &mut rng);
+        engine.finish_batch(job, result, None);
     }
-    Left {
-        state,
+    RunResult {
+        stored,
         outcomes: std::iter::from_fn(|| engine.next_outcome())
-            .map(|o| o.kind)
+            .map(|outcome| outcome.kind)
             .collect(),
         summary: engine.summary(),
         calls,
-        refused_after_learning: 0,
+        too_large_after_learning: 0,
     }
 }
 
 #[test]
-fn a_run_whose_first_rows_are_all_refused_stops_by_itself() {
+fn a_run_stops_if_the_first_rows_are_all_rejected() {
     let rows: Vec<_> = (1..=400).map(|customer| (customer, 1)).collect();
-    let plan = Plan {
+    let all_bad = Scenario {
         bad: (0..rows.len()).collect(),
         rows,
         config: EngineConfig {
             window: 10_000,
             customers_per_call: 10,
             max_url_len: usize::MAX,
-            attempts: 5,
-            stop_after_refused: 100,
+            max_attempts: 5,
+            stop_after_rejected: 100,
             skips_unchanged: false,
         },
-        in_flight: 3,
-        server: Server {
-            is_partial: false,
-            names: Names::Nothing,
+        max_in_flight: 3,
+        server: FakeServer {
+            stores_valid_rows: false,
+            blame: Blame::None,
             max_customers: usize::MAX,
-            most_rows: usize::MAX,
+            max_rows: usize::MAX,
             too_large: ErrorKind::TooLarge,
         },
-        fault: None,
+        faults: None,
         stops: false,
         seed: 3,
     };
-    let left = run_at_once(&plan);
-    assert_eq!((left.summary.rejected, left.summary.not_sent), (100, 300));
-    assert!(left.calls <= 200, "{} calls", left.calls);
-    assert_eq!(left.outcomes.len(), 400);
+    let result = run_after_input_ended(&all_bad);
+    assert_eq!(result.summary.rejected, 100);
+    assert_eq!(result.summary.not_sent, 300);
+    assert_eq!(result.outcomes.len(), 400);
+    assert!(result.calls <= 200, "{} calls", result.calls);
 
-    // One good row at the start, and the run goes on.
-    let plan = Plan {
+    // The run goes on once a row was stored.
+    let first_valid = Scenario {
         bad: (1..400).collect(),
-        ..plan
+        ..all_bad
     };
-    let left = run_at_once(&plan);
-    assert_eq!((left.summary.rejected, left.summary.stored), (399, 1));
+    let result = run_after_input_ended(&first_valid);
+    assert_eq!(result.summary.rejected, 399);
+    assert_eq!(result.summary.stored, 1);
 }

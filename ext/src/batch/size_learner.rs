@@ -1,6 +1,6 @@
-//! How much a call may hold, as far as the server has shown.
+//! How large a batch may be, learned from the server's responses.
 
-/// Customers and rows of a call.
+/// The size of a batch: its customers and its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
     pub customers: usize,
@@ -12,13 +12,13 @@ impl Size {
         customers: 1,
         rows: 1,
     };
-    const ANY: Self = Self {
+    const UNLIMITED: Self = Self {
         customers: usize::MAX,
         rows: usize::MAX,
     };
 
-    fn fits(self, most: Self) -> bool {
-        self.customers <= most.customers && self.rows <= most.rows
+    fn fits(self, limit: Self) -> bool {
+        self.customers <= limit.customers && self.rows <= limit.rows
     }
 
     fn max(self, other: Self) -> Self {
@@ -29,150 +29,158 @@ impl Size {
     }
 }
 
-/// What was learned of sizes during a run.
+/// Learns the server's limits on the size of a batch during a run.
 ///
-/// A server may limit customers or rows, apart from each other. Of what some call was accepted
-/// with, there are not too many; so a refusal can be due to customers, to rows, or, as long as
-/// nothing tells them apart, to either.
+/// A server may limit customers, rows, or both. A number of customers or rows that was accepted
+/// once is not too large. If a rejected batch exceeds the accepted numbers in both dimensions,
+/// either may be limited, until another response decides.
 #[derive(Clone, Debug)]
 pub(crate) struct SizeLearner {
-    /// The most customers and the most rows that calls were accepted with.
-    seen: Size,
-    /// What was refused as too large.
-    refused: Vec<Size>,
-    /// Whether a part of the last refused call was accepted.
-    has_part: bool,
+    /// The largest numbers of customers and of rows that were accepted, not necessarily together.
+    accepted_max: Size,
+    /// Sizes that were rejected as too large.
+    rejected: Vec<Size>,
+    /// Whether a part of the last rejected batch was accepted.
+    has_accepted_part: bool,
 }
 
 impl Default for SizeLearner {
     fn default() -> Self {
         Self {
-            seen: Size::ONE,
-            refused: Vec::new(),
-            has_part: false,
+            accepted_max: Size::ONE,
+            rejected: Vec::new(),
+            has_accepted_part: false,
         }
     }
 }
 
 impl SizeLearner {
-    /// Hears that a call was accepted; `is_part` if a larger one was refused before it.
-    pub(crate) fn accepted(&mut self, size: Size, is_part: bool) {
-        self.has_part |= is_part;
-        self.seen = self.seen.max(size);
-        let seen = self.seen;
-        // The server takes more than it did when it refused these.
-        self.refused.retain(|refused| !refused.fits(seen));
+    /// Records that a batch was accepted. `is_part` is set for a part of a rejected batch.
+    pub(crate) fn record_accepted(&mut self, size: Size, is_part: bool) {
+        self.has_accepted_part |= is_part;
+        self.accepted_max = self.accepted_max.max(size);
+        let accepted_max = self.accepted_max;
+        // The server accepts more now than when it rejected these.
+        self.rejected
+            .retain(|rejected| !rejected.fits(accepted_max));
     }
 
-    /// Hears that a call was refused as too large.
-    pub(crate) fn refused(&mut self, size: Size) {
-        if size.fits(self.seen) {
-            // The server takes less than it did.
-            self.seen = Size {
-                customers: self.seen.customers.min(size.customers - 1),
-                rows: self.seen.rows.min(size.rows - 1),
+    /// Records that a batch was rejected as too large.
+    pub(crate) fn record_rejected(&mut self, size: Size) {
+        if size.fits(self.accepted_max) {
+            // The server accepts less now than before.
+            self.accepted_max = Size {
+                customers: self.accepted_max.customers.min(size.customers - 1),
+                rows: self.accepted_max.rows.min(size.rows - 1),
             }
             .max(Size::ONE);
         }
-        self.refused.retain(|refused| !size.fits(*refused));
-        self.refused.push(size);
-        self.has_part = false;
+        self.rejected.retain(|rejected| !size.fits(*rejected));
+        self.rejected.push(size);
+        self.has_accepted_part = false;
     }
 
-    /// Says whether a call of this size was accepted before.
-    pub(crate) fn has_seen(&self, size: Size) -> bool {
-        size.fits(self.seen)
+    /// Returns `true` if at least as many customers, and at least as many rows, were accepted
+    /// before.
+    pub(crate) fn was_accepted(&self, size: Size) -> bool {
+        size.fits(self.accepted_max)
     }
 
-    /// The most that a new call should hold.
+    /// Returns the maximum size of a new batch.
     pub(crate) fn limit(&self) -> Size {
-        let box_ = match self.has_part {
-            true => self.seen,
-            false => self.half().max(self.seen),
+        let bounds = match self.has_accepted_part {
+            true => self.accepted_max,
+            false => self.half_of_rejected().max(self.accepted_max),
         };
-        let suspects = self.suspects();
+        let limited = self.limited_dimensions();
         Size {
-            customers: if suspects.customers {
-                box_.customers
+            customers: if limited.customers {
+                bounds.customers
             } else {
                 usize::MAX
             },
-            rows: if suspects.rows { box_.rows } else { usize::MAX },
+            rows: if limited.rows {
+                bounds.rows
+            } else {
+                usize::MAX
+            },
         }
     }
 
-    /// Says whether it is not known yet if customers or rows are limited, so that a call that has
-    /// more of only one of them would tell.
-    pub(crate) fn is_open(&self) -> bool {
-        self.suspects().is_open
+    /// Returns `true` if either customers or rows may be limited. A batch that is larger in only
+    /// one of them would decide.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.limited_dimensions().is_undecided
     }
 
-    /// Says whether a part of a refused call is worth sending as it is.
-    pub(crate) fn allow(&self, size: Size) -> bool {
-        let suspects = self.suspects();
-        // More of only one of them tells which is limited.
-        let is_one = size.customers <= self.seen.customers || size.rows <= self.seen.rows;
-        if self.has_part && !(suspects.is_open && is_one) {
+    /// Returns `true` if a part of a rejected batch is worth sending without splitting it further.
+    pub(crate) fn allows(&self, size: Size) -> bool {
+        let limited = self.limited_dimensions();
+        // Such a batch decides which dimension is limited.
+        let exceeds_at_most_one =
+            size.customers <= self.accepted_max.customers || size.rows <= self.accepted_max.rows;
+        if self.has_accepted_part && !(limited.is_undecided && exceeds_at_most_one) {
             return size.fits(self.limit());
         }
-        let is_refused = |refused: &Size| {
-            let customers = suspects.customers && size.customers >= refused.customers;
-            let rows = suspects.rows && size.rows >= refused.rows;
-            match suspects.is_open {
+        let would_be_rejected = |rejected: &Size| {
+            let customers = limited.customers && size.customers >= rejected.customers;
+            let rows = limited.rows && size.rows >= rejected.rows;
+            match limited.is_undecided {
                 true => customers && rows,
                 false => customers || rows,
             }
         };
-        !self.refused.iter().any(is_refused)
+        !self.rejected.iter().any(would_be_rejected)
     }
 
-    /// Says what is known from a refusal and an acceptance after it.
-    pub(crate) fn learned(&self) -> Option<Size> {
-        Some(self.limit()).filter(|limit| self.has_part && *limit != Size::ANY)
+    /// Returns the limit, if a batch was rejected as too large and a part of it accepted.
+    pub(crate) fn learned_limit(&self) -> Option<Size> {
+        Some(self.limit()).filter(|limit| self.has_accepted_part && *limit != Size::UNLIMITED)
     }
 
-    fn half(&self) -> Size {
-        let least = |part: fn(&Size) -> usize| self.refused.iter().map(part).min();
+    /// Returns half of the smallest number of customers and of rows that was rejected.
+    fn half_of_rejected(&self) -> Size {
+        let min = |dimension: fn(&Size) -> usize| self.rejected.iter().map(dimension).min();
         Size {
-            customers: least(|refused| refused.customers).unwrap_or(1).div_ceil(2),
-            rows: least(|refused| refused.rows).unwrap_or(1).div_ceil(2),
+            customers: min(|rejected| rejected.customers).unwrap_or(1).div_ceil(2),
+            rows: min(|rejected| rejected.rows).unwrap_or(1).div_ceil(2),
         }
     }
 
-    fn suspects(&self) -> Suspects {
-        let beyond = |refused: &Size| Suspects {
-            customers: refused.customers > self.seen.customers,
-            rows: refused.rows > self.seen.rows,
-            is_open: false,
-        };
-        let sure = |of: fn(&Suspects) -> bool, part: fn(&Size) -> usize| {
-            let due_to = self.refused.iter().filter(|refused| of(&beyond(refused)));
-            due_to.map(part).min()
-        };
-        let customers = sure(|s| s.customers && !s.rows, |refused| refused.customers);
-        let rows = sure(|s| s.rows && !s.customers, |refused| refused.rows);
-        // What a limit that is sure explains says nothing about the other one.
-        let is_open = self.refused.iter().any(|refused| {
-            let both = beyond(refused);
-            both.customers
-                && both.rows
-                && customers.is_none_or(|limit| refused.customers < limit)
-                && rows.is_none_or(|limit| refused.rows < limit)
+    fn limited_dimensions(&self) -> LimitedDimensions {
+        let more_customers = |size: &Size| size.customers > self.accepted_max.customers;
+        let more_rows = |size: &Size| size.rows > self.accepted_max.rows;
+        let rejected = || self.rejected.iter();
+        // A batch that exceeds the accepted numbers in one dimension was rejected because of it.
+        let customers = rejected()
+            .filter(|size| more_customers(size) && !more_rows(size))
+            .map(|size| size.customers)
+            .min();
+        let rows = rejected()
+            .filter(|size| more_rows(size) && !more_customers(size))
+            .map(|size| size.rows)
+            .min();
+        // A rejection that a known limit explains says nothing about the other dimension.
+        let is_undecided = rejected().any(|size| {
+            more_customers(size)
+                && more_rows(size)
+                && customers.is_none_or(|limit| size.customers < limit)
+                && rows.is_none_or(|limit| size.rows < limit)
         });
-        Suspects {
-            customers: customers.is_some() || is_open,
-            rows: rows.is_some() || is_open,
-            is_open,
+        LimitedDimensions {
+            customers: customers.is_some() || is_undecided,
+            rows: rows.is_some() || is_undecided,
+            is_undecided,
         }
     }
 }
 
-/// What refusals can be due to.
-struct Suspects {
+/// Which dimensions of a batch are limited, or may be.
+struct LimitedDimensions {
     customers: bool,
     rows: bool,
-    /// Whether one of them is due to either.
-    is_open: bool,
+    /// Whether some rejection may be due to either dimension.
+    is_undecided: bool,
 }
 
 #[cfg(test)]
@@ -184,82 +192,81 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_limited_before_a_refusal() {
+    fn without_a_rejection_nothing_is_limited() {
         let mut sizes = SizeLearner::default();
-        sizes.accepted(size(1, 1), false);
-        assert_eq!(sizes.limit(), Size::ANY);
-        assert!(sizes.allow(size(10, 300)));
-        assert_eq!(sizes.learned(), None);
+        sizes.record_accepted(size(1, 1), false);
+        assert_eq!(sizes.limit(), Size::UNLIMITED);
+        assert!(sizes.allows(size(10, 300)));
+        assert_eq!(sizes.learned_limit(), None);
     }
 
     #[test]
-    fn the_largest_part_that_was_accepted_is_the_limit() {
+    fn the_largest_accepted_part_is_the_limit() {
         let mut sizes = SizeLearner::default();
-        sizes.accepted(size(1, 1), false);
-        sizes.refused(size(10, 30));
+        sizes.record_accepted(size(1, 1), false);
+        sizes.record_rejected(size(10, 30));
         assert_eq!(sizes.limit(), size(5, 15));
-        assert!(sizes.allow(size(5, 15)) && !sizes.allow(size(10, 30)));
-        sizes.refused(size(5, 15));
-        assert!(sizes.allow(size(3, 9)) && !sizes.allow(size(5, 15)));
-        sizes.accepted(size(3, 9), true);
-        sizes.accepted(size(2, 6), true);
-        assert_eq!(sizes.learned(), Some(size(3, 9)));
-        assert!(sizes.allow(size(3, 9)) && !sizes.allow(size(4, 10)));
-        // More customers with as many rows would tell which of them is limited.
-        assert!(sizes.allow(size(4, 9)));
+        assert!(sizes.allows(size(5, 15)) && !sizes.allows(size(10, 30)));
+        sizes.record_rejected(size(5, 15));
+        assert!(sizes.allows(size(3, 9)) && !sizes.allows(size(5, 15)));
+        sizes.record_accepted(size(3, 9), true);
+        sizes.record_accepted(size(2, 6), true);
+        assert_eq!(sizes.learned_limit(), Some(size(3, 9)));
+        assert!(sizes.allows(size(3, 9)) && !sizes.allows(size(4, 10)));
+        // More customers with as many rows decide which of them is limited.
+        assert!(sizes.allows(size(4, 9)));
     }
 
     #[test]
-    fn what_was_accepted_before_is_not_the_reason() {
+    fn an_accepted_number_of_customers_or_rows_is_not_the_limit() {
         let mut sizes = SizeLearner::default();
-        sizes.accepted(size(10, 10), false);
-        sizes.refused(size(10, 30));
-        sizes.accepted(size(5, 15), true);
+        sizes.record_accepted(size(10, 10), false);
+        sizes.record_rejected(size(10, 30));
+        sizes.record_accepted(size(5, 15), true);
         assert_eq!(sizes.limit(), size(usize::MAX, 15));
 
         let mut sizes = SizeLearner::default();
-        sizes.accepted(size(2, 60), false);
-        sizes.refused(size(10, 30));
-        sizes.accepted(size(5, 15), true);
+        sizes.record_accepted(size(2, 60), false);
+        sizes.record_rejected(size(10, 30));
+        sizes.record_accepted(size(5, 15), true);
         assert_eq!(sizes.limit(), size(5, usize::MAX));
     }
 
     #[test]
-    fn one_customer_is_never_too_many() {
+    fn a_rejected_batch_of_one_customer_shows_that_rows_are_limited() {
         let mut sizes = SizeLearner::default();
-        sizes.refused(size(10, 120));
-        assert!(sizes.is_open());
-        sizes.refused(size(1, 12));
-        // Rows are limited for sure, which explains the first refusal too.
-        assert!(!sizes.is_open());
-        assert!(sizes.allow(size(1, 6)));
-        sizes.accepted(size(1, 6), true);
+        sizes.record_rejected(size(10, 120));
+        assert!(sizes.is_undecided());
+        sizes.record_rejected(size(1, 12));
+        // The limit of rows explains the first rejection, too.
+        assert!(!sizes.is_undecided());
+        assert!(sizes.allows(size(1, 6)));
+        sizes.record_accepted(size(1, 6), true);
         assert_eq!(sizes.limit(), size(usize::MAX, 6));
     }
 
     #[test]
-    fn a_call_with_more_of_only_one_tells_them_apart() {
+    fn a_batch_that_is_larger_in_one_dimension_decides_which_is_limited() {
         let mut sizes = SizeLearner::default();
-        sizes.refused(size(10, 10));
-        sizes.accepted(size(5, 5), true);
-        assert_eq!((sizes.limit(), sizes.is_open()), (size(5, 5), true));
-        // More rows than were refused, with customers that are fine: customers it was.
-        sizes.accepted(size(3, 12), false);
-        assert_eq!(
-            (sizes.limit(), sizes.is_open()),
-            (size(5, usize::MAX), false)
-        );
+        sizes.record_rejected(size(10, 10));
+        sizes.record_accepted(size(5, 5), true);
+        assert_eq!(sizes.limit(), size(5, 5));
+        assert!(sizes.is_undecided());
+        // More rows than were rejected are accepted, so customers are limited.
+        sizes.record_accepted(size(3, 12), false);
+        assert_eq!(sizes.limit(), size(5, usize::MAX));
+        assert!(!sizes.is_undecided());
     }
 
     #[test]
-    fn a_server_that_takes_less_or_more_is_believed() {
+    fn the_limit_adapts_when_the_server_accepts_less_or_more() {
         let mut sizes = SizeLearner::default();
-        sizes.accepted(size(10, 30), false);
-        sizes.refused(size(10, 30));
+        sizes.record_accepted(size(10, 30), false);
+        sizes.record_rejected(size(10, 30));
         assert!(sizes.limit().fits(size(9, 29)));
-        sizes.accepted(size(5, 15), true);
+        sizes.record_accepted(size(5, 15), true);
         assert!(sizes.limit().fits(size(9, 29)));
-        sizes.accepted(size(10, 30), false);
-        assert_eq!(sizes.limit(), Size::ANY);
+        sizes.record_accepted(size(10, 30), false);
+        assert_eq!(sizes.limit(), Size::UNLIMITED);
     }
 }

@@ -1,5 +1,5 @@
-//! A batch on its way: sent whole, and in parts where the server refuses it, until its culprits
-//! stand alone. Pure.
+//! Sending one batch: whole at first, and in smaller parts when the server rejects it, until each
+//! rejected row was sent alone. Pure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,66 +10,67 @@ use super::item::BatchItem;
 use super::size_learner::{Size, SizeLearner};
 use super::window::Slot;
 
-/// Slots that go out in one call. Shared between the engine and the call's task, so that nothing
-/// is lost with the task.
+/// The slots of one call. The engine and the call's task share them, so that no row is lost if the
+/// task is.
 pub(crate) type Batch<R> = Arc<Vec<Slot<R>>>;
 
-/// A batch, one part of which is in flight at a time.
+/// A batch and the parts it was split into. One part is in flight at a time.
 ///
-/// Where a part is known to hold a culprit and its first half turns out to hold none, the second
-/// half does: it is not sent whole to find that out.
+/// If a rejected part is halved and its first half is accepted, the second half contains the bad
+/// row. It is halved at once instead of being sent whole.
 #[derive(Debug)]
 pub(crate) struct BatchJob<R: BatchItem> {
     customers: Vec<i64>,
-    /// Parts yet to be sent; the last one is next.
+    /// The parts to send, the next one last.
     parts: Vec<Part<R>>,
-    sent: Option<Sent<R>>,
-    /// SizeLearner of parts that were refused without saying that size was the reason.
-    refused: Vec<Size>,
-    accepted: Vec<Size>,
-    is_too_large: bool,
-    /// Whether every row was stored so far.
-    is_clean: bool,
-    /// Whether an answer has named a row that turned out to be good.
-    names_mislead: bool,
-    hold: Option<Instant>,
+    in_flight: Option<SentPart<R>>,
+    /// The sizes of rejected parts whose responses did not say that they were too large.
+    rejected_sizes: Vec<Size>,
+    accepted_sizes: Vec<Size>,
+    /// Whether a part was rejected as too large.
+    was_too_large: bool,
+    /// Whether no row was rejected or abandoned so far.
+    all_accepted: bool,
+    /// Whether a response blamed a row that was accepted afterwards.
+    has_false_blame: bool,
+    held_until: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Part<R: BatchItem> {
     slots: Vec<Slot<R>>,
-    /// Whether a row of it is known to be refused, if rows are the reason at all.
-    holds_culprit: bool,
-    /// Whether it or the part after it holds a culprit.
-    shares_culprit: bool,
-    /// Whether an answer named its only row.
-    is_named: bool,
+    /// Whether the part contains a bad row, if the server rejects batches because of rows at all.
+    has_bad_row: bool,
+    /// Whether the next part contains a bad row if this one is accepted.
+    next_is_bad_if_accepted: bool,
+    /// Whether a response blamed the part's only row.
+    is_blamed: bool,
 }
 
 impl<R: BatchItem> Part<R> {
     fn new(slots: Vec<Slot<R>>) -> Self {
         Self {
             slots,
-            holds_culprit: false,
-            shares_culprit: false,
-            is_named: false,
+            has_bad_row: false,
+            next_is_bad_if_accepted: false,
+            is_blamed: false,
         }
     }
 }
 
 #[derive(Debug)]
-struct Sent<R: BatchItem> {
+struct SentPart<R: BatchItem> {
     batch: Batch<R>,
-    shares_culprit: bool,
-    is_named: bool,
+    next_is_bad_if_accepted: bool,
+    is_blamed: bool,
 }
 
-/// What follows a refusal.
+/// What follows the rejection of a part.
 #[derive(Debug)]
 pub(crate) enum SplitResult<R: BatchItem> {
-    /// The only row of the part is to blame.
-    Culprit(Box<Slot<R>>),
-    /// The part is sent again in smaller ones.
+    /// The part was a single row, which is rejected.
+    BadRow(Box<Slot<R>>),
+    /// The part, of this size, is sent again in smaller ones.
     Split(Size),
 }
 
@@ -80,81 +81,82 @@ impl<R: BatchItem> BatchJob<R> {
                 .filter_map(|slots| Some(slots.first()?.key().0))
                 .collect(),
             parts: vec![Part::new(slots)],
-            sent: None,
-            refused: Vec::new(),
-            accepted: Vec::new(),
-            is_too_large: false,
-            is_clean: true,
-            names_mislead: false,
-            hold: None,
+            in_flight: None,
+            rejected_sizes: Vec::new(),
+            accepted_sizes: Vec::new(),
+            was_too_large: false,
+            all_accepted: true,
+            has_false_blame: false,
+            held_until: None,
         }
     }
 
-    /// Keeps the customers in flight until then, even if the job is done before.
+    /// Holds the job's customers until a time, even if the job is done earlier. The latest time
+    /// counts.
     pub(crate) fn hold_until(&mut self, until: Option<Instant>) {
-        self.hold = self.hold.max(until);
+        self.held_until = self.held_until.max(until);
     }
 
     pub(crate) fn held_until(&self) -> Option<Instant> {
-        self.hold
+        self.held_until
     }
 
     pub(crate) fn has_parts(&self) -> bool {
         !self.parts.is_empty()
     }
 
-    /// The customers that are in flight until the job is done.
+    /// Returns the customers of the whole batch.
     pub(crate) fn customers(&self) -> &[i64] {
         &self.customers
     }
 
-    /// Gives the next part to send, if there is one.
-    pub(crate) fn next(&mut self, sizes: &SizeLearner) -> Option<Batch<R>> {
+    /// Returns the next part to send, if there is one, and marks it as in flight.
+    pub(crate) fn next_part(&mut self, sizes: &SizeLearner) -> Option<Batch<R>> {
         loop {
             let part = self.parts.pop()?;
-            let is_refusable = part.holds_culprit || !sizes.allow(size(&part.slots));
-            if is_refusable && part.slots.len() > 1 {
-                self.halve(part.slots, part.holds_culprit);
+            let would_be_rejected = part.has_bad_row || !sizes.allows(size(&part.slots));
+            if would_be_rejected && part.slots.len() > 1 {
+                self.halve(part.slots, part.has_bad_row);
                 continue;
             }
             let batch = Arc::new(part.slots);
-            self.sent = Some(Sent {
+            self.in_flight = Some(SentPart {
                 batch: Arc::clone(&batch),
-                shares_culprit: part.shares_culprit,
-                is_named: part.is_named,
+                next_is_bad_if_accepted: part.next_is_bad_if_accepted,
+                is_blamed: part.is_blamed,
             });
             return Some(batch);
         }
     }
 
-    /// Takes the part that was sent, which was accepted.
+    /// Records that the part in flight was accepted, and returns its slots.
     pub(crate) fn accept(&mut self, sizes: &mut SizeLearner) -> Vec<Slot<R>> {
-        let Some(sent) = self.sent.take() else {
+        let Some(part) = self.in_flight.take() else {
             return Vec::new();
         };
-        let slots = Arc::unwrap_or_clone(sent.batch);
+        let slots = Arc::unwrap_or_clone(part.batch);
         let size = size(&slots);
-        sizes.accepted(size, self.is_too_large);
-        self.accepted.push(size);
-        self.names_mislead |= sent.is_named;
-        if sent.shares_culprit
+        sizes.record_accepted(size, self.was_too_large);
+        self.accepted_sizes.push(size);
+        self.has_false_blame |= part.is_blamed;
+        if part.next_is_bad_if_accepted
             && let Some(next) = self.parts.last_mut()
         {
-            next.holds_culprit = true;
+            next.has_bad_row = true;
         }
         slots
     }
 
-    /// Takes the part that was sent, of which nothing is known or nothing was done.
-    pub(crate) fn give_up(&mut self) -> Vec<Slot<R>> {
-        self.is_clean = false;
-        let sent = self.sent.take();
-        sent.map_or(Vec::new(), |sent| Arc::unwrap_or_clone(sent.batch))
+    /// Abandons the part in flight, which was neither accepted nor rejected, and returns its slots.
+    pub(crate) fn abandon_in_flight(&mut self) -> Vec<Slot<R>> {
+        self.all_accepted = false;
+        let part = self.in_flight.take();
+        part.map_or(Vec::new(), |part| Arc::unwrap_or_clone(part.batch))
     }
 
-    /// Takes all parts that were not sent yet.
-    pub(crate) fn abandon(&mut self) -> Vec<Slot<R>> {
-        self.is_clean &= self.parts.is_empty();
+    /// Abandons the parts that were not sent, and returns their slots.
+    pub(crate) fn abandon_unsent(&mut self) -> Vec<Slot<R>> {
+        self.all_accepted &= self.parts.is_empty();
         self.parts
             .drain(..)
             .rev()
@@ -162,99 +164,101 @@ impl<R: BatchItem> BatchJob<R> {
             .collect()
     }
 
-    /// Hears that the part that was sent was refused: as too large, or because of rows, some of
-    /// which the answer may have named by their place.
-    pub(crate) fn refuse(
+    /// Records that the part in flight was rejected, and splits it.
+    ///
+    /// It was rejected as too large, or because of its rows. `blamed` has the positions of the rows
+    /// that the response names.
+    pub(crate) fn reject(
         &mut self,
         is_too_large: bool,
-        named: &BTreeSet<usize>,
+        blamed: &BTreeSet<usize>,
         sizes: &mut SizeLearner,
     ) -> Option<SplitResult<R>> {
-        let sent = self.sent.take()?;
-        let mut slots = Arc::unwrap_or_clone(sent.batch);
+        let part = self.in_flight.take()?;
+        let mut slots = Arc::unwrap_or_clone(part.batch);
         let size = size(&slots);
         if slots.len() == 1 {
-            self.is_clean = false;
-            return slots.pop().map(|slot| SplitResult::Culprit(Box::new(slot)));
+            self.all_accepted = false;
+            return slots.pop().map(|slot| SplitResult::BadRow(Box::new(slot)));
         }
         if is_too_large {
-            self.is_too_large = true;
-            sizes.refused(size);
+            self.was_too_large = true;
+            sizes.record_rejected(size);
             self.halve(slots, false);
             return Some(SplitResult::Split(size));
         }
-        self.refused.push(size);
+        self.rejected_sizes.push(size);
         for slot in &mut slots {
             slot.row.may_be_stored = true;
         }
-        let places: BTreeSet<_> = named.range(..slots.len()).copied().collect();
-        if self.names_mislead || places.is_empty() || places.len() == slots.len() {
+        let blamed: BTreeSet<_> = blamed.range(..slots.len()).copied().collect();
+        if self.has_false_blame || blamed.is_empty() || blamed.len() == slots.len() {
             self.halve(slots, true);
         } else {
-            self.take_out(slots, &places);
+            self.isolate(slots, &blamed);
         }
         Some(SplitResult::Split(size))
     }
 
-    /// Tells what a job teaches that was refused without a word about its size, although no row
-    /// of it was at fault.
+    /// Records the sizes of a finished job, if it was rejected although all of its rows were
+    /// accepted in smaller parts. Its size was the reason then, even if no response said so.
     pub(crate) fn record_sizes(&self, sizes: &mut SizeLearner) {
-        if !self.is_clean || self.refused.is_empty() {
+        if !self.all_accepted || self.rejected_sizes.is_empty() {
             return;
         }
-        // What was accepted before, or as often as this, was not refused for its size.
-        let news: Vec<_> = self
-            .refused
+        // A size that was accepted before was not the reason.
+        let too_large: Vec<_> = self
+            .rejected_sizes
             .iter()
-            .filter(|size| !sizes.has_seen(**size))
+            .filter(|size| !sizes.was_accepted(**size))
             .collect();
-        if news.is_empty() {
+        if too_large.is_empty() {
             return;
         }
-        for &refused in news {
-            sizes.refused(refused);
+        for &size in too_large {
+            sizes.record_rejected(size);
         }
-        for &accepted in &self.accepted {
-            sizes.accepted(accepted, true);
+        for &size in &self.accepted_sizes {
+            sizes.record_accepted(size, true);
         }
     }
 
-    /// Splits by customers, or by values where there is one customer only.
-    fn halve(&mut self, mut slots: Vec<Slot<R>>, holds_culprit: bool) {
-        let values_of: Vec<_> = by_customer(&slots).map(<[_]>::len).collect();
-        let middle = match values_of.len() {
+    /// Splits slots in two: between customers, or between the values of a single customer.
+    fn halve(&mut self, mut slots: Vec<Slot<R>>, has_bad_row: bool) {
+        let slots_per_customer: Vec<_> = by_customer(&slots).map(<[_]>::len).collect();
+        let middle = match slots_per_customer.len() {
             0 | 1 => slots.len().div_ceil(2),
-            customers => values_of.iter().take(customers.div_ceil(2)).sum(),
+            customers => slots_per_customer.iter().take(customers.div_ceil(2)).sum(),
         };
         let second = slots.split_off(middle);
         self.parts.push(Part::new(second));
         self.parts.push(Part {
-            shares_culprit: holds_culprit,
+            next_is_bad_if_accepted: has_bad_row,
             ..Part::new(slots)
         });
     }
 
-    /// Splits off the rows that an answer named, each to stand alone.
-    fn take_out(&mut self, slots: Vec<Slot<R>>, places: &BTreeSet<usize>) {
-        let (named, rest): (Vec<_>, Vec<_>) = slots
+    /// Splits off the rows that a response blamed, each into a part of its own.
+    fn isolate(&mut self, slots: Vec<Slot<R>>, blamed: &BTreeSet<usize>) {
+        let (blamed, rest): (Vec<_>, Vec<_>) = slots
             .into_iter()
             .enumerate()
-            .partition(|(place, _)| places.contains(place));
+            .partition(|(position, _)| blamed.contains(position));
         let slots = |part: Vec<(usize, Slot<R>)>| part.into_iter().map(|(_, slot)| slot);
         self.parts.push(Part::new(slots(rest).collect()));
-        self.parts.extend(slots(named).map(|slot| Part {
-            is_named: true,
+        self.parts.extend(slots(blamed).map(|slot| Part {
+            is_blamed: true,
             ..Part::new(vec![slot])
         }));
     }
 }
 
-/// The slots of each customer, which are next to each other from the cut on.
+/// Groups slots by customer. The slots of a customer are adjacent in every batch.
 fn by_customer<R: BatchItem>(slots: &[Slot<R>]) -> impl Iterator<Item = &[Slot<R>]> {
     slots.chunk_by(|one, next| one.key().0 == next.key().0)
 }
 
-/// What counts as the size of a call with these slots.
+/// Returns the size of a call with these slots.
 fn size<R: BatchItem>(slots: &[Slot<R>]) -> Size {
     R::batch_size(by_customer(slots).count(), slots.len())
 }
@@ -263,42 +267,40 @@ fn size<R: BatchItem>(slots: &[Slot<R>]) -> Size {
 mod tests {
     use super::super::window::PendingRow;
     use super::*;
-    use crate::UpsertRow;
+    use crate::value::UpsertRow;
 
-    /// One row per place, two per customer.
+    /// Creates a job with two rows per customer.
     fn job(rows: u64) -> BatchJob<UpsertRow> {
         let slot = |index: u64| {
-            let customer = i64::try_from(index / 2).expect("small") + 1;
-            let attribute = i64::try_from(index % 2).expect("small") + 1;
+            let customer = i64::try_from(index / 2).expect("the index is small") + 1;
+            let attribute = i64::try_from(index % 2).expect("the index is small") + 1;
             let row = UpsertRow::new(customer, attribute, index);
-            Slot {
-                row: PendingRow {
-                    index,
-                    metadata: row.clone().into_metadata(),
-                    wire: row.to_wire().expect("a good row"),
-                    may_be_stored: false,
-                },
-                older: Vec::new(),
-                left_out: 0,
-            }
+            Slot::new(PendingRow {
+                index,
+                metadata: row.clone().into_metadata(),
+                wire: row.to_wire().expect("the row is valid"),
+                may_be_stored: false,
+            })
         };
         BatchJob::new((0..rows).map(slot).collect())
     }
 
-    /// Plays a server that refuses these rows; gives the parts that were sent.
-    fn sent(
+    /// Runs a job against a server that rejects some rows, and returns the rows of each part sent.
+    ///
+    /// `blame` returns the position that the response to a rejected part names.
+    fn run(
         mut job: BatchJob<UpsertRow>,
-        bad: &[u64],
-        names: impl Fn(&[u64]) -> Option<usize>,
+        bad_rows: &[u64],
+        blame: impl Fn(&[u64]) -> Option<usize>,
     ) -> Vec<Vec<u64>> {
         let mut sizes = SizeLearner::default();
         let mut parts = Vec::new();
-        while let Some(batch) = job.next(&sizes) {
+        while let Some(batch) = job.next_part(&sizes) {
             let rows: Vec<_> = batch.iter().map(|slot| slot.row.index).collect();
-            if rows.iter().any(|row| bad.contains(row)) {
-                let named = names(&rows).into_iter().collect();
-                if let Some(SplitResult::Culprit(slot)) = job.refuse(false, &named, &mut sizes) {
-                    assert!(bad.contains(&slot.row.index));
+            if rows.iter().any(|row| bad_rows.contains(row)) {
+                let blamed = blame(&rows).into_iter().collect();
+                if let Some(SplitResult::BadRow(slot)) = job.reject(false, &blamed, &mut sizes) {
+                    assert!(bad_rows.contains(&slot.row.index));
                 }
             } else {
                 job.accept(&mut sizes);
@@ -309,8 +311,8 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_batch_is_halved_by_customers_then_by_values() {
-        let parts = sent(job(8), &[0], |_| None);
+    fn a_rejected_batch_is_halved_by_customer_then_by_value() {
+        let parts = run(job(8), &[0], |_| None);
         let expected: [&[u64]; 7] = [
             &[0, 1, 2, 3, 4, 5, 6, 7],
             &[0, 1, 2, 3],
@@ -324,8 +326,8 @@ mod tests {
     }
 
     #[test]
-    fn a_half_is_not_sent_whole_once_the_other_has_shown_that_it_holds_the_culprit() {
-        let parts = sent(job(8), &[7], |_| None);
+    fn a_second_half_is_not_sent_whole_after_the_first_half_was_accepted() {
+        let parts = run(job(8), &[7], |_| None);
         let expected: [&[u64]; 5] = [
             &[0, 1, 2, 3, 4, 5, 6, 7],
             &[0, 1, 2, 3],
@@ -337,15 +339,15 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_the_answer_names_stands_alone_at_once() {
-        let parts = sent(job(6), &[2], |rows| rows.iter().position(|&row| row == 2));
+    fn a_row_that_the_response_blames_is_sent_alone_at_once() {
+        let parts = run(job(6), &[2], |rows| rows.iter().position(|&row| row == 2));
         let expected: [&[u64]; 3] = [&[0, 1, 2, 3, 4, 5], &[2], &[0, 1, 3, 4, 5]];
         assert_eq!(parts, expected);
     }
 
     #[test]
-    fn answers_that_name_the_wrong_row_are_not_believed_twice() {
-        let parts = sent(job(4), &[3], |_| Some(0));
+    fn responses_that_blamed_a_valid_row_are_not_trusted_again() {
+        let parts = run(job(4), &[3], |_| Some(0));
         let expected: [&[u64]; 5] = [&[0, 1, 2, 3], &[0], &[1, 2, 3], &[1], &[2]];
         assert_eq!(parts[..5], expected);
         assert_eq!(parts.last(), Some(&vec![3]));

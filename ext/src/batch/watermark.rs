@@ -1,35 +1,39 @@
-//! Below which index every row has its outcome.
+//! The index below which every row is settled.
 
 use std::collections::BTreeMap;
 
-/// The indexes that are settled, as a prefix and the ranges above it: as small as the number of
-/// rows that are not settled yet, however many were.
+/// The indexes of settled rows, as a prefix and the ranges above it.
+///
+/// Memory grows with the number of gaps, not with the number of settled rows.
 #[derive(Debug, Default)]
 pub(crate) struct Watermark {
-    below: u64,
-    /// Start and end (exclusive) of settled ranges, apart from each other and above `below`.
+    /// The end of the prefix.
+    position: u64,
+    /// Start and end (exclusive) of the settled ranges above `position`. No two of them touch.
     ranges: BTreeMap<u64, u64>,
 }
 
 impl Watermark {
-    pub(crate) fn up_to(&self) -> u64 {
-        self.below
+    /// Returns the index below which every row is settled.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
     }
 
+    /// Records that a row is settled.
     pub(crate) fn settle(&mut self, index: u64) {
         let mut start = index;
         let mut end = index + 1;
-        if let Some((&before, &until)) = self.ranges.range(..index).next_back()
-            && until == index
+        if let Some((&previous_start, &previous_end)) = self.ranges.range(..index).next_back()
+            && previous_end == index
         {
-            self.ranges.remove(&before);
-            start = before;
+            self.ranges.remove(&previous_start);
+            start = previous_start;
         }
-        if let Some(until) = self.ranges.remove(&end) {
-            end = until;
+        if let Some(next_end) = self.ranges.remove(&end) {
+            end = next_end;
         }
-        if start == self.below {
-            self.below = end;
+        if start == self.position {
+            self.position = end;
         } else {
             self.ranges.insert(start, end);
         }
@@ -41,30 +45,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prefix_grows_as_gaps_close() {
-        let mut settled = Watermark::default();
+    fn the_position_advances_when_gaps_close() {
+        let mut watermark = Watermark::default();
         for (index, expected) in [(1, 0), (3, 0), (0, 2), (4, 2), (6, 2), (2, 5), (5, 7)] {
-            settled.settle(index);
-            assert_eq!(settled.up_to(), expected, "after {index}");
+            watermark.settle(index);
+            assert_eq!(watermark.position(), expected, "after row {index}");
         }
-        assert!(settled.ranges.is_empty());
+        assert!(watermark.ranges.is_empty());
     }
 
     #[test]
-    fn any_order_ends_at_the_end() {
+    fn the_position_is_the_first_unsettled_row_in_any_order() {
         for seed in 0..50 {
-            let mut dice = fastrand::Rng::with_seed(seed);
+            let mut rng = fastrand::Rng::with_seed(seed);
             let mut order: Vec<u64> = (0..200).collect();
-            dice.shuffle(&mut order);
-            let mut settled = Watermark::default();
-            let mut seen = [false; 200];
+            rng.shuffle(&mut order);
+            let mut watermark = Watermark::default();
+            let mut is_settled = [false; 200];
             for index in order {
-                settled.settle(index);
-                seen[index as usize] = true;
-                let first_open = seen.iter().position(|done| !done).unwrap_or(200);
-                assert_eq!(settled.up_to(), first_open as u64);
+                watermark.settle(index);
+                is_settled[index as usize] = true;
+                let first_unsettled = is_settled.iter().position(|done| !done).unwrap_or(200);
+                assert_eq!(watermark.position(), first_unsettled as u64);
             }
-            assert!(settled.ranges.is_empty());
+            assert!(watermark.ranges.is_empty());
         }
     }
 }

@@ -195,316 +195,351 @@ fn share(quota: u64, reserved_share: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BinaryHeap;
+    use std::collections::BTreeMap;
 
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// A server whose window opens with the first request after the last one's end.
-    struct Server {
+    /// A server with a quota. A window starts with the first request after the previous one.
+    struct QuotaServer {
         quota: u64,
         window: Duration,
-        opened: Option<Instant>,
+        window_start: Option<Instant>,
         left: u64,
     }
 
-    impl Server {
+    /// A response of the [`QuotaServer`].
+    #[derive(Clone, Copy)]
+    struct QuotaResponse {
+        quota: Quota,
+        is_within_quota: bool,
+    }
+
+    impl QuotaServer {
         fn new(quota: u64, window: Duration) -> Self {
             Self {
                 quota,
                 window,
-                opened: None,
+                window_start: None,
                 left: quota,
             }
         }
 
-        /// Takes a request; says what the headers say, and whether it was within the quota.
-        fn request(&mut self, now: Instant) -> (Quota, bool) {
-            let opened = match self.opened {
-                Some(opened) if now < opened + self.window => opened,
+        fn respond(&mut self, now: Instant) -> QuotaResponse {
+            let start = match self.window_start {
+                Some(start) if now < start + self.window => start,
                 _ => {
                     self.left = self.quota;
                     now
                 }
             };
-            self.opened = Some(opened);
-            let is_within = self.left > 0;
+            self.window_start = Some(start);
+            let is_within_quota = self.left > 0;
             self.left = self.left.saturating_sub(1);
-            let said = Quota {
-                limit: self.quota,
-                left: self.left,
-                reset: opened + self.window - now,
-                window: self.window,
-            };
-            (said, is_within)
+            QuotaResponse {
+                quota: Quota {
+                    limit: self.quota,
+                    left: self.left,
+                    reset: start + self.window - now,
+                    window: self.window,
+                },
+                is_within_quota,
+            }
         }
     }
 
-    #[derive(PartialEq, Eq, PartialOrd, Ord)]
-    enum Happens {
-        /// One of our requests reaches the server.
-        Arrives,
-        /// Another app's request does.
-        Other,
-        /// An answer reaches us.
-        Answered {
-            said: Option<(u64, u64, Duration, Duration)>,
-            is_within: bool,
+    enum SimulatedEvent {
+        /// The client asks the limiter for a request.
+        Acquire,
+        /// A request of the client arrives at the server.
+        RequestArrives,
+        /// A request of another app arrives at the server.
+        OtherRequestArrives,
+        /// A response arrives at the client.
+        ResponseArrives {
+            quota: Option<Quota>,
+            is_within_quota: bool,
         },
-        /// We ask for another request.
-        Asks,
     }
 
+    /// The events to come, in the order of their time, then of their scheduling.
+    #[derive(Default)]
+    struct Schedule {
+        events: BTreeMap<(Instant, u64), SimulatedEvent>,
+        scheduled: u64,
+    }
+
+    impl Schedule {
+        fn push(&mut self, time: Instant, event: SimulatedEvent) {
+            self.scheduled += 1;
+            self.events.insert((time, self.scheduled), event);
+        }
+
+        fn pop(&mut self) -> Option<(Instant, SimulatedEvent)> {
+            let ((time, _), event) = self.events.pop_first()?;
+            Some((time, event))
+        }
+    }
+
+    /// A client with 3 requests in flight, which repeats requests that exceed the quota.
     #[derive(Clone, Copy)]
-    struct Setting {
-        calls: u64,
+    struct Simulation {
+        /// Requests within the quota to make.
+        requests: u64,
         quota: u64,
         window: Duration,
-        /// The share left to other apps.
+        /// The share that the client leaves to other apps.
         reserved_share: f64,
-        /// What another app takes per window.
-        eaten: u64,
-        /// One answer in so many has no headers; 0 for none.
-        bare: u8,
+        /// Requests of another app per window.
+        other_requests: u64,
+        /// One response in so many has no headers (0 for none).
+        headerless_one_in: u8,
     }
 
-    const STANDARD: Setting = Setting {
-        calls: 1500,
+    struct SimulationResult {
+        elapsed: Duration,
+        /// Requests of the client that exceeded the quota.
+        over_quota: u64,
+    }
+
+    const STANDARD: Simulation = Simulation {
+        requests: 1500,
         quota: 150,
         window: Duration::from_secs(30),
         reserved_share: 0.0,
-        eaten: 0,
-        bare: 0,
+        other_requests: 0,
+        headerless_one_in: 0,
     };
 
-    /// Makes calls with 3 in flight; says how long it took and how many of ours were refused.
-    fn simulate(setting: Setting, seed: u64) -> (Duration, u64) {
-        let Setting {
-            calls,
-            quota,
-            window,
-            reserved_share,
-            eaten,
-            bare,
-        } = setting;
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let start = Instant::now();
-        let mut server = Server::new(quota, window);
-        let mut state = LimiterState::new(reserved_share);
-        let mut queue = BinaryHeap::new();
-        let at = |time: Instant, what| std::cmp::Reverse((time, what));
-        for _ in 0..3 {
-            queue.push(at(start, Happens::Asks));
-        }
-        for number in 0..200 {
-            for _ in 0..eaten {
-                let time = start + window * number + window.mul_f64(rng.f64());
-                queue.push(at(time, Happens::Other));
+    impl Simulation {
+        fn run(self, seed: u64) -> SimulationResult {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let start = Instant::now();
+            let mut server = QuotaServer::new(self.quota, self.window);
+            let mut state = LimiterState::new(self.reserved_share);
+            let mut schedule = Schedule::default();
+            for _ in 0..3 {
+                schedule.push(start, SimulatedEvent::Acquire);
             }
-        }
-        let (mut done, mut started, mut refused, mut last) = (0, 0, 0, start);
-        while let Some(std::cmp::Reverse((now, what))) = queue.pop() {
-            match what {
-                Happens::Asks if started == calls => {}
-                Happens::Asks => match state.acquire(now) {
-                    Ok(()) => {
-                        started += 1;
-                        queue.push(at(now + MS * rng.u32(1..30), Happens::Arrives));
-                    }
-                    Err(hold) => queue.push(at(now + hold.wait(), Happens::Asks)),
-                },
-                Happens::Arrives => {
-                    let (said, is_within) = server.request(now);
-                    let said = (bare == 0 || rng.u8(..bare) > 0).then_some((
-                        said.limit,
-                        said.left,
-                        said.reset,
-                        said.window,
-                    ));
-                    let back = now + MS * rng.u32(1..50);
-                    queue.push(at(back, Happens::Answered { said, is_within }));
+            for window in 0..200 {
+                for _ in 0..self.other_requests {
+                    let time = start + self.window * window + self.window.mul_f64(rng.f64());
+                    schedule.push(time, SimulatedEvent::OtherRequestArrives);
                 }
-                Happens::Other => {
-                    server.request(now);
-                }
-                Happens::Answered { said, is_within } => {
-                    let said = said.map(|(quota, left, reset, window)| Quota {
-                        limit: quota,
-                        left,
-                        reset,
-                        window,
-                    });
-                    state.record_response(now, said);
-                    if is_within {
-                        done += 1;
-                        last = now;
-                    } else {
-                        started -= 1;
-                        refused += 1;
-                        if let Some(said) = said {
-                            state.block(now, said.reset);
+            }
+            let (mut started, mut finished, mut over_quota) = (0, 0, 0);
+            let mut end = start;
+            while let Some((now, event)) = schedule.pop() {
+                match event {
+                    SimulatedEvent::Acquire if started == self.requests => {}
+                    SimulatedEvent::Acquire => match state.acquire(now) {
+                        Ok(()) => {
+                            started += 1;
+                            let arrival = now + MS * rng.u32(1..30);
+                            schedule.push(arrival, SimulatedEvent::RequestArrives);
                         }
+                        Err(throttled) => {
+                            schedule.push(now + throttled.wait(), SimulatedEvent::Acquire);
+                        }
+                    },
+                    SimulatedEvent::RequestArrives => {
+                        let response = server.respond(now);
+                        let has_headers =
+                            self.headerless_one_in == 0 || rng.u8(..self.headerless_one_in) > 0;
+                        schedule.push(
+                            now + MS * rng.u32(1..50),
+                            SimulatedEvent::ResponseArrives {
+                                quota: has_headers.then_some(response.quota),
+                                is_within_quota: response.is_within_quota,
+                            },
+                        );
                     }
-                    queue.push(at(now, Happens::Asks));
+                    SimulatedEvent::OtherRequestArrives => {
+                        server.respond(now);
+                    }
+                    SimulatedEvent::ResponseArrives {
+                        quota,
+                        is_within_quota,
+                    } => {
+                        state.record_response(now, quota);
+                        if is_within_quota {
+                            finished += 1;
+                            end = now;
+                        } else {
+                            started -= 1;
+                            over_quota += 1;
+                            if let Some(quota) = quota {
+                                state.block(now, quota.reset);
+                            }
+                        }
+                        schedule.push(now, SimulatedEvent::Acquire);
+                    }
+                }
+                if finished == self.requests {
+                    break;
                 }
             }
-            if done == calls {
-                break;
+            assert_eq!(finished, self.requests, "not all requests were made");
+            SimulationResult {
+                elapsed: end - start,
+                over_quota,
             }
         }
-        assert_eq!(done, calls, "all calls are made");
-        (last - start, refused)
     }
 
     #[test]
-    fn alone_on_a_quota_nothing_is_refused_and_nothing_is_lost() {
+    fn without_other_apps_the_quota_is_used_up_and_never_exceeded() {
         for seed in 0..100 {
-            let (took, refused) = simulate(STANDARD, seed);
-            assert_eq!(refused, 0, "seed {seed}");
-            let bound = 9 * STANDARD.window;
-            assert!(took <= bound.mul_f64(1.05), "seed {seed}: {took:?}");
+            let result = STANDARD.run(seed);
+            assert_eq!(result.over_quota, 0, "seed {seed}");
+            let bound = (9 * STANDARD.window).mul_f64(1.05);
+            assert!(result.elapsed <= bound, "seed {seed}: {:?}", result.elapsed);
         }
     }
 
     #[test]
-    fn answers_without_headers_cost_little() {
-        let setting = Setting {
-            bare: 20,
+    fn responses_without_headers_cost_at_most_one_more_window() {
+        let simulation = Simulation {
+            headerless_one_in: 20,
             ..STANDARD
         };
         for seed in 0..100 {
-            let (took, refused) = simulate(setting, seed);
-            assert_eq!(refused, 0, "seed {seed}");
-            let bound = 10 * STANDARD.window;
-            assert!(took <= bound.mul_f64(1.05), "seed {seed}: {took:?}");
+            let result = simulation.run(seed);
+            assert_eq!(result.over_quota, 0, "seed {seed}");
+            let bound = (10 * STANDARD.window).mul_f64(1.05);
+            assert!(result.elapsed <= bound, "seed {seed}: {:?}", result.elapsed);
         }
     }
 
     #[test]
-    fn small_quotas_work_too() {
+    fn a_small_quota_is_used_up_and_never_exceeded() {
         for quota in 1..8 {
             for seed in 0..20 {
-                let setting = Setting {
-                    calls: 40,
+                let simulation = Simulation {
+                    requests: 40,
                     quota,
                     window: Duration::from_secs(2),
                     ..STANDARD
                 };
-                let (took, refused) = simulate(setting, seed);
-                assert_eq!(refused, 0, "quota {quota} seed {seed}");
+                let result = simulation.run(seed);
+                assert_eq!(result.over_quota, 0, "quota {quota}, seed {seed}");
                 let windows = 40_u64.div_ceil(quota) as u32;
                 assert!(
-                    took <= setting.window.mul_f64(1.1) * windows,
-                    "quota {quota} seed {seed}: {took:?}"
+                    result.elapsed <= simulation.window.mul_f64(1.1) * windows,
+                    "quota {quota}, seed {seed}: {:?}",
+                    result.elapsed
                 );
             }
         }
     }
 
     #[test]
-    fn other_apps_cost_at_most_three_refusals_per_window() {
-        let setting = Setting {
-            eaten: 50,
+    fn other_apps_cause_at_most_three_requests_over_quota_per_window() {
+        let simulation = Simulation {
+            other_requests: 50,
             ..STANDARD
         };
         for seed in 0..50 {
-            let (took, refused) = simulate(setting, seed);
-            let windows = (took.as_secs_f64() / 30.0).ceil() as u64;
+            let SimulationResult {
+                elapsed,
+                over_quota,
+            } = simulation.run(seed);
+            let windows = (elapsed.as_secs_f64() / 30.0).ceil() as u64;
             assert!(
-                refused <= 3 * windows,
-                "seed {seed}: {refused} in {windows}"
+                over_quota <= 3 * windows,
+                "seed {seed}: {over_quota} in {windows} windows"
             );
             assert!(windows <= 17, "seed {seed}: {windows} windows");
         }
     }
 
     #[test]
-    fn a_share_is_left_to_other_apps() {
-        // With two thirds left to reserved_share, 1500 calls need 30 windows of 50.
-        let setting = Setting {
+    fn the_reserved_share_is_left_to_other_apps() {
+        // With two thirds reserved, 1500 requests take 30 windows of 50.
+        let simulation = Simulation {
             reserved_share: 2.0 / 3.0,
-            eaten: 90,
+            other_requests: 90,
             ..STANDARD
         };
-        let (took, refused) = simulate(setting, 7);
-        assert_eq!(refused, 0);
-        let window = setting.window;
-        assert!(took >= window * 29 && took <= window * 31, "{took:?}");
+        let SimulationResult {
+            elapsed,
+            over_quota,
+        } = simulation.run(7);
+        assert_eq!(over_quota, 0);
+        let window = simulation.window;
+        assert!(
+            elapsed >= window * 29 && elapsed <= window * 31,
+            "{elapsed:?}"
+        );
     }
 
     #[test]
-    fn a_huge_quota_never_waits() {
+    fn a_huge_quota_never_throttles() {
         let mut state = LimiterState::new(0.5);
         let now = Instant::now();
-        for (quota, left) in [(16_101_495, 16_101_000), (u64::MAX, u64::MAX)] {
+        for (limit, left) in [(16_101_495, 16_101_000), (u64::MAX, u64::MAX)] {
             for _ in 0..1000 {
                 assert_eq!(state.acquire(now), Ok(()));
-                let said = Quota {
-                    limit: quota,
+                let quota = Quota {
+                    limit,
                     left,
                     reset: MAX_WAIT,
                     window: MAX_WAIT,
                 };
-                state.record_response(now, Some(said));
+                state.record_response(now, Some(quota));
             }
         }
     }
 
     #[test]
-    fn requests_without_an_answer_count_against_what_is_left() {
+    fn requests_without_a_response_count_against_the_quota() {
         let mut state = LimiterState::new(0.0);
         let now = Instant::now();
-        let said = |left| {
-            Some(Quota {
-                limit: 150,
-                left,
-                reset: 9 * MS,
-                window: 30 * MS,
-            })
+        let quota = |left| Quota {
+            limit: 150,
+            left,
+            reset: 9 * MS,
+            window: 30 * MS,
         };
         assert_eq!(state.acquire(now), Ok(()));
-        // Another app has spent most of it.
-        state.record_response(now, said(2));
+        // Another app has spent most of the quota.
+        state.record_response(now, Some(quota(2)));
         assert_eq!(state.acquire(now), Ok(()));
         assert_eq!(state.acquire(now), Ok(()));
         assert_eq!(state.acquire(now), Err(Throttled::For(9 * MS)));
-        // Answers out of order: the smallest counts.
-        state.record_response(now, said(0));
-        state.record_response(now, said(1));
+        // Responses arrive out of order: the smallest number counts.
+        state.record_response(now, Some(quota(0)));
+        state.record_response(now, Some(quota(1)));
         assert_eq!(state.acquire(now), Err(Throttled::For(9 * MS)));
-        // The window is over: nobody waits for what was refreshed.
+        // The next window has a full quota.
         assert_eq!(state.acquire(now + 9 * MS), Ok(()));
-        // An answer for the window before raises and lowers nothing.
-        state.record_response(
-            now + 9 * MS,
-            Some(Quota {
-                reset: MS,
-                ..said(1).expect("one")
-            }),
-        );
+        // A response for the previous window changes nothing.
+        let late = Quota {
+            reset: MS,
+            ..quota(1)
+        };
+        state.record_response(now + 9 * MS, Some(late));
         assert_eq!(state.acquire(now + 10 * MS), Ok(()));
         assert_eq!(state.acquire(now + 10 * MS), Ok(()));
     }
 
     #[test]
-    fn a_quota_of_nothing_is_asked_again_each_window() {
+    fn a_quota_of_zero_allows_one_request_per_window() {
         let mut state = LimiterState::new(0.0);
         let mut now = Instant::now();
         let start = now;
         for window in [Duration::ZERO, 50 * MS] {
+            let quota = Quota {
+                limit: 0,
+                left: 0,
+                reset: window,
+                window,
+            };
             for _ in 0..20 {
                 match state.acquire(now) {
-                    Ok(()) => state.record_response(
-                        now,
-                        Some(Quota {
-                            limit: 0,
-                            left: 0,
-                            reset: window,
-                            window,
-                        }),
-                    ),
-                    Err(hold) => now += hold.wait(),
+                    Ok(()) => state.record_response(now, Some(quota)),
+                    Err(throttled) => now += throttled.wait(),
                 }
             }
         }
@@ -512,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_holds_everyone_and_the_longest_counts() {
+    fn a_block_applies_to_all_requests_and_the_longest_counts() {
         let mut state = LimiterState::new(0.0);
         let now = Instant::now();
         state.block(now, 5 * MS);
@@ -522,22 +557,27 @@ mod tests {
     }
 
     #[test]
-    fn answers_without_headers_never_lead_to_a_wait_for_good() {
+    fn responses_without_headers_never_block_for_good() {
         let mut state = LimiterState::new(0.0);
         let mut now = Instant::now();
         assert_eq!(state.acquire(now), Ok(()));
-        let said = Quota {
+        let quota = Quota {
             limit: 5,
             left: 4,
             reset: 100 * MS,
             window: 100 * MS,
         };
-        state.record_response(now, Some(said));
+        state.record_response(now, Some(quota));
+        let mut requests = 0;
         for _ in 0..1000 {
             match state.acquire(now) {
-                Ok(()) => state.record_response(now, None),
-                Err(hold) => now += hold.wait(),
+                Ok(()) => {
+                    requests += 1;
+                    state.record_response(now, None);
+                }
+                Err(throttled) => now += throttled.wait(),
             }
         }
+        assert!(requests >= 800, "{requests} requests");
     }
 }
