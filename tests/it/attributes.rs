@@ -210,7 +210,7 @@ async fn where_the_names_can_not_be_had_nothing_is_lost() {
     assert!(
         error
             .to_string()
-            .starts_with("GET /customers/attributes was answered 401")
+            .starts_with("GET /customers/attributes failed with status 401")
     );
     let retryable: Vec<_> = report.retryable().collect();
     assert_eq!(retryable[2].attribute().name(), Some("Level"));

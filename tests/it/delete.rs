@@ -59,7 +59,7 @@ async fn as_many_ids_go_in_a_call_as_a_url_surely_holds() {
     );
     assert_eq!(
         report.summary().to_string(),
-        "12 calls: 3000 deleted, 0 superseded, 0 rejected, 0 unknown, 0 not sent"
+        "12 requests: 3000 deleted, 0 superseded, 0 rejected, 0 unknown, 0 not sent"
     );
 }
 
@@ -135,7 +135,7 @@ async fn a_filter_that_the_server_leaves_out_does_not_widen_a_selection() {
     ];
     for select in selections {
         let error = select(store.delete()).send().await.expect_err("is refused");
-        assert!(error.to_string().contains("were not selected"), "{error}");
+        assert!(error.to_string().contains("values that the filter excludes"), "{error}");
     }
     assert_eq!(sandbox.counts().deletes, 0);
 }

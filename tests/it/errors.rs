@@ -310,7 +310,7 @@ async fn a_row_that_answers_leave_out_is_sent_again_then_unknown() {
     let outcome = only(&report);
     assert!(matches!(outcome.kind, OutcomeKind::Unknown(_)));
     let text = outcome.error().expect("a reason").to_string();
-    assert!(text.contains("leaves the row out"), "{text}");
+    assert!(text.contains("no response confirmed the row"), "{text}");
 }
 
 #[tokio::test]

@@ -65,9 +65,9 @@ async fn nothing_is_changed_in_a_dry_run() {
     for (skips, expected) in [
         (
             true,
-            "1 calls: 0 stored, 1 unchanged, 1 planned, 1 superseded",
+            "1 requests: 0 stored, 1 unchanged, 1 planned, 1 superseded",
         ),
-        (false, "0 calls: 0 stored, 2 planned, 1 superseded"),
+        (false, "0 requests: 0 stored, 2 planned, 1 superseded"),
     ] {
         let run = store.upsert().rows(rows.clone()).dry_run();
         let run = if skips { run.skip_unchanged() } else { run };

@@ -12,7 +12,7 @@ async fn every_tier_arrives() {
         .expect("a store");
     let tiers = (1..=1000).map(|customer| (customer, format!("Tier {}", customer % 3)));
     let summary = sync(&store, tiers).await.expect("all is well");
-    assert_eq!((summary.stored, summary.calls), (1000, 100));
+    assert_eq!((summary.stored, summary.requests), (1000, 100));
     assert_eq!(sandbox.values().len(), 1000);
     let value = sandbox.value(4, TIER).expect("is stored");
     assert_eq!(value.value, "Tier 1");
