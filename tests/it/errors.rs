@@ -1,4 +1,4 @@
-//! Errors: their kinds, and what their texts say.
+//! Errors: their kinds and texts.
 
 use std::time::Duration;
 

@@ -43,7 +43,7 @@ struct Case {
 struct OtherRequests {
     list: u64,
     delete: u64,
-    /// Includes the list of what the store defines, before and after a failed creation.
+    /// Includes the lists of attributes before the creation and after a failure.
     create_attributes: u64,
 }
 

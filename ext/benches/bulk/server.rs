@@ -79,7 +79,7 @@ impl Server {
         Ok(self.builder().build()?)
     }
 
-    /// Returns the cost of a run, and the share of a core that the sandbox used meanwhile.
+    /// Returns the cost of a run, and the share of a core that the sandbox used during it.
     pub fn core_share(&self, run: impl FnOnce() -> Result<Cost>) -> Result<(Cost, f64)> {
         let before = usage::cpu_of(self.process.id())?;
         let cost = run()?;

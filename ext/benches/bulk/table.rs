@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Result;
 
-/// A line of the table.
+/// A row of the table.
 pub struct Row {
     pub name: String,
     pub unit: &'static str,
@@ -16,8 +16,8 @@ pub struct Row {
     /// The maximum of the ratio, or its minimum if more is better.
     pub goal: Option<f64>,
     pub more_is_better: bool,
-    /// The smallest and the largest ratio.
-    pub spread: (f64, f64),
+    pub min_ratio: f64,
+    pub max_ratio: f64,
     pub note: String,
 }
 
@@ -39,7 +39,8 @@ impl Row {
             bound,
             goal: goal.into(),
             more_is_better: false,
-            spread: (ratio(&pairs[0]), ratio(&pairs[pairs.len() - 1])),
+            min_ratio: ratio(&pairs[0]),
+            max_ratio: ratio(&pairs[pairs.len() - 1]),
             note: String::new(),
         }
     }
@@ -86,8 +87,8 @@ pub fn print(row: &Row) {
         format_number(row.bound),
         row.unit,
         row.ratio(),
-        row.spread.0,
-        row.spread.1,
+        row.min_ratio,
+        row.max_ratio,
         row.verdict(),
         row.note,
     );

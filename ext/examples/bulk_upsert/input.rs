@@ -132,7 +132,7 @@ impl Input {
 
 impl Columns {
     fn parse(header: &StringRecord, attributes: &[(String, i64)]) -> Result<Self, SyntaxError> {
-        let refuse = |column, text| {
+        let error = |column, text| {
             Err(SyntaxError {
                 line: 1,
                 column,
@@ -144,7 +144,7 @@ impl Columns {
             Some(KEY) => {}
             other => {
                 let other = other.unwrap_or_default();
-                return refuse(1, format!("the first column must be {KEY}, not {other:?}"));
+                return error(1, format!("the first column must be {KEY}, not {other:?}"));
             }
         }
         let mut columns: Vec<(String, Option<i64>)> = Vec::new();
@@ -156,7 +156,7 @@ impl Columns {
                 .find(|(known, known_id)| known == name || (id.is_some() && *known_id == id))
             {
                 let text = format!("{name:?} and {other:?} are the same column or attribute");
-                return refuse(number, text);
+                return error(number, text);
             }
             columns.push((name.to_owned(), id));
         }
@@ -164,10 +164,10 @@ impl Columns {
             .iter()
             .find(|(name, _)| !columns.iter().any(|(known, _)| known == name));
         if let Some((name, _)) = unknown {
-            return refuse(1, format!("there is no column {name:?}"));
+            return error(1, format!("there is no column {name:?}"));
         }
         if columns.is_empty() {
-            return refuse(2, "there is no attribute column".to_owned());
+            return error(2, "there is no attribute column".to_owned());
         }
         Ok(Self(columns))
     }

@@ -25,7 +25,7 @@ use input::{Input, Progress};
 
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cdnow_customers.csv");
 
-/// A sandbox accepts any token unless it is told one.
+/// A sandbox accepts any token by default.
 const PLACEHOLDER: &str = "placeholder";
 
 #[tokio::main]
@@ -36,16 +36,16 @@ async fn main() -> ExitCode {
             println!("{}", args::HELP);
             return ExitCode::SUCCESS;
         }
-        Err(error) => return refuse(&error.to_string()),
+        Err(error) => return fail(&error.to_string()),
     };
     match run(args).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(message) => refuse(&message),
+        Err(message) => fail(&message),
     }
 }
 
-fn refuse(message: &str) -> ExitCode {
+fn fail(message: &str) -> ExitCode {
     eprintln!("bulk_upsert: {message}");
     ExitCode::from(2)
 }
