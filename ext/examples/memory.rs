@@ -1,5 +1,5 @@
-//! Streams generated values to a sandbox in another process, and prints the peak of its own
-//! resident memory (Linux only: it is read from /proc).
+//! Streams generated values to a sandbox in another process, and prints this process's peak resident
+//! memory (Linux only: it is read from /proc).
 //!
 //! `cargo run --release -p bigcommerce-ext --example memory -- 2000000`
 
@@ -14,7 +14,7 @@ type Failure = Box<dyn std::error::Error>;
 
 const SERVE: &str = "--serve";
 const VALUES_PER_CUSTOMER: u64 = 5;
-const MOST_MIB: f64 = 64.0;
+const MAX_MIB: f64 = 64.0;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Failure> {
     }
 }
 
-/// Plays the store until standard input ends, which it does with the process that holds it.
+/// Runs the sandbox until standard input ends, which it does when the parent process ends.
 async fn serve() -> Result<(), Failure> {
     let sandbox = Sandbox::builder().start().await?;
     println!("{}", sandbox.base_url());
@@ -43,7 +43,7 @@ async fn measure(values: u64) -> Result<(), Failure> {
     }));
     let mut outcomes = store.upsert().stream(rows);
     while outcomes.next().await.is_some() {}
-    println!("{values} values, {}", outcomes.summary());
+    println!("{values} values in {}", outcomes.summary());
     let peak = peak_mib()?;
     println!("peak resident memory {peak:.1} MiB");
     server.kill()?;
@@ -51,13 +51,13 @@ async fn measure(values: u64) -> Result<(), Failure> {
     if outcomes.summary().stored != values {
         return Err("not all values were stored".into());
     }
-    if peak > MOST_MIB {
-        return Err(format!("more than {MOST_MIB} MiB").into());
+    if peak > MAX_MIB {
+        return Err(format!("the peak exceeds {MAX_MIB} MiB").into());
     }
     Ok(())
 }
 
-/// Starts this program again, as the store.
+/// Starts this program again as the sandbox.
 fn start() -> Result<(Child, String), Failure> {
     let mut server = Command::new(std::env::current_exe()?)
         .arg(SERVE)

@@ -1,4 +1,4 @@
-//! The `bulk_upsert` example, run as its users run it.
+//! The examples `bulk_upsert` and `export`, run as processes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +11,12 @@ const BUNDLED: &str = include_str!("../examples/cdnow_customers.csv");
 const ALL_STORED: &str = "7071 values of 2357 customers in 236 requests: \
                           7071 stored, 0 superseded, 0 rejected, 0 unknown, 0 not sent";
 
-/// The example's program.
-fn program() -> Command {
+fn bulk_upsert() -> Command {
     example("bulk_upsert")
 }
 
-/// An example's program, which cargo builds along with this test, two folders up and one down.
+/// Returns the command of an example. Cargo builds examples along with this test, into the folder
+/// `examples` beside that of the tests.
 fn example(name: &str) -> Command {
     let mut path = std::env::current_exe().expect("this test's own path");
     path.pop();
@@ -47,8 +47,8 @@ fn file(name: &str, text: &str) -> PathBuf {
 }
 
 #[test]
-fn the_bundled_customers_arrive() {
-    let (code, stdout, stderr) = run(&mut program());
+fn the_bundled_customers_are_stored() {
+    let (code, stdout, stderr) = run(&mut bulk_upsert());
     assert_eq!(
         (code, stdout.trim_end(), &*stderr),
         (Some(0), ALL_STORED, "")
@@ -56,30 +56,30 @@ fn the_bundled_customers_arrive() {
 }
 
 #[test]
-fn shuffled_rows_cost_no_more() {
+fn shuffled_rows_take_no_more_requests() {
     let (header, lines) = BUNDLED.split_once('\n').expect("a header");
     let mut lines: Vec<_> = lines.lines().collect();
     fastrand::Rng::with_seed(11).shuffle(&mut lines);
     let path = file("shuffled.csv", &format!("{header}\n{}\n", lines.join("\n")));
-    let (code, stdout, _) = run(program().arg(path));
+    let (code, stdout, _) = run(bulk_upsert().arg(path));
     assert_eq!((code, stdout.trim_end()), (Some(0), ALL_STORED));
 }
 
 #[test]
-fn what_cannot_be_read_is_named_and_the_rest_goes() {
+fn unreadable_lines_are_reported_by_line_and_column_and_the_rest_is_stored() {
     let long = "x".repeat(256);
     let text = format!(
         "customer_id,tier,note\n1,Gold,\"two\nlines\"\nabc,Gold,x\n3,Gold\n4,{long},x\n5,Gold,x,y\n6,,\n"
     );
     let path = file("malformed.csv", &text);
     let shown = path.display();
-    let (code, stdout, _) = run(program().arg(&path));
+    let (code, stdout, _) = run(bulk_upsert().arg(&path));
     let expected = [
         format!("rejected: {shown}: line 4, column 1: customer_id \"abc\" is not a whole number of 1 or more"),
-        format!("rejected: {shown}: line 5, column 3: 2 columns, the header has 3"),
+        format!("rejected: {shown}: line 5, column 3: 2 columns, but the header has 3"),
         format!("rejected: {shown}: line 6, column 2 (tier): customer 4: row 4: value has 256 characters: longer than 255 characters"),
-        format!("rejected: {shown}: line 7, column 4: 4 columns, the header has 3"),
-        "9 values of 3 customers in 1 calls: 5 stored, 0 superseded, 4 rejected, 0 unknown, 0 not sent".to_owned(),
+        format!("rejected: {shown}: line 7, column 4: 4 columns, but the header has 3"),
+        "9 values of 3 customers in 1 requests: 5 stored, 0 superseded, 4 rejected, 0 unknown, 0 not sent".to_owned(),
     ];
     let lines: Vec<_> = stdout.lines().collect();
     assert_eq!(
@@ -89,7 +89,7 @@ fn what_cannot_be_read_is_named_and_the_rest_goes() {
 }
 
 #[test]
-fn what_cannot_begin_says_why() {
+fn a_run_that_can_not_start_reports_why() {
     let no_key = file("no_key.csv", "id,tier\n1,Gold\n");
     let no_columns = file("no_columns.csv", "customer_id\n1\n");
     let twice = file("twice.csv", "customer_id,a,a\n1,x,y\n");
@@ -97,7 +97,7 @@ fn what_cannot_begin_says_why() {
     for (args, expected) in [
         (
             vec![no_key.as_os_str()],
-            "line 1, column 1: the first column is customer_id",
+            "line 1, column 1: the first column must be customer_id",
         ),
         (vec![no_columns.as_os_str()], "there is no attribute column"),
         (
@@ -110,7 +110,7 @@ fn what_cannot_begin_says_why() {
             vec!["--store".as_ref()],
             "BIGCOMMERCE_STORE_HASH is not set",
         ),
-        (vec!["--attribute".as_ref(), "a".as_ref()], "it looks like"),
+        (vec!["--attribute".as_ref(), "a".as_ref()], "give NAME=ID"),
         (
             vec!["--attribute".as_ref(), "c=7".as_ref(), good.as_os_str()],
             "there is no column \"c\"",
@@ -130,14 +130,14 @@ fn what_cannot_begin_says_why() {
             "BIGCOMMERCE_ACCESS_TOKEN is not set",
         ),
     ] {
-        let (code, stdout, stderr) = run(program().args(&args));
+        let (code, stdout, stderr) = run(bulk_upsert().args(&args));
         assert_eq!((code, &*stdout), (Some(2), ""), "{args:?}: {stderr}");
         assert!(stderr.contains(expected), "{args:?}: {stderr}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_given_store_takes_the_columns_that_are_mapped_by_hand() {
+async fn columns_can_be_mapped_to_attribute_ids() {
     let sandbox = Sandbox::builder()
         .token("s3cr3t")
         .store_hash("abc123")
@@ -145,7 +145,7 @@ async fn a_given_store_takes_the_columns_that_are_mapped_by_hand() {
         .await
         .expect("a sandbox");
     let path = file("mapped.csv", "customer_id,tier,points\n7,Gold,300\n");
-    let mut command = program();
+    let mut command = bulk_upsert();
     command
         .args(["--url", sandbox.base_url()])
         .args(["--attribute", "points=42"])
@@ -154,7 +154,7 @@ async fn a_given_store_takes_the_columns_that_are_mapped_by_hand() {
     assert_eq!(
         (code, &*stdout),
         (Some(2), ""),
-        "the placeholder is no token there"
+        "the sandbox rejects the placeholder"
     );
     assert!(stderr.contains("401"), "{stderr}");
     let (code, stdout, _) = run(command.env("BIGCOMMERCE_ACCESS_TOKEN", "s3cr3t"));
@@ -168,27 +168,27 @@ async fn a_given_store_takes_the_columns_that_are_mapped_by_hand() {
     assert_eq!(sandbox.value(7, 42).expect("a value").value, "300");
 }
 
-/// The lines of a CSV file but the header, as a set.
-fn rows(csv: &str) -> BTreeSet<&str> {
+/// Returns the lines of a CSV file without the header, as a set.
+fn data_lines(csv: &str) -> BTreeSet<&str> {
     csv.lines().skip(1).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_put_in_comes_out_and_goes_in_again_for_nothing() {
+async fn an_export_equals_the_import_and_importing_it_again_sends_nothing() {
     let sandbox = Sandbox::builder().start().await.expect("a sandbox");
     let url = ["--url", sandbox.base_url()];
-    let (code, stdout, _) = run(program().args(url));
+    let (code, stdout, _) = run(bulk_upsert().args(url));
     assert_eq!((code, stdout.trim_end()), (Some(0), ALL_STORED));
 
     let (code, exported, stderr) = run(example("export").args(url));
     assert_eq!((code, &*stderr), (Some(0), ""));
     assert_eq!(exported.lines().next(), BUNDLED.lines().next());
     assert_eq!(exported.lines().count(), 2358);
-    assert_eq!(rows(&exported), rows(BUNDLED));
+    assert_eq!(data_lines(&exported), data_lines(BUNDLED));
 
     let path = file("exported.csv", &exported);
     let before = sandbox.counts();
-    let (code, stdout, _) = run(program().args(url).arg("--skip-unchanged").arg(&path));
+    let (code, stdout, _) = run(bulk_upsert().args(url).arg("--skip-unchanged").arg(&path));
     let after = sandbox.counts();
     let expected = "0 stored, 7071 unchanged, 0 superseded, 0 rejected, 0 unknown, 0 not sent";
     assert_eq!(code, Some(0), "{stdout}");
@@ -202,8 +202,8 @@ async fn what_was_put_in_comes_out_and_goes_in_again_for_nothing() {
     assert_eq!(after.attribute_gets - before.attribute_gets, 1);
     assert_eq!(after.attribute_posts, before.attribute_posts);
 
-    // Ten values, of as many customers, far apart; then of 25 customers.
-    for (changed, calls) in [(10, 1), (25, 3)] {
+    // One value each of customers far apart.
+    for (changed, requests) in [(10, 1), (25, 3)] {
         let lines = exported.lines().enumerate().map(|(number, line)| {
             let (rest, _) = line.rsplit_once(',').expect("columns");
             match number % 90 == 1 && number / 90 < changed {
@@ -213,23 +213,23 @@ async fn what_was_put_in_comes_out_and_goes_in_again_for_nothing() {
         });
         let path = file("changed.csv", &lines.collect::<String>());
         let before = sandbox.counts();
-        let (_, dry, _) = run(program()
+        let (_, dry, _) = run(bulk_upsert()
             .args(url)
             .args(["--skip-unchanged", "--dry-run"])
             .arg(&path));
-        let told = format!("a dry run: {changed} values would be stored in {calls} calls");
-        assert!(dry.trim_end().ends_with(&told), "{dry}");
+        let planned = format!("dry run: {changed} values would be stored in {requests} requests");
+        assert!(dry.trim_end().ends_with(&planned), "{dry}");
         assert_eq!(sandbox.counts().puts, before.puts);
-        let (code, stdout, _) = run(program().args(url).arg("--skip-unchanged").arg(&path));
+        let (code, stdout, _) = run(bulk_upsert().args(url).arg("--skip-unchanged").arg(&path));
         let after = sandbox.counts();
         assert_eq!(code, Some(0), "{stdout}");
-        assert_eq!(after.puts - before.puts, calls, "{stdout}");
+        assert_eq!(after.puts - before.puts, requests, "{stdout}");
         assert_eq!(after.rows_stored - before.rows_stored, changed as u64);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_with_gaps_commas_and_lines_come_out_as_they_are() {
+async fn missing_values_quotes_and_line_breaks_survive_an_export_and_import() {
     let sandbox = Sandbox::builder()
         .attribute(101, "Tier, \"old\"")
         .attribute(102, "Notiz é")
@@ -249,7 +249,7 @@ async fn values_with_gaps_commas_and_lines_come_out_as_they_are() {
 
     let other = Sandbox::builder().start().await.expect("a sandbox");
     let path = file("gaps.csv", &exported);
-    let (code, _, _) = run(program()
+    let (code, _, _) = run(bulk_upsert()
         .args(["--url", other.base_url(), "--skip-empty"])
         .arg(path));
     assert_eq!(code, Some(0));
@@ -264,14 +264,14 @@ async fn values_with_gaps_commas_and_lines_come_out_as_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_creates_nothing() {
     let sandbox = Sandbox::builder().start().await.expect("a sandbox");
-    let (code, stdout, _) = run(program().args(["--url", sandbox.base_url(), "--dry-run"]));
+    let (code, stdout, _) = run(bulk_upsert().args(["--url", sandbox.base_url(), "--dry-run"]));
     assert_eq!(code, Some(0), "{stdout}");
     assert!(
         stdout.contains("attribute \"frequency\" would be created"),
         "{stdout}"
     );
     assert!(
-        stdout.ends_with("a dry run: 7071 values would be stored in 236 calls\n"),
+        stdout.ends_with("dry run: 7071 values would be stored in 236 requests\n"),
         "{stdout}"
     );
     assert_eq!((sandbox.attributes().len(), sandbox.values().len()), (0, 0));
@@ -282,7 +282,7 @@ async fn a_dry_run_creates_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_that_breaks_off_says_so() {
+async fn a_failed_export_exits_with_an_error() {
     let sandbox = Sandbox::builder()
         .attribute(101, "Tier")
         .token("s3cr3t")
@@ -300,7 +300,7 @@ async fn an_export_that_breaks_off_says_so() {
     assert!(stderr.contains("401"), "{stderr}");
     let (code, stdout, stderr) = run(export.env("BIGCOMMERCE_ACCESS_TOKEN", "s3cr3t"));
     assert_eq!((code, stdout.lines().count()), (Some(0), 601), "{stderr}");
-    // A value whose attribute nobody defines.
+    // A value whose attribute is not defined.
     sandbox.insert(601, 999, "odd");
     let (code, _, stderr) = run(&mut export);
     assert_eq!(code, Some(1));
@@ -308,5 +308,5 @@ async fn an_export_that_breaks_off_says_so() {
     assert!(!stderr.contains("s3cr3t"));
     let (code, _, stderr) = run(&mut example("export"));
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("Say --store or --url"), "{stderr}");
+    assert!(stderr.contains("give --store or --url"), "{stderr}");
 }

@@ -1,5 +1,5 @@
-//! The token is in no output, whatever happens. Alone in its process, since what is logged is
-//! collected for the whole of it.
+//! No output contains the access token. These tests have a process of their own, because its whole
+//! log is captured.
 
 use std::fmt::Write as _;
 use std::io;
@@ -18,7 +18,7 @@ mod chaos;
 
 const TOKEN: &str = "S3cr3t-T0ken";
 
-/// Collects what is logged.
+/// Captures log output.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -41,7 +41,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 
     fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Log {
-        // The server's own log shows the requests that it received.
+        // The mock server logs the requests that it receives, with the token.
         match meta.target().starts_with("httpmock") {
             true => Log::default(),
             false => self.clone(),
@@ -49,7 +49,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// What is logged in this process, at TRACE, by our crates and all others.
+/// Returns the log of this process. The first call starts to capture it, at TRACE, for all crates.
 fn log() -> Log {
     static LOG: LazyLock<Log> = LazyLock::new(|| {
         let log = Log::default();
@@ -58,7 +58,7 @@ fn log() -> Log {
             .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
             .with_writer(log.clone())
             .finish();
-        tracing::subscriber::set_global_default(subscriber).expect("the only one");
+        tracing::subscriber::set_global_default(subscriber).expect("no other subscriber");
         log
     });
     LOG.clone()
@@ -69,48 +69,48 @@ fn logged() -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_whole_chaos_logs_no_token() {
+async fn a_run_with_every_kind_of_fault_does_not_log_the_token() {
     log();
     let verdict = chaos::run(5, 400, None).await.expect("a verdict");
-    assert!(verdict.holds(), "{verdict}");
+    assert!(verdict.passed(), "{verdict}");
     let logged = logged();
-    for expected in ["bigcommerce_request", "trying again", "write_call", "Split"] {
+    for expected in ["bigcommerce_request", "retrying", "write_call", "Split"] {
         assert!(logged.contains(expected), "{expected} is logged");
     }
     assert!(!logged.contains(&chaos::TOKEN[..6]), "the token is logged");
 }
 
-/// Prints all that lists, deletes and attributes have to show.
-async fn show_other_operations(store: &Store, shown: &mut String) {
+/// Prints the builders, results and errors of lists, deletes and attributes.
+async fn print_other_operations(store: &Store, printed: &mut String) {
     let list = store.list().customers([1]);
-    let _ = writeln!(shown, "{list:?} {list:#?}");
+    let _ = writeln!(printed, "{list:?} {list:#?}");
     let mut values = list.stream();
     let listed = values.try_next().await;
-    let _ = writeln!(shown, "{listed:?} {values:?}");
+    let _ = writeln!(printed, "{listed:?} {values:?}");
     let mut errors: Vec<_> = listed.err().into_iter().collect();
     for delete in [store.delete().ids([1]), store.delete().customers([1])] {
-        let _ = writeln!(shown, "{delete:?} {delete:#?}");
+        let _ = writeln!(printed, "{delete:?} {delete:#?}");
         let report = delete.send().await;
-        let _ = writeln!(shown, "{report:?}");
+        let _ = writeln!(printed, "{report:?}");
         errors.extend(report.err());
     }
-    let _ = writeln!(shown, "{:?}", store.attributes());
+    let _ = writeln!(printed, "{:?}", store.attributes());
     errors.extend(store.attributes().find_all(["x"]).await.err());
     let wanted = [("x", AttributeType::Date)];
     errors.extend(store.attributes().ensure(wanted).await.err());
-    let named = store.upsert().customer(1, [("x", "y")]).send().await;
-    let _ = writeln!(shown, "{named:?}");
+    let report = store.upsert().customer(1, [("x", "y")]).send().await;
+    let _ = writeln!(printed, "{report:?}");
     for error in errors {
-        let _ = writeln!(shown, "{error} {error:?} {error:#?}");
+        let _ = writeln!(printed, "{error} {error:?} {error:#?}");
     }
 }
 
 #[tokio::test]
-async fn nothing_that_can_be_printed_holds_the_token() {
+async fn no_debug_or_display_output_contains_the_token() {
     log();
 
-    let mut shown = String::new();
-    // Servers that repeat what they were sent, in its place, elsewhere, and where lines are cut.
+    let mut printed = String::new();
+    // Servers that echo the token: as text, as a key, where long texts are cut, and as the whole body.
     let long = format!("{}{TOKEN}", "x".repeat(395));
     let echoes = [
         json!({"title": format!("token {TOKEN}"), "errors": {TOKEN: TOKEN}, "data": []}),
@@ -137,32 +137,32 @@ async fn nothing_that_can_be_printed_holds_the_token() {
                 .max_attempts(2)
                 .initial_backoff(Duration::from_micros(1)),
         );
-        let _ = writeln!(shown, "{builder:?} {builder:#?}");
+        let _ = writeln!(printed, "{builder:?} {builder:#?}");
         let store = builder.build().expect("a store");
         let events = Arc::new(Mutex::new(String::new()));
-        let told = Arc::clone(&events);
+        let observed = Arc::clone(&events);
         let upsert = store
             .upsert()
             .customer(1, [(1, "x")])
             .observe(move |event| {
-                let _ = write!(told.lock().expect("no panic"), "{event:?}");
+                let _ = write!(observed.lock().expect("no panic"), "{event:?}");
             });
-        let _ = writeln!(shown, "{store:?} {:?} {upsert:?}", store.sdk());
+        let _ = writeln!(printed, "{store:?} {:?} {upsert:?}", store.sdk());
         let report = upsert.send().await.expect("a report");
         assert!(mock.calls_async().await >= 1);
-        let _ = writeln!(shown, "{report:?} {report:#?}");
+        let _ = writeln!(printed, "{report:?} {report:#?}");
         for error in report.outcomes().iter().filter_map(|o| o.error()) {
-            let _ = writeln!(shown, "{error} {error:?} {error:#?}");
+            let _ = writeln!(printed, "{error} {error:?} {error:#?}");
         }
-        shown.push_str(&events.lock().expect("no panic"));
-        show_other_operations(&store, &mut shown).await;
+        printed.push_str(&events.lock().expect("no panic"));
+        print_other_operations(&store, &mut printed).await;
     }
     let logged = logged();
-    assert!(logged.contains("bigcommerce_request"), "spans are seen");
-    assert!(logged.contains("trying again"), "retries are seen");
-    assert!(shown.contains("Waiting"), "events are seen");
-    for text in [shown, logged] {
-        // Most of it would be too much already.
+    assert!(logged.contains("bigcommerce_request"), "spans are logged");
+    assert!(logged.contains("retrying"), "retries are logged");
+    assert!(printed.contains("Waiting"), "events are printed");
+    for text in [printed, logged] {
+        // A part of the token would be too much already.
         let text = text.to_lowercase();
         assert!(!text.contains(&TOKEN.to_lowercase()[..6]), "{text}");
     }

@@ -1,4 +1,4 @@
-//! Attributes: created where they are missing, and named in upserts.
+//! Attributes: finding and creating them, and using their names in upserts.
 
 use bigcommerce_ext::sdk::types::AttributeType::{Date, Number, String as Text};
 use bigcommerce_ext::{ErrorKind, OutcomeKind, Store, UpsertRow};
@@ -13,7 +13,7 @@ async fn start(builder: SandboxBuilder) -> (Sandbox, Store) {
     (sandbox, store)
 }
 
-fn defined() -> SandboxBuilder {
+fn with_attributes() -> SandboxBuilder {
     Sandbox::builder()
         .attribute(101, "Loyalty tier")
         .typed_attribute(102, "Points", AttributeType::Number)
@@ -21,8 +21,8 @@ fn defined() -> SandboxBuilder {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_is_missing_is_created_by_one_request() {
-    let (sandbox, store) = start(defined()).await;
+async fn missing_attributes_are_created_by_one_request() {
+    let (sandbox, store) = start(with_attributes()).await;
     let wanted = [
         ("Level", Text),
         ("Points", Number),
@@ -31,39 +31,42 @@ async fn only_what_is_missing_is_created_by_one_request() {
     ];
     for posts in [1, 1] {
         let attributes = store.attributes().ensure(wanted).await.expect("attributes");
-        let names: Vec<_> = attributes.iter().map(|known| known.name.as_str()).collect();
+        let names: Vec<_> = attributes
+            .iter()
+            .map(|attribute| attribute.name.as_str())
+            .collect();
         assert_eq!(names, ["Level", "Points", "Since", "Level"]);
         assert_eq!(attributes[1].id, 102);
         assert_eq!(sandbox.counts().attribute_posts, posts);
         assert_eq!(sandbox.attributes().len(), 5);
     }
-    let found = store.attributes().find("Since").await.expect("an answer");
-    assert_eq!(found.expect("it is there").type_, "date");
+    let found = store.attributes().find("Since").await.expect("a response");
+    assert_eq!(found.expect("an attribute").type_, "date");
     assert!(
         store
             .attributes()
             .find("since")
             .await
-            .expect("an answer")
+            .expect("a response")
             .is_none()
     );
-    let named = store
+    let found = store
         .attributes()
         .find_all(["Since", "Points"])
         .await
-        .expect("both");
-    assert_eq!(named[1].id, 102);
+        .expect("two attributes");
+    assert_eq!(found[1].id, 102);
     let error = store
         .attributes()
         .find_all(["Pionts"])
         .await
-        .expect_err("is unknown");
+        .expect_err("an unknown name");
     assert!(
         error.to_string().contains("is \"Points\" meant?"),
         "{error}"
     );
     let error = store.attributes().ensure([("Points", Text)]).await;
-    let error = error.expect_err("is a number").to_string();
+    let error = error.expect_err("another type").to_string();
     assert_eq!(
         error,
         "attribute \"Points\" is of type number, which can't be changed to string"
@@ -71,14 +74,14 @@ async fn only_what_is_missing_is_created_by_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_refused_keeps_none_of_the_others_away() {
+async fn a_rejected_attribute_does_not_prevent_the_others() {
     let (sandbox, store) = start(Sandbox::builder()).await;
     let wanted = [("Level", Text), ("  ", Text), ("Since", Date)];
     let error = store
         .attributes()
         .ensure(wanted)
         .await
-        .expect_err("is refused");
+        .expect_err("a rejected attribute");
     assert_eq!(
         (error.kind(), error.status()),
         (ErrorKind::InvalidRequest, Some(422))
@@ -88,7 +91,7 @@ async fn one_that_is_refused_keeps_none_of_the_others_away() {
     let names: Vec<_> = sandbox
         .attributes()
         .into_iter()
-        .map(|known| known.name)
+        .map(|attribute| attribute.name)
         .collect();
     assert_eq!(names, ["Level", "Since"]);
     assert_eq!(sandbox.counts().attribute_posts, 4);
@@ -97,26 +100,26 @@ async fn one_that_is_refused_keeps_none_of_the_others_away() {
         .attributes()
         .ensure(many)
         .await
-        .expect_err("there are at most 50");
+        .expect_err("the limit of 50");
     assert_eq!(sandbox.attributes().len(), 50);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_refused_request_has_created_is_not_created_again() {
+async fn an_attribute_that_a_rejected_request_created_is_not_created_again() {
     let builder = Sandbox::builder().batch_rejection(BatchRejection::Partial);
     let (sandbox, store) = start(builder).await;
     let wanted = [("Level", Text), ("  ", Text), ("Since", Date)];
     let error = store.attributes().ensure(wanted).await;
-    let text = error.expect_err("one is refused").to_string();
+    let text = error.expect_err("a rejected attribute").to_string();
     assert!(text.contains("attribute \"  \","), "{text}");
     assert_eq!(sandbox.attributes().len(), 2);
-    // All of them, and then the one that was not created.
+    // One request for all three, and one for the attribute that was not created.
     assert_eq!(sandbox.counts().attribute_posts, 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_are_asked_for_once_per_run() {
-    let (sandbox, store) = start(defined()).await;
+async fn names_are_resolved_by_one_request_per_run() {
+    let (sandbox, store) = start(with_attributes()).await;
     let rows = stream::iter((1..=500).flat_map(|customer| {
         [
             ("Loyalty tier", "Gold"),
@@ -135,15 +138,15 @@ async fn names_are_asked_for_once_per_run() {
     assert_eq!((counts.attribute_gets, counts.puts), (1, 50));
     assert_eq!(outcomes.summary().requests, 51);
     assert_eq!(sandbox.value(500, 102).expect("a value").value, "12.5");
-    // Rows that go by ID ask for nothing.
+    // Rows with attribute IDs need no such request.
     let report = store.upsert().customer(1, [(102, "13")]).send().await;
     assert!(report.expect("a report").summary().is_complete());
     assert_eq!(sandbox.counts().attribute_gets, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_name_or_a_value_of_another_type_costs_its_row() {
-    let (sandbox, store) = start(defined()).await;
+async fn an_unknown_name_or_a_value_of_another_type_rejects_its_row() {
+    let (sandbox, store) = start(with_attributes()).await;
     let rows = [
         ("Loyalty tier", "Gold"),
         ("Loyalti tier", "Gold"),
@@ -170,10 +173,10 @@ async fn an_unknown_name_or_a_value_of_another_type_costs_its_row() {
              attribute \"Last order\" takes",
         ]
     );
-    assert_eq!(sandbox.counts().rejected, 0, "none of them was sent");
+    assert_eq!(sandbox.counts().rejected, 0, "no invalid row is sent");
 
-    // By ID they go out, unless types are to be checked; by name they go out if not.
-    for (checks, by_id, refused) in [
+    // By default, types are checked for rows with names, and not for rows with IDs.
+    for (check_types, by_id, server_rejections) in [
         (None, true, 1),
         (Some(true), true, 0),
         (Some(false), false, 1),
@@ -184,18 +187,20 @@ async fn an_unknown_name_or_a_value_of_another_type_costs_its_row() {
         };
         let before = sandbox.counts().rejected;
         let upsert = store.upsert().rows([row]);
-        let upsert = checks
-            .into_iter()
-            .fold(upsert, |upsert, checks| upsert.check_types(checks));
+        let upsert = match check_types {
+            Some(check_types) => upsert.check_types(check_types),
+            None => upsert,
+        };
         let report = upsert.send().await.expect("a report");
         assert_eq!(report.summary().rejected, 1);
-        assert_eq!(sandbox.counts().rejected - before, refused, "{checks:?}");
+        let rejections = sandbox.counts().rejected - before;
+        assert_eq!(rejections, server_rejections, "{check_types:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_names_can_not_be_had_nothing_is_lost() {
-    let (sandbox, _) = start(defined().token("other")).await;
+async fn if_names_can_not_be_resolved_every_row_is_not_sent() {
+    let (sandbox, _) = start(with_attributes().token("other")).await;
     let store = crate::support::store(sandbox.base_url());
     let report = store
         .upsert()
@@ -210,7 +215,7 @@ async fn where_the_names_can_not_be_had_nothing_is_lost() {
     assert!(
         error
             .to_string()
-            .starts_with("GET /customers/attributes was answered 401")
+            .starts_with("GET /customers/attributes failed with status 401")
     );
     let retryable: Vec<_> = report.retryable().collect();
     assert_eq!(retryable[2].attribute().name(), Some("Level"));

@@ -1,4 +1,4 @@
-//! What goes over the wire and what comes back, byte for byte.
+//! Requests and responses of each operation, as they go over the wire.
 
 use bigcommerce_ext::sdk::{IdList, types};
 use bigcommerce_ext::{OutcomeKind, Store};
@@ -26,7 +26,7 @@ fn example_body() -> Value {
     ])
 }
 
-fn example_answer() -> Value {
+fn example_response() -> Value {
     let record = |id: i64, attribute: i64, value: &str| {
         json!({
             "attribute_id": attribute,
@@ -56,7 +56,7 @@ fn example_answer() -> Value {
 }
 
 #[tokio::test]
-async fn upsert() {
+async fn an_upsert() {
     let server = MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -69,7 +69,7 @@ async fn upsert() {
                 .header_missing("api-version")
                 .query_param_missing("page")
                 .json_body(example_body());
-            then.status(200).json_body(example_answer());
+            then.status(200).json_body(example_response());
         })
         .await;
     let report = store(&server)
@@ -89,7 +89,7 @@ async fn upsert() {
         })
         .collect();
     let expected: types::AttributeValuePage =
-        serde_json::from_value(example_answer()).expect("a page");
+        serde_json::from_value(example_response()).expect("a page");
     assert_eq!(records, expected.data.iter().collect::<Vec<_>>());
     let first = records.first().expect("a record");
     assert_eq!(first.id, Some(5001));
@@ -100,7 +100,7 @@ async fn upsert() {
 }
 
 #[tokio::test]
-async fn delete_with_two_ids() {
+async fn a_delete_with_two_ids() {
     let server = MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -119,13 +119,13 @@ async fn delete_with_two_ids() {
         .id_in([5001, 5002])
         .send()
         .await
-        .expect("deleted");
+        .expect("a response");
     assert_eq!(deleted.status().as_u16(), 204);
     mock.assert_async().await;
 }
 
 #[tokio::test]
-async fn list_with_all_filters() {
+async fn a_list_with_all_filters() {
     let server = MockServer::start_async().await;
     let filters = [
         ("page", "2"),
@@ -151,7 +151,7 @@ async fn list_with_all_filters() {
             filters
                 .iter()
                 .fold(when, |when, (name, value)| when.query_param(*name, *value));
-            then.status(200).json_body(example_answer());
+            then.status(200).json_body(example_response());
         })
         .await;
     let store = store(&server);
@@ -176,7 +176,7 @@ async fn list_with_all_filters() {
     mock.assert_async().await;
 }
 
-fn attributes_answer() -> Value {
+fn attributes_response() -> Value {
     let record = |id: i64, name: &str, kind: &str| {
         json!({
             "id": id,
@@ -197,11 +197,11 @@ fn attributes_answer() -> Value {
 
 fn attribute(name: &str, kind: types::AttributeType) -> types::AttributeCreate {
     let attribute = types::AttributeCreate::builder().name(name).type_(kind);
-    attribute.try_into().expect("name and type are there")
+    attribute.try_into().expect("a name and a type")
 }
 
 #[tokio::test]
-async fn list_attributes_with_all_filters() {
+async fn a_list_of_attributes_with_all_filters() {
     let server = MockServer::start_async().await;
     let filters = [
         ("page", "2"),
@@ -227,7 +227,7 @@ async fn list_attributes_with_all_filters() {
             filters
                 .iter()
                 .fold(when, |when, (name, value)| when.query_param(*name, *value));
-            then.status(200).json_body(attributes_answer());
+            then.status(200).json_body(attributes_response());
         })
         .await;
     let store = store(&server);
@@ -250,7 +250,7 @@ async fn list_attributes_with_all_filters() {
         .expect("a page");
     mock.assert_async().await;
     let [tier, visit] = &page.data[..] else {
-        panic!("two attributes: {page:?}");
+        panic!("not two attributes: {page:?}");
     };
     assert_eq!((tier.id, tier.name.as_str()), (101, "Loyalty tier"));
     assert_eq!(visit.type_.parse().ok(), Some(types::AttributeType::Date));
@@ -262,8 +262,8 @@ async fn list_attributes_with_all_filters() {
 }
 
 #[tokio::test]
-async fn create_attributes() {
-    // A store may answer either where something is new.
+async fn a_creation_of_attributes() {
+    // Servers differ in the status for a created resource.
     for status in [200, 201] {
         let server = MockServer::start_async().await;
         let mock = server
@@ -280,7 +280,7 @@ async fn create_attributes() {
                         {"name": "Loyalty tier", "type": "string"},
                         {"name": "Last visit", "type": "date"}
                     ]));
-                then.status(status).json_body(attributes_answer());
+                then.status(status).json_body(attributes_response());
             })
             .await;
         let store = store(&server);
@@ -289,7 +289,7 @@ async fn create_attributes() {
             attribute("Last visit", types::AttributeType::Date),
         ];
         let created = store.sdk().create_attributes().body(rows).send().await;
-        let created = created.expect("created");
+        let created = created.expect("a response");
         mock.assert_async().await;
         assert_eq!(created.status().as_u16(), status);
         let ids: Vec<_> = created.data.iter().map(|attribute| attribute.id).collect();
@@ -298,7 +298,7 @@ async fn create_attributes() {
 }
 
 #[tokio::test]
-async fn a_refused_attribute_says_why() {
+async fn the_error_of_a_rejected_attribute_has_the_server_s_field_errors() {
     let server = MockServer::start_async().await;
     server
         .mock_async(|when, then| {
@@ -309,18 +309,18 @@ async fn a_refused_attribute_says_why() {
         .await;
     let store = store(&server);
     let rows = vec![attribute("Loyalty tier", types::AttributeType::Number)];
-    let refused = store.sdk().create_attributes().body(rows).send().await;
-    let Err(bigcommerce_sdk::Error::ErrorResponse(refused)) = refused else {
-        panic!("an answer with an error: {refused:?}");
+    let result = store.sdk().create_attributes().body(rows).send().await;
+    let Err(bigcommerce_sdk::Error::ErrorResponse(response)) = result else {
+        panic!("not an error response: {result:?}");
     };
-    assert_eq!(refused.status().as_u16(), 422);
-    assert_eq!(refused.errors, Some(json!({"0.name": "Taken."})));
+    assert_eq!(response.status().as_u16(), 422);
+    assert_eq!(response.errors, Some(json!({"0.name": "Taken."})));
 }
 
-/// A 303 asks for a GET, and a 301 or 302 gets one: what was to be created would not be.
+/// HTTP clients follow a 301, 302 or 303 with a GET, which would create nothing.
 #[tokio::test]
-async fn a_post_is_not_followed_where_it_would_become_a_get() {
-    for (status, followed) in [(301, 0), (302, 0), (303, 0), (307, 1), (308, 1)] {
+async fn a_redirect_that_would_turn_a_post_into_a_get_is_not_followed() {
+    for (status, expected_posts) in [(301, 0), (302, 0), (303, 0), (307, 1), (308, 1)] {
         let server = MockServer::start_async().await;
         server
             .mock_async(|when, then| {
@@ -328,31 +328,31 @@ async fn a_post_is_not_followed_where_it_would_become_a_get() {
                 then.status(status).header("Location", "/elsewhere");
             })
             .await;
-        let elsewhere = server
+        let post = server
             .mock_async(|when, then| {
                 when.method(POST).path("/elsewhere").json_body(json!([
                     {"name": "Score", "type": "number"}
                 ]));
-                then.status(200).json_body(attributes_answer());
+                then.status(200).json_body(attributes_response());
             })
             .await;
-        let other = server
+        let get = server
             .mock_async(|when, then| {
                 when.method(GET).path("/elsewhere");
-                then.status(200).json_body(attributes_answer());
+                then.status(200).json_body(attributes_response());
             })
             .await;
         let store = store(&server);
         let rows = vec![attribute("Score", types::AttributeType::Number)];
-        let answer = store.sdk().create_attributes().body(rows).send().await;
-        assert_eq!(answer.is_ok(), followed == 1, "{status}");
-        elsewhere.assert_calls_async(followed).await;
-        other.assert_calls_async(0).await;
+        let response = store.sdk().create_attributes().body(rows).send().await;
+        assert_eq!(response.is_ok(), expected_posts == 1, "{status}");
+        post.assert_calls_async(expected_posts).await;
+        get.assert_calls_async(0).await;
     }
 }
 
 #[tokio::test]
-async fn attributes_with_more_or_less_than_documented_are_understood() {
+async fn attributes_with_unknown_missing_or_null_fields_are_parsed() {
     let server = MockServer::start_async().await;
     server
         .mock_async(|when, then| {
@@ -370,7 +370,7 @@ async fn attributes_with_more_or_less_than_documented_are_understood() {
     let page = store.sdk().list_attributes().send().await;
     let page = page.expect("a page").into_inner();
     let [attribute] = &page.data[..] else {
-        panic!("one attribute: {page:?}");
+        panic!("not one attribute: {page:?}");
     };
     assert_eq!(attribute.type_, "colour");
     assert_eq!(attribute.date_created, None);
@@ -378,7 +378,7 @@ async fn attributes_with_more_or_less_than_documented_are_understood() {
 }
 
 #[tokio::test]
-async fn answers_with_more_or_less_than_documented_are_understood() {
+async fn values_with_unknown_missing_or_null_fields_are_parsed() {
     let server = MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -397,7 +397,7 @@ async fn answers_with_more_or_less_than_documented_are_understood() {
     let page = page.expect("a page").into_inner();
     mock.assert_async().await;
     let [record] = &page.data[..] else {
-        panic!("one record: {page:?}");
+        panic!("not one record: {page:?}");
     };
     assert_eq!(record.id, None);
     assert_eq!(record.attribute_value.len(), 4000);
@@ -405,21 +405,21 @@ async fn answers_with_more_or_less_than_documented_are_understood() {
 
 #[test]
 fn the_generated_mocks_match_the_generated_client() {
-    // The generated mocks have no form for use within a runtime.
+    // The generated mocks are blocking, so they can't be used within a runtime.
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let server = MockServer::start();
-    let answer: types::AttributeValuePage =
-        serde_json::from_value(example_answer()).expect("a page");
+    let values: types::AttributeValuePage =
+        serde_json::from_value(example_response()).expect("a page");
     let listed = server.list_attribute_values(|when, then| {
         when.customer_id_in(&IdList::from([2048, 2049]));
-        then.ok(&answer);
+        then.ok(&values);
     });
     let deleted = server.delete_attribute_values(|when, then| {
         when.id_in(&IdList::from([5001]));
         then.no_content();
     });
     let attributes: types::AttributePage =
-        serde_json::from_value(attributes_answer()).expect("a page");
+        serde_json::from_value(attributes_response()).expect("a page");
     let attributes_listed = server.list_attributes(|when, then| {
         when.name_like("tier").type_("string").limit(50);
         then.ok(&attributes);
@@ -429,20 +429,20 @@ fn the_generated_mocks_match_the_generated_client() {
         when.body(&rows);
         then.created(&attributes);
     });
-    // They know the paths as the document has them, without a store's prefix.
+    // The mocks have the document's paths, without the prefix for a store.
     let store = Store::builder_with_base_url(server.base_url(), TOKEN).build();
     let store = store.expect("a store");
     let client = store.sdk();
     let list = client.list_attribute_values().customer_id_in([2048, 2049]);
     let page = runtime.block_on(list.send()).expect("a page");
-    assert_eq!(page.into_inner(), answer);
+    assert_eq!(page.into_inner(), values);
     let delete = client.delete_attribute_values().id_in([5001]);
-    runtime.block_on(delete.send()).expect("deleted");
+    runtime.block_on(delete.send()).expect("a response");
     let list = client.list_attributes().name_like("tier").type_("string");
     let page = runtime.block_on(list.limit(50).send()).expect("a page");
     assert_eq!(page.into_inner(), attributes);
     let create = client.create_attributes().body(rows.clone());
-    let page = runtime.block_on(create.send()).expect("created");
+    let page = runtime.block_on(create.send()).expect("a response");
     assert_eq!(page.into_inner(), attributes);
     listed.assert();
     deleted.assert();

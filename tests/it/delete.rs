@@ -1,4 +1,4 @@
-//! Deletes by ID and by selection.
+//! Deletes by ID and by filter.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::time::{advance, sleep};
 
 use crate::support::{TOKEN, store};
 
-async fn filled(builder: SandboxBuilder, values: i64) -> (Sandbox, Store) {
+async fn with_values(builder: SandboxBuilder, values: i64) -> (Sandbox, Store) {
     let sandbox = builder.start().await.expect("a sandbox");
     for number in 0..values {
         sandbox.insert(number / 5 + 1, number % 5 + 101, "x");
@@ -34,11 +34,11 @@ fn deleted(report: &Report<i64>) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_ids_go_in_a_call_as_a_url_surely_holds() {
-    let (sandbox, store) = filled(Sandbox::builder(), 6000).await;
+async fn a_request_deletes_as_many_ids_as_a_url_of_2000_bytes_holds() {
+    let (sandbox, store) = with_values(Sandbox::builder(), 6000).await;
     let all: Vec<_> = ids(&sandbox).into_iter().collect();
-    let (some, others) = all.split_at(3000);
-    let report = store.delete().ids(some.iter().copied()).send().await;
+    let (first, others) = all.split_at(3000);
+    let report = store.delete().ids(first.iter().copied()).send().await;
     let report = report.expect("a report");
     assert_eq!(deleted(&report), 3000);
     assert_eq!(ids(&sandbox), others.iter().copied().collect());
@@ -50,7 +50,7 @@ async fn as_many_ids_go_in_a_call_as_a_url_surely_holds() {
     assert_eq!(outcomes.summary().deleted, 3000);
     let counts = sandbox.counts();
     assert_eq!((counts.values, counts.gets), (0, 0));
-    // Four digits and a comma that is encoded are 7 bytes, five digits 8.
+    // An ID takes 7 or 8 bytes: 4 or 5 digits, and 3 for the encoded comma.
     let longest = counts.longest_url;
     assert!((1_800..=2_000).contains(&longest), "{longest}");
     assert!(
@@ -59,15 +59,15 @@ async fn as_many_ids_go_in_a_call_as_a_url_surely_holds() {
     );
     assert_eq!(
         report.summary().to_string(),
-        "12 calls: 3000 deleted, 0 superseded, 0 rejected, 0 unknown, 0 not sent"
+        "12 requests: 3000 deleted, 0 superseded, 0 rejected, 0 unknown, 0 not sent"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_that_comes_again_goes_once_and_a_bad_one_costs_itself() {
-    let (sandbox, store) = filled(Sandbox::builder(), 10).await;
-    let given = [5001, 0, 5002, 5001, 5003, -7];
-    let report = store.delete().ids(given).send().await.expect("a report");
+async fn repeated_ids_are_superseded_and_invalid_ids_are_rejected() {
+    let (sandbox, store) = with_values(Sandbox::builder(), 10).await;
+    let ids = [5001, 0, 5002, 5001, 5003, -7];
+    let report = store.delete().ids(ids).send().await.expect("a report");
     let kinds: Vec<_> = report
         .outcomes()
         .iter()
@@ -88,9 +88,9 @@ async fn an_id_that_comes_again_goes_once_and_a_bad_one_costs_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_selects_nothing_sends_nothing() {
-    let (sandbox, store) = filled(Sandbox::builder(), 20).await;
-    let nothing: [fn(Delete) -> Delete; 6] = [
+async fn empty_and_invalid_filters_send_nothing() {
+    let (sandbox, store) = with_values(Sandbox::builder(), 20).await;
+    let empty: [fn(Delete) -> Delete; 6] = [
         |delete| delete,
         |delete| delete.ids([]),
         |delete| delete.customers([]),
@@ -98,17 +98,14 @@ async fn what_selects_nothing_sends_nothing() {
         |delete| delete.customers([]).attributes([101]),
         |delete| delete.customers([1]).attributes([]),
     ];
-    for select in nothing {
+    for select in empty {
         let report = select(store.delete()).send().await.expect("a report");
         assert!(report.outcomes().is_empty());
     }
     let error = store.delete().attribute_name("").send().await;
-    assert_eq!(
-        error.expect_err("is refused").kind(),
-        ErrorKind::InvalidInput
-    );
+    assert_eq!(error.expect_err("an error").kind(), ErrorKind::InvalidInput);
     let error = store.delete().customers([0]).send().await;
-    let error = error.expect_err("is refused").to_string();
+    let error = error.expect_err("an error").to_string();
     assert_eq!(error, "customers holds 0: an ID is 1 or more");
     let streamed = store.delete().customers([1]);
     let mut outcomes = streamed.stream(stream::empty::<i64>());
@@ -120,28 +117,33 @@ async fn what_selects_nothing_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_that_the_server_leaves_out_does_not_widen_a_selection() {
+async fn if_the_server_ignores_filters_nothing_is_deleted() {
     let builder = Sandbox::builder()
         .attribute(101, "Tier")
         .ignore_filters(true);
-    let (sandbox, store) = filled(builder, 600).await;
+    let (sandbox, store) = with_values(builder, 600).await;
     let long_ago: DateTime<Utc> = "2001-01-01T00:00:00Z".parse().expect("a time");
-    let selections: [&dyn Fn(Delete) -> Delete; 5] = [
+    let filters: [&dyn Fn(Delete) -> Delete; 5] = [
         &|delete| delete.customers([1]),
         &|delete| delete.attributes([101]),
         &|delete| delete.attribute_name("Tier"),
         &|delete| delete.modified_until(long_ago),
         &|delete| delete.created_on(long_ago.date_naive()),
     ];
-    for select in selections {
-        let error = select(store.delete()).send().await.expect_err("is refused");
-        assert!(error.to_string().contains("were not selected"), "{error}");
+    for select in filters {
+        let error = select(store.delete()).send().await.expect_err("an error");
+        assert!(
+            error
+                .to_string()
+                .contains("values that the filter excludes"),
+            "{error}"
+        );
     }
     assert_eq!(sandbox.counts().deletes, 0);
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_take_deletes_has_deleted_nothing() {
+async fn a_405_or_410_stops_the_run_with_nothing_deleted() {
     for status in [405, 410] {
         let server = MockServer::start_async().await;
         server.mock(|when, then| {
@@ -155,13 +157,13 @@ async fn a_server_that_does_not_take_deletes_has_deleted_nothing() {
         let report = store(&server.base_url()).delete().ids(1..=4).send().await;
         let report = report.expect("a report");
         assert_eq!(deleted(&report), 0);
-        let stopped_by = report.stopped_by().expect("has stopped");
+        let stopped_by = report.stopped_by().expect("an error");
         assert_eq!(stopped_by.status(), Some(status));
     }
 }
 
 #[tokio::test]
-async fn where_nobody_knows_what_a_404_is_about_the_run_goes_on() {
+async fn if_the_probe_after_a_404_fails_the_run_goes_on() {
     let server = MockServer::start_async().await;
     server.mock(|when, then| {
         when.method(Method::DELETE);
@@ -178,34 +180,34 @@ async fn where_nobody_knows_what_a_404_is_about_the_run_goes_on() {
     let report = store.delete().ids(1..=1000).send().await;
     let report = report.expect("a report");
     assert!(report.stopped_by().is_none());
-    assert!(probe.calls() > 1, "one for each batch");
+    assert!(probe.calls() > 1, "one probe per batch");
     for outcome in report.outcomes() {
-        let error = outcome.error().expect("it failed");
+        let error = outcome.error().expect("an error");
         assert_eq!(error.status(), Some(503), "{error}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_selection_that_can_not_be_meant_keeps_added_ids_as_they_are() {
+async fn an_invalid_filter_prevents_the_delete_of_added_ids() {
     let builder = Sandbox::builder().attribute(101, "Tier");
-    let (sandbox, store) = filled(builder, 20).await;
+    let (sandbox, store) = with_values(builder, 20).await;
     let id = *ids(&sandbox).first().expect("has values");
     let delete = || store.delete().ids([id]);
     for delete in [delete().customers([0]), delete().attribute_name("Teir")] {
-        let error = delete.send().await.expect_err("is refused");
+        let error = delete.send().await.expect_err("an error");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
     assert_eq!(sandbox.counts().deletes, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_is_not_defined_deletes_nothing() {
+async fn an_undefined_attribute_name_deletes_nothing() {
     let builder = Sandbox::builder()
         .attribute(101, "Tier")
         .attribute(102, "Points");
-    let (sandbox, store) = filled(builder, 20).await;
+    let (sandbox, store) = with_values(builder, 20).await;
     let error = store.delete().attribute_name("Teir").send().await;
-    let error = error.expect_err("is refused").to_string();
+    let error = error.expect_err("an error").to_string();
     let expected = "attribute \"Teir\" is not defined in this store: is \"Tier\" meant? It defines \
                     [\"Points\", \"Tier\"]";
     assert_eq!(error, expected);
@@ -217,30 +219,27 @@ async fn a_name_that_is_not_defined_deletes_nothing() {
     assert_eq!(sandbox.values().len(), 16);
 }
 
-/// A selection, and whether it selects a value.
-type Selection = (
-    Box<dyn Fn(Delete) -> Delete>,
-    Box<dyn Fn(&StoredValue) -> bool>,
-);
+/// A filter of a delete, and the same filter as a predicate.
+struct RandomFilter {
+    apply: Box<dyn Fn(Delete) -> Delete>,
+    matches: Box<dyn Fn(&StoredValue) -> bool>,
+}
 
-fn selection(dice: &mut fastrand::Rng, between: DateTime<Utc>) -> Selection {
-    let some = |dice: &mut fastrand::Rng, most: i64| -> Vec<i64> {
-        (0..dice.usize(0..12)).map(|_| dice.i64(1..=most)).collect()
+fn random_filter(rng: &mut fastrand::Rng, between: DateTime<Utc>) -> RandomFilter {
+    let random_ids = |rng: &mut fastrand::Rng, max: i64| -> Vec<i64> {
+        (0..rng.usize(0..12)).map(|_| rng.i64(1..=max)).collect()
     };
-    let customers = dice.bool().then(|| some(dice, 60));
-    let attributes = dice.bool().then(|| some(dice, 5));
-    let since = dice.u8(..3) == 0;
-    let until = dice.u8(..3) == 0 || (customers.is_none() && attributes.is_none() && !since);
-    let (asked, meant) = (
-        (customers.clone(), attributes.clone()),
-        (customers, attributes),
-    );
-    (
-        Box::new(move |mut delete| {
-            if let Some(ids) = asked.0.clone() {
+    let customers = rng.bool().then(|| random_ids(rng, 60));
+    let attributes = rng.bool().then(|| random_ids(rng, 5));
+    let since = rng.u8(..3) == 0;
+    let until = rng.u8(..3) == 0 || (customers.is_none() && attributes.is_none() && !since);
+    let (filter_customers, filter_attributes) = (customers.clone(), attributes.clone());
+    RandomFilter {
+        apply: Box::new(move |mut delete| {
+            if let Some(ids) = filter_customers.clone() {
                 delete = delete.customers(ids);
             }
-            if let Some(ids) = asked.1.clone() {
+            if let Some(ids) = filter_attributes.clone() {
                 delete = delete.attributes(ids);
             }
             if since {
@@ -251,69 +250,62 @@ fn selection(dice: &mut fastrand::Rng, between: DateTime<Utc>) -> Selection {
             }
             delete
         }),
-        Box::new(move |value| {
-            meant
-                .0
+        matches: Box::new(move |value| {
+            customers
                 .as_ref()
                 .is_none_or(|ids| ids.contains(&value.customer_id))
-                && meant
-                    .1
+                && attributes
                     .as_ref()
                     .is_none_or(|ids| ids.contains(&value.attribute_id))
                 && (!since || value.date_modified >= between)
                 && (!until || value.date_created <= between)
         }),
-    )
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_selection_leaves_exactly_its_complement() {
+async fn a_delete_by_filter_deletes_exactly_the_matching_values() {
     for seed in 0..60 {
-        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut rng = fastrand::Rng::with_seed(seed);
         let between: DateTime<Utc> = "2024-06-10T14:22:00Z".parse().expect("a time");
         let before = between - Duration::from_secs(3600);
         let sandbox = Sandbox::builder()
             .starts_at(before)
-            .page_limit(dice.usize(50..100));
+            .page_limit(rng.usize(50..100));
         let sandbox = sandbox.start().await.expect("a sandbox");
         let store = store(sandbox.base_url());
-        for _ in 0..dice.usize(1..300) {
-            sandbox.insert(dice.i64(1..=60), dice.i64(1..=5), "x");
-            advance(Duration::from_secs(dice.u64(0..60))).await;
+        for _ in 0..rng.usize(1..300) {
+            sandbox.insert(rng.i64(1..=60), rng.i64(1..=5), "x");
+            advance(Duration::from_secs(rng.u64(0..60))).await;
         }
-        let (select, is_selected) = selection(&mut dice, between);
-        let (doomed, others): (BTreeSet<_>, BTreeSet<_>) = sandbox
-            .values()
-            .into_iter()
-            .map(|value| (is_selected(&value), value.id))
-            .partition(|(is_selected, _)| *is_selected);
-        let doomed: BTreeSet<_> = doomed.into_iter().map(|(_, id)| id).collect();
-        let others: BTreeSet<_> = others.into_iter().map(|(_, id)| id).collect();
+        let filter = random_filter(&mut rng, between);
+        let (matching, others): (Vec<_>, Vec<_>) =
+            sandbox.values().into_iter().partition(&filter.matches);
+        let to_ids = |values: Vec<StoredValue>| values.into_iter().map(|value| value.id).collect();
+        let (matching, others): (BTreeSet<_>, BTreeSet<_>) = (to_ids(matching), to_ids(others));
 
-        let planned = select(store.delete())
-            .dry_run()
-            .send()
-            .await
-            .expect("a report");
-        let would_go: BTreeSet<_> = planned.outcomes().iter().filter_map(|o| o.row).collect();
-        assert_eq!(would_go, doomed, "{seed}");
-        assert_eq!(planned.summary().planned, doomed.len() as u64, "{seed}");
+        let dry_run = (filter.apply)(store.delete()).dry_run().send().await;
+        let dry_run = dry_run.expect("a report");
+        let planned: BTreeSet<_> = dry_run.outcomes().iter().filter_map(|o| o.row).collect();
+        assert_eq!(planned, matching, "{seed}");
+        assert_eq!(dry_run.summary().planned, matching.len() as u64, "{seed}");
         assert_eq!(sandbox.counts().deletes, 0, "{seed}");
 
-        let report = select(store.delete()).send().await.expect("a report");
-        assert_eq!(deleted(&report), doomed.len() as u64, "{seed}");
+        let report = (filter.apply)(store.delete()).send().await;
+        let report = report.expect("a report");
+        assert_eq!(deleted(&report), matching.len() as u64, "{seed}");
         assert_eq!(ids(&sandbox), others, "{seed}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn values_that_come_meanwhile_go_in_a_later_round_or_are_told() {
+async fn values_added_during_a_delete_are_deleted_in_another_round_or_reported() {
     let builder = Sandbox::builder().latency(Duration::from_millis(20));
-    let (sandbox, store) = filled(builder, 3000).await;
-    for lasts in [2, 100] {
+    let (sandbox, store) = with_values(builder, 3000).await;
+    for added in [2, 100] {
         sandbox.insert(1, 1, "first");
-        let comes = async {
-            for attribute in 2..2 + lasts {
+        let add_values = async {
+            for attribute in 2..2 + added {
                 sleep(Duration::from_millis(15)).await;
                 sandbox.insert(1, attribute, "late");
             }
@@ -321,33 +313,33 @@ async fn values_that_come_meanwhile_go_in_a_later_round_or_are_told() {
         };
         let report = tokio::select! {
             report = store.delete().customers([1]).send() => report.expect("a report"),
-            () = comes => unreachable!("it is pending"),
+            () = add_values => unreachable!("it stays pending"),
         };
         let values = sandbox.values().into_iter();
-        let late = values.filter(|value| value.customer_id == 1);
-        let left: BTreeSet<_> = late.map(|value| value.id).collect();
+        let of_customer = values.filter(|value| value.customer_id == 1);
+        let remaining: BTreeSet<_> = of_customer.map(|value| value.id).collect();
         let not_sent: BTreeSet<_> = report.retryable().collect();
-        assert_eq!(not_sent, left, "{lasts}");
-        assert_eq!(left.is_empty(), lasts == 2);
+        assert_eq!(not_sent, remaining, "{added}");
+        assert_eq!(remaining.is_empty(), added == 2);
         let again = store
             .delete()
             .customers([1])
             .send()
             .await
             .expect("a report");
-        assert_eq!(deleted(&again), left.len() as u64);
+        assert_eq!(deleted(&again), remaining.len() as u64);
     }
     assert_eq!(sandbox.values().len(), 2995);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_that_the_server_does_not_know_costs_itself_at_most() {
+async fn an_unknown_id_does_not_prevent_the_delete_of_the_others() {
     for (unknown, is_deleted) in [
         (UnknownId::Ignored, true),
         (UnknownId::NotFound, true),
         (UnknownId::Unprocessable, false),
     ] {
-        let (sandbox, store) = filled(Sandbox::builder().unknown_id(unknown), 300).await;
+        let (sandbox, store) = with_values(Sandbox::builder().unknown_id(unknown), 300).await;
         let mut all: Vec<_> = ids(&sandbox).into_iter().collect();
         all.insert(123, 9_999_999);
         let report = store.delete().ids(all).send().await.expect("a report");
@@ -362,17 +354,17 @@ async fn an_id_that_the_server_does_not_know_costs_itself_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_store_or_scope_ends_the_run_at_once() {
-    let (sandbox, _) = filled(Sandbox::builder(), 1000).await;
-    let elsewhere = sandbox.base_url().replace("sandbox", "other");
-    let report = store(&elsewhere).delete().ids(5001..=6000).send().await;
+async fn a_wrong_store_or_a_missing_scope_stops_the_run() {
+    let (sandbox, _) = with_values(Sandbox::builder(), 1000).await;
+    let other_url = sandbox.base_url().replace("sandbox", "other");
+    let report = store(&other_url).delete().ids(5001..=6000).send().await;
     let report = report.expect("a report");
     let error = report.stopped_by().expect("an error");
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!((report.summary().not_sent, deleted(&report)), (1000, 0));
     assert!(sandbox.counts().requests <= 6);
 
-    let (sandbox, store) = filled(Sandbox::builder().read_only(), 1000).await;
+    let (sandbox, store) = with_values(Sandbox::builder().read_only(), 1000).await;
     let report = store
         .delete()
         .customers([1, 2])
@@ -388,22 +380,22 @@ async fn a_wrong_store_or_scope_ends_the_run_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_of_ids_that_is_refused_is_learned() {
-    // Where the status does not tell, each batch that is on its way is split down to what fits.
-    for (too_large, refusals) in [(TooLarge::Status413, 10), (TooLarge::Status422, 50)] {
+async fn the_largest_accepted_number_of_ids_is_learned() {
+    // A 422 does not say that the batch is too large, so every batch in flight is split until it fits.
+    for (too_large, max_rejections) in [(TooLarge::Status413, 10), (TooLarge::Status422, 50)] {
         let builder = Sandbox::builder().delete_limit(50).too_large(too_large);
-        let (sandbox, store) = filled(builder, 2000).await;
+        let (sandbox, store) = with_values(builder, 2000).await;
         let all = ids(&sandbox);
         let report = store.delete().ids(all).send().await.expect("a report");
         assert_eq!(deleted(&report), 2000, "{too_large:?}");
         let counts = sandbox.counts();
-        assert!(counts.rejected <= refusals, "{too_large:?}: {counts}");
+        assert!(counts.rejected <= max_rejections, "{too_large:?}: {counts}");
         assert!(
-            counts.deletes <= 2000 / 25 + refusals,
+            counts.deletes <= 2000 / 25 + max_rejections,
             "{too_large:?}: {counts}"
         );
     }
-    let (sandbox, store) = filled(Sandbox::builder().url_limit(500), 1000).await;
+    let (sandbox, store) = with_values(Sandbox::builder().url_limit(500), 1000).await;
     let report = store
         .delete()
         .ids(ids(&sandbox))
@@ -414,9 +406,9 @@ async fn a_number_of_ids_that_is_refused_is_learned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_stopped_has_an_outcome_for_every_id() {
+async fn a_stopped_delete_has_an_outcome_for_every_id() {
     let builder = Sandbox::builder().latency(Duration::from_millis(20));
-    let (sandbox, store) = filled(builder, 3000).await;
+    let (sandbox, store) = with_values(builder, 3000).await;
     let all = ids(&sandbox);
     let report = store
         .delete()
@@ -427,19 +419,19 @@ async fn a_run_that_is_stopped_has_an_outcome_for_every_id() {
         .expect("a report");
     assert_eq!(report.summary().rows(), 3000);
     assert!(report.summary().not_sent > 0 && deleted(&report) > 0);
-    let left: BTreeSet<_> = report.retryable().collect();
-    assert_eq!(ids(&sandbox), left);
+    let not_deleted: BTreeSet<_> = report.retryable().collect();
+    assert_eq!(ids(&sandbox), not_deleted);
     let stopped = store
         .delete()
         .customers([1])
         .stop_when(async {})
         .send()
         .await;
-    assert_eq!(stopped.expect_err("is stopped").kind(), ErrorKind::Stopped);
+    assert_eq!(stopped.expect_err("an error").kind(), ErrorKind::Stopped);
 }
 
 #[tokio::test(start_paused = true)]
-async fn through_faults_of_all_kinds_only_what_was_selected_goes_and_is_told() {
+async fn deletes_are_exact_with_faults_of_every_kind() {
     for seed in 1..=16 {
         let unknown = [
             UnknownId::Ignored,
@@ -451,55 +443,56 @@ async fn through_faults_of_all_kinds_only_what_was_selected_goes_and_is_told() {
             .delete_limit(20)
             .too_large(TooLarge::Status413)
             .unknown_id(unknown[seed as usize % 3]);
-        let (sandbox, _) = filled(builder, 2000).await;
+        let (sandbox, _) = with_values(builder, 2000).await;
         let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
             .limits(Limits::default().grace_period(Duration::from_secs(120)))
             .build()
             .expect("a store");
         let all = sandbox.values();
-        let by_ids: Vec<_> = all
+        let thirds: Vec<_> = all
             .iter()
             .map(|value| value.id)
             .filter(|id| id % 3 == 0)
             .collect();
-        let selected: Vec<_> = (1..=200).collect();
-        let is_doomed = |value: &StoredValue| {
+        let is_selected = |value: &StoredValue| {
             value.id % 3 == 0 || (value.customer_id <= 200 && value.attribute_id == 102)
         };
-        let first = store.delete().ids(by_ids).send().await.expect("a report");
-        let then = store
+        let by_id = store.delete().ids(thirds).send().await.expect("a report");
+        let by_filter = store
             .delete()
-            .customers(selected)
+            .customers(1..=200)
             .attributes([102])
             .send()
             .await;
-        let then = then.expect("a report");
+        let by_filter = by_filter.expect("a report");
         sandbox.set_faults(FaultPlan::none());
         sleep(Duration::from_secs(600)).await;
-        let left = ids(&sandbox);
-        for outcome in first.outcomes().iter().chain(then.outcomes()) {
+        let remaining = ids(&sandbox);
+        for outcome in by_id.outcomes().iter().chain(by_filter.outcomes()) {
             let id = outcome.row.expect("an ID");
             match &outcome.kind {
-                OutcomeKind::Deleted => assert!(!left.contains(&id), "{seed}: {id}"),
-                // A value whose deletion was lost on the way is unknown to some servers.
-                OutcomeKind::Rejected(_) if seed % 3 == 2 => assert!(!left.contains(&id)),
+                OutcomeKind::Deleted => assert!(!remaining.contains(&id), "{seed}: {id}"),
+                // If the response to a delete is lost, some servers reject the ID in the retry.
+                OutcomeKind::Rejected(_) if seed % 3 == 2 => {
+                    assert!(!remaining.contains(&id), "{seed}: {id}");
+                }
                 other => panic!("{seed}: {id} ended as {other:?}"),
             }
         }
-        let others = all.iter().filter(|value| !is_doomed(value));
-        assert_eq!(left, others.map(|value| value.id).collect(), "{seed}");
+        let others = all.iter().filter(|value| !is_selected(value));
+        assert_eq!(remaining, others.map(|value| value.id).collect(), "{seed}");
         let counts = sandbox.counts();
         assert!(counts.faults > 0 && counts.peak_in_flight <= 3, "{counts}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_that_is_refused_is_named_by_its_place_among_all() {
+async fn the_error_of_a_rejected_id_has_its_index_among_ids_and_matches() {
     let builder = Sandbox::builder().unknown_id(UnknownId::Unprocessable);
-    let (sandbox, store) = filled(builder, 20).await;
+    let (sandbox, store) = with_values(builder, 20).await;
     let sandbox = Arc::new(sandbox);
     let other = Arc::clone(&sandbox);
-    // Somebody else deletes it once it was listed.
+    // Another app deletes a value after it was listed.
     let delete = store.delete().observe(move |event| {
         if let Event::Page { .. } = event {
             other.remove(5003);

@@ -1,4 +1,4 @@
-//! Stopping, slow readers, and one store that feeds another run on it.
+//! Stopped runs, dropped runs, slow readers, and runs whose input reads from the same store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,47 +16,47 @@ fn row(number: i64) -> UpsertRow {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopping_at_any_moment_loses_nothing() {
+async fn after_a_stop_at_any_moment_sending_the_rest_completes_the_upsert() {
     for seed in 0..40 {
-        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut rng = fastrand::Rng::with_seed(seed);
         let sandbox = Sandbox::builder()
             .latency(Duration::from_millis(20))
             .start()
             .await
             .expect("a sandbox");
         let store = store(sandbox.base_url());
-        let read = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&read);
+        let rows_read = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&rows_read);
         let rows = stream::iter((0..3000).map(row)).inspect(move |_| {
             counter.fetch_add(1, Ordering::Relaxed);
         });
-        let stop = sleep(Duration::from_millis(dice.u64(0..900)));
+        let stop = sleep(Duration::from_millis(rng.u64(0..900)));
         let mut outcomes = store
             .upsert()
-            .window(dice.usize(1..400))
+            .window(rng.usize(1..400))
             .stop_when(stop)
             .stream(rows);
-        let mut left = Vec::new();
-        let mut seen = 0;
+        let mut not_sent = Vec::new();
+        let mut outcome_count = 0;
         while let Some(outcome) = outcomes.next().await {
-            seen += 1;
+            outcome_count += 1;
             match outcome.kind {
                 OutcomeKind::Stored(_) => {}
                 OutcomeKind::NotSent(error) => {
                     assert_eq!(error.kind(), ErrorKind::Stopped);
-                    left.push((outcome.index, outcome.row.expect("a row")));
+                    not_sent.push((outcome.index, outcome.row.expect("a row")));
                 }
                 other => panic!("row {} ended as {other:?}", outcome.index),
             }
         }
-        let read = read.load(Ordering::Relaxed);
-        assert_eq!(seen, read, "each row that was taken has its outcome");
-        assert_eq!(outcomes.settled_up_to(), read);
-        left.sort_by_key(|(index, _)| *index);
+        let rows_read = rows_read.load(Ordering::Relaxed);
+        assert_eq!(outcome_count, rows_read, "one outcome per row");
+        assert_eq!(outcomes.settled_up_to(), rows_read);
+        not_sent.sort_by_key(|(index, _)| *index);
         let unread = (0..3000)
-            .skip(usize::try_from(read).expect("a number"))
+            .skip(usize::try_from(rows_read).expect("a number"))
             .map(row);
-        let rest = left.into_iter().map(|(_, row)| row).chain(unread);
+        let rest = not_sent.into_iter().map(|(_, row)| row).chain(unread);
         let report = store.upsert().rows(rest).send().await.expect("a report");
         assert!(report.summary().is_complete());
         assert_eq!(sandbox.values().len(), 3000);
@@ -64,20 +64,20 @@ async fn stopping_at_any_moment_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_after_the_last_outcome_comes_too_late() {
+async fn a_stop_after_the_last_outcome_has_no_effect() {
     let (_sandbox, store) = sandbox().await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async move { drop(stopped.await) };
     let rows = stream::iter([row(1)]);
     let mut outcomes = store.upsert().stop_when(stopped).stream(rows);
     assert!(outcomes.next().await.is_some());
-    stop.send(()).expect("is waited for");
+    stop.send(()).expect("the run still listens");
     assert!(outcomes.next().await.is_none());
     assert!(outcomes.stopped_by().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_ends_calls_that_wait() {
+async fn a_stop_ends_calls_that_wait_for_quota() {
     let window = Duration::from_secs(30);
     let sandbox = Sandbox::builder().quota(10, window).start().await;
     let sandbox = sandbox.expect("a sandbox");
@@ -91,7 +91,8 @@ async fn a_stop_ends_calls_that_wait() {
         .expect("a report");
     assert!(
         start.elapsed() < Duration::from_secs(6),
-        "nobody waits for quota"
+        "{:?}",
+        start.elapsed()
     );
     let summary = report.summary();
     assert_eq!((summary.stored, summary.not_sent), (300, 2700));
@@ -102,7 +103,7 @@ async fn a_stop_ends_calls_that_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_takes_one_outcome_a_minute_causes_no_timeout() {
+async fn a_slow_reader_of_outcomes_causes_no_timeouts_and_retries() {
     let (sandbox, store) = sandbox().await;
     let mut outcomes = store
         .upsert()
@@ -116,16 +117,16 @@ async fn a_reader_that_takes_one_outcome_a_minute_causes_no_timeout() {
         sleep(Duration::from_secs(60)).await;
     }
     assert_eq!(outcomes.summary().stored, 200);
-    // Every call was answered once.
+    // The server has processed every request.
     assert_eq!(sandbox.counts().puts, outcomes.summary().requests);
 }
 
 #[tokio::test]
-async fn a_stream_that_reads_from_the_same_store_feeds_an_upsert() {
+async fn an_input_that_calls_the_sdk_client_of_the_same_store_does_not_block_the_upsert() {
     let (sandbox, store) = sandbox().await;
     let report = store.upsert().rows((0..3000).map(row)).send().await;
     assert!(report.expect("a report").summary().is_complete());
-    // Each page is asked for while the upsert has calls of its own in flight.
+    // Pages are requested while the upsert has requests in flight.
     let reader = store.clone();
     let pages = stream::unfold(1, move |page| {
         let reader = reader.clone();
@@ -150,7 +151,7 @@ async fn a_stream_that_reads_from_the_same_store_feeds_an_upsert() {
 }
 
 #[tokio::test]
-async fn a_stream_that_makes_calls_of_its_own_feeds_an_upsert_through_one_permit() {
+async fn an_input_that_upserts_to_the_same_store_shares_a_single_permit() {
     let sandbox = Sandbox::builder().start().await.expect("a sandbox");
     let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
         .limits(Limits::default().max_in_flight(1))
@@ -173,7 +174,7 @@ async fn a_stream_that_makes_calls_of_its_own_feeds_an_upsert_through_one_permit
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_that_trickle_faster_than_the_linger_do_not_wait_for_a_full_window() {
+async fn rows_that_arrive_faster_than_the_linger_are_sent_before_the_window_is_full() {
     let (_sandbox, store) = sandbox().await;
     let rows = stream::iter(0..3000).then(|number| async move {
         sleep(Duration::from_millis(50)).await;
@@ -190,7 +191,7 @@ async fn rows_that_trickle_faster_than_the_linger_do_not_wait_for_a_full_window(
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_stream_gives_the_permits_back_after_the_grace() {
+async fn dropping_a_run_releases_its_permits_after_the_grace_period() {
     let sandbox = Sandbox::builder()
         .latency(Duration::from_secs(1))
         .start()
@@ -199,16 +200,16 @@ async fn dropping_the_stream_gives_the_permits_back_after_the_grace() {
     let store = store(sandbox.base_url());
     let mut outcomes = store.upsert().stream(stream::iter((0..300).map(row)));
     outcomes.next().await;
-    // Three requests are on their way.
-    let dropped = tokio::time::timeout(Duration::from_millis(10), outcomes.next()).await;
-    assert!(dropped.is_ok(), "outcomes of the first call are there");
+    // Three requests are in flight.
+    let next = tokio::time::timeout(Duration::from_millis(10), outcomes.next()).await;
+    assert!(next.is_ok(), "more outcomes of the first call");
     drop(outcomes);
     let start = Instant::now();
     let report = store.upsert().rows((0..30).map(row)).send().await;
     assert_eq!(report.expect("a report").summary().stored, 30);
-    let grace = Duration::from_secs(5);
+    let grace_period = Duration::from_secs(5);
     assert!(
-        start.elapsed() < grace + Duration::from_secs(2),
+        start.elapsed() < grace_period + Duration::from_secs(2),
         "{:?}",
         start.elapsed()
     );
@@ -216,7 +217,7 @@ async fn dropping_the_stream_gives_the_permits_back_after_the_grace() {
 }
 
 #[tokio::test]
-async fn the_observer_hears_of_every_row() {
+async fn the_last_progress_event_counts_every_row() {
     let (_sandbox, store) = sandbox().await;
     let (sender, events) = std::sync::mpsc::channel();
     let good = (0..30).map(row);
@@ -231,7 +232,7 @@ async fn the_observer_hears_of_every_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_worth_sending_again_never_undoes_a_later_row() {
+async fn sending_retryable_rows_again_never_replaces_a_later_row() {
     let plan = FaultPlan::script([Some(Fault::Unavailable)]);
     let sandbox = Sandbox::builder().faults(plan).start().await;
     let sandbox = sandbox.expect("a sandbox");

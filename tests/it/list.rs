@@ -1,4 +1,4 @@
-//! Lists: filters on the wire, pages in order, and a store that changes meanwhile.
+//! Lists: their query parameters, the order of pages, and changes of the store while it is read.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ fn day() -> NaiveDate {
     NaiveDate::from_ymd_opt(2024, 6, 10).expect("a date")
 }
 
-/// 16:22:59.001 in a place two hours east of Greenwich.
+/// Returns 16:22:59.001 at UTC+2.
 fn time() -> DateTime<FixedOffset> {
     let east = FixedOffset::east_opt(2 * 3600).expect("an offset");
     let time = day().and_hms_milli_opt(16, 22, 59, 1).expect("a time");
     time.and_local_timezone(east).single().expect("one time")
 }
 
-/// What each method makes of the query: the parameter, and its value as it has to be read.
+/// Each case is a filter, and the query parameter that the endpoint documents for it.
 #[test]
-fn each_filter_goes_over_the_wire_as_the_endpoint_documents() {
+fn each_filter_becomes_its_query_parameter() {
     type Case = (fn(List) -> List, &'static str, &'static str);
     let cases: [Case; 17] = [
         (
@@ -115,12 +115,12 @@ fn each_filter_goes_over_the_wire_as_the_endpoint_documents() {
                 .query_param("page", "1")
                 .query_param("limit", if name == "limit" { value } else { "250" })
                 .query_param(name, value)
-                // In a query a bare plus is a blank, and only what needs no encoding is bare.
+                // All other characters must be percent-encoded.
                 .is_true(|request: &HttpMockRequest| {
                     let uri = request.uri_str().to_owned();
                     let query = uri.split_once('?').map_or("", |(_, query)| query);
-                    let is_bare = |c: char| c.is_ascii_alphanumeric() || "-._*%=&+".contains(c);
-                    query.chars().all(is_bare)
+                    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._*%=&+".contains(c);
+                    query.chars().all(is_allowed)
                 });
             then.status(200)
                 .json_body(serde_json::json!({"data": [], "meta": {
@@ -139,9 +139,9 @@ fn ids(values: &[StoredValue]) -> Vec<i64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_is_what_the_store_holds_whatever_is_asked_for() {
+async fn a_list_is_complete_for_any_filter_page_size_and_server() {
     for seed in 0..60 {
-        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut rng = fastrand::Rng::with_seed(seed);
         let between: DateTime<Utc> = "2024-06-10T14:22:00Z".parse().expect("a time");
         let orders = [
             ListOrder::ById,
@@ -154,9 +154,9 @@ async fn a_list_is_what_the_store_holds_whatever_is_asked_for() {
             LimitTooLarge::Status413,
             LimitTooLarge::Clamped,
         ];
-        let refusal = refusals[dice.usize(..3)];
-        // Only who is clamped can be told less than the documented default.
-        let least = if matches!(refusal, LimitTooLarge::Clamped) {
+        let refusal = refusals[rng.usize(..3)];
+        // A server that rejects page sizes accepts at least the documented default of 50.
+        let min_page_size = if matches!(refusal, LimitTooLarge::Clamped) {
             7
         } else {
             50
@@ -165,42 +165,42 @@ async fn a_list_is_what_the_store_holds_whatever_is_asked_for() {
             .starts_at(between - Duration::from_secs(3600))
             .attribute(101, "A + B")
             .attribute(102, "Points")
-            .list_order(orders[dice.usize(..3)])
-            .list_meta(metas[dice.usize(..3)])
+            .list_order(orders[rng.usize(..3)])
+            .list_meta(metas[rng.usize(..3)])
             .limit_too_large(refusal)
-            .page_limit(dice.usize(least..260));
+            .page_limit(rng.usize(min_page_size..260));
         let sandbox = builder.start().await.expect("a sandbox");
         let store = store(sandbox.base_url());
-        for _ in 0..dice.usize(0..400) {
-            sandbox.insert(dice.i64(1..=90), dice.i64(101..=104), "x");
-            advance(Duration::from_secs(dice.u64(0..40))).await;
+        for _ in 0..rng.usize(0..400) {
+            sandbox.insert(rng.i64(1..=90), rng.i64(101..=104), "x");
+            advance(Duration::from_secs(rng.u64(0..40))).await;
         }
         let mut list = store.list();
         let mut expected = sandbox.values();
-        if dice.bool() {
-            let some: Vec<_> = (0..dice.usize(0..60)).map(|_| dice.i64(1..=90)).collect();
-            expected.retain(|value| some.contains(&value.customer_id));
-            list = list.customers(some);
+        if rng.bool() {
+            let ids: Vec<_> = (0..rng.usize(0..60)).map(|_| rng.i64(1..=90)).collect();
+            expected.retain(|value| ids.contains(&value.customer_id));
+            list = list.customers(ids);
         }
-        if dice.bool() {
-            let some: Vec<_> = (0..dice.usize(0..4)).map(|_| dice.i64(101..=104)).collect();
-            expected.retain(|value| some.contains(&value.attribute_id));
-            list = list.attributes(some);
+        if rng.bool() {
+            let ids: Vec<_> = (0..rng.usize(0..4)).map(|_| rng.i64(101..=104)).collect();
+            expected.retain(|value| ids.contains(&value.attribute_id));
+            list = list.attributes(ids);
         }
-        if dice.u8(..4) == 0 {
+        if rng.u8(..4) == 0 {
             expected.retain(|value| value.attribute_id == 101);
             list = list.attribute_name("A + B");
         }
-        if dice.u8(..4) == 0 {
+        if rng.u8(..4) == 0 {
             expected.retain(|value| value.date_modified >= between);
             list = list.modified_since(between);
         }
-        if dice.u8(..4) == 0 {
+        if rng.u8(..4) == 0 {
             expected.retain(|value| value.date_created <= between);
             list = list.created_until(between);
         }
-        if dice.bool() {
-            list = list.page_size(dice.u64(1..=260).max(5));
+        if rng.bool() {
+            list = list.page_size(rng.u64(1..=260).max(5));
         }
         let mut values = list.stream();
         let listed: Vec<_> = values.by_ref().try_collect().await.expect("a list");
@@ -213,16 +213,16 @@ async fn a_list_is_what_the_store_holds_whatever_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_for_an_empty_list_of_ids() {
+async fn an_empty_list_of_ids_or_an_invalid_filter_sends_nothing() {
     let sandbox = Sandbox::builder().start().await.expect("a sandbox");
     sandbox.insert(1, 1, "x");
     let store = store(sandbox.base_url());
-    let nothing: [fn(List) -> List; 3] = [
+    let empty: [fn(List) -> List; 3] = [
         |list| list.customers([]),
         |list| list.attributes([]),
         |list| list.customers([1]).attributes([]),
     ];
-    for filter in nothing {
+    for filter in empty {
         let values = filter(store.list()).stream().try_collect::<Vec<_>>().await;
         assert_eq!(values.expect("a list"), []);
     }
@@ -231,7 +231,7 @@ async fn nothing_is_sent_for_an_empty_list_of_ids() {
         |list: List| list.customers([-1]),
     ] {
         let mut values = filter(store.list()).stream();
-        let error = values.try_next().await.expect_err("is refused");
+        let error = values.try_next().await.expect_err("an error");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(values.next().await.is_none());
     }
@@ -239,64 +239,64 @@ async fn nothing_is_sent_for_an_empty_list_of_ids() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_and_goes_meanwhile_is_never_delivered_twice() {
-    let mut shifts = 0;
+async fn no_value_is_delivered_twice_while_the_store_changes() {
+    let mut runs_with_missing_values = 0;
     for seed in 0..60 {
-        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut rng = fastrand::Rng::with_seed(seed);
         let orders = [
             ListOrder::ById,
             ListOrder::ByCustomer,
             ListOrder::NewestFirst,
         ];
-        let builder = Sandbox::builder().list_order(orders[dice.usize(..3)]);
+        let builder = Sandbox::builder().list_order(orders[rng.usize(..3)]);
         let builder = builder.latency(Duration::from_millis(5));
         let sandbox = builder.start().await.expect("a sandbox");
         for customer in 1..=300 {
-            sandbox.insert(dice.i64(1..=customer), dice.i64(1..=3), "x");
+            sandbox.insert(rng.i64(1..=customer), rng.i64(1..=3), "x");
         }
-        let at_first: BTreeSet<_> = ids(&sandbox.values()).into_iter().collect();
-        let told = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&told);
+        let initial: BTreeSet<_> = ids(&sandbox.values()).into_iter().collect();
+        let changes = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&changes);
         let list = store(sandbox.base_url()).list().page_size(20);
         let list = list.observe(move |event| {
             if let Event::TotalChanged { .. } = event {
-                counted.fetch_add(1, Ordering::Relaxed);
+                counter.fetch_add(1, Ordering::Relaxed);
             }
         });
         let mut pages = list.pages();
         let (mut delivered, mut numbers) = (Vec::new(), Vec::new());
-        let (mut gone, mut has_changed) = (BTreeSet::new(), false);
+        let (mut removed, mut has_changed) = (BTreeSet::new(), false);
         while let Some(page) = pages.try_next().await.expect("a page") {
             numbers.push(page.number);
             delivered.extend(page.values.iter().filter_map(|value| value.id));
-            for _ in 0..dice.usize(0..3) {
-                let victim = dice.i64(5001..5300);
-                let is_gone = dice.bool() && sandbox.remove(victim);
-                gone.extend(is_gone.then_some(victim));
-                if !is_gone && dice.bool() {
-                    sandbox.insert(dice.i64(1..400), 4, "new");
+            for _ in 0..rng.usize(0..3) {
+                let id = rng.i64(5001..5300);
+                let is_removed = rng.bool() && sandbox.remove(id);
+                removed.extend(is_removed.then_some(id));
+                if !is_removed && rng.bool() {
+                    sandbox.insert(rng.i64(1..400), 4, "new");
                 }
             }
-            has_changed |= sandbox.values().len() != at_first.len();
+            has_changed |= sandbox.values().len() != initial.len();
         }
         let distinct: BTreeSet<_> = delivered.iter().copied().collect();
         assert_eq!(distinct.len(), delivered.len(), "{seed}");
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
-        let is_told = told.load(Ordering::Relaxed) > 0;
-        assert!(!is_told || pages.changed_during_read(), "{seed}");
+        let is_observed = changes.load(Ordering::Relaxed) > 0;
+        assert!(!is_observed || pages.changed_during_read(), "{seed}");
         assert!(!pages.changed_during_read() || has_changed, "{seed}");
-        let missing = at_first
+        let missing = initial
             .difference(&distinct)
-            .filter(|id| !gone.contains(id));
+            .filter(|id| !removed.contains(id));
         if missing.count() > 0 {
-            shifts += u64::from(pages.changed_during_read());
+            runs_with_missing_values += u64::from(pages.changed_during_read());
         }
     }
-    assert!(shifts > 0, "pages did shift");
+    assert!(runs_with_missing_values > 0, "some values are missed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn three_pages_at_a_time_are_fetched_ahead_and_come_in_order() {
+async fn pages_are_requested_three_at_a_time_and_delivered_in_order() {
     let latency = Duration::from_millis(20);
     let sandbox = Sandbox::builder().latency(latency).start().await;
     let sandbox = sandbox.expect("a sandbox");
@@ -310,12 +310,12 @@ async fn three_pages_at_a_time_are_fetched_ahead_and_come_in_order() {
     assert_eq!(customers, (1..=2500).collect::<Vec<_>>());
     let counts = sandbox.counts();
     assert_eq!((counts.gets, counts.peak_in_flight), (100, 3));
-    // The first page, and 99 more by threes.
+    // One round for the first page, and 33 for the other 99.
     assert_eq!(began.elapsed(), latency * 34);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_size_that_is_too_large_teaches_the_largest_that_is_not() {
+async fn the_largest_accepted_page_size_is_learned() {
     let (sandbox, store) = sandbox().await;
     for customer in 1..=500 {
         sandbox.insert(customer, 101, "x");
@@ -329,7 +329,7 @@ async fn a_page_size_that_is_too_large_teaches_the_largest_that_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_ids_are_split_over_queries_that_a_url_surely_holds() {
+async fn many_ids_are_split_over_urls_of_at_most_2000_bytes() {
     let sandbox = Sandbox::builder()
         .latency(Duration::from_millis(20))
         .start()
@@ -341,7 +341,7 @@ async fn many_ids_are_split_over_queries_that_a_url_surely_holds() {
         sandbox.insert(customer, 101, "x");
         sandbox.insert(customer, 102, "y");
     }
-    sandbox.insert(1, 101, "not asked for");
+    sandbox.insert(1, 101, "not selected");
     let list = store(sandbox.base_url())
         .list()
         .customers(customers)
@@ -355,12 +355,15 @@ async fn many_ids_are_split_over_queries_that_a_url_surely_holds() {
         "{}",
         counts.longest_url
     );
-    assert_eq!(counts.peak_in_flight, 3, "queries are read side by side");
+    assert_eq!(
+        counts.peak_in_flight, 3,
+        "pages of different queries are requested concurrently"
+    );
     assert!(counts.gets <= 40, "{counts}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_fails_for_good_ends_the_list_after_the_pages_before_it() {
+async fn a_page_that_fails_ends_the_list_after_the_pages_before_it() {
     let sandbox = Sandbox::builder().start().await.expect("a sandbox");
     for customer in 1..=100 {
         sandbox.insert(customer, 1, "x");
@@ -384,10 +387,10 @@ async fn a_page_that_fails_for_good_ends_the_list_after_the_pages_before_it() {
     let error = pages.try_next().await.expect_err("page 5 fails");
     let text = error.to_string();
     assert!(
-        text.starts_with("GET /customers/attribute-values, page 5, was answered 503"),
+        text.starts_with("GET /customers/attribute-values, page 5, failed with status 503"),
         "{text}"
     );
-    assert!(!text.contains("whether it was done"), "{text}");
+    assert!(!text.contains("may have executed"), "{text}");
     assert_eq!(
         (error.kind(), error.attempts()),
         (ErrorKind::Unavailable, 3)
@@ -399,7 +402,7 @@ async fn a_page_that_fails_for_good_ends_the_list_after_the_pages_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_holds_nothing_that_others_need() {
+async fn a_slow_or_dropped_reader_holds_no_permit() {
     let sandbox = Sandbox::builder().start().await.expect("a sandbox");
     for customer in 1..=100 {
         sandbox.insert(customer, 1, "x");
@@ -416,11 +419,11 @@ async fn a_slow_reader_holds_nothing_that_others_need() {
     sleep(Duration::from_secs(3600)).await;
     let rest: Vec<_> = pages.try_collect().await.expect("the rest");
     assert!(rest.len() >= 9);
-    // Dropped in the middle of a request, its permit is free again after the grace.
+    // A list that is dropped during a request releases its permit after the grace period.
     sandbox.set_latency(Duration::from_secs(1));
     let mut values = store.list().stream();
     tokio::select! {
-        _ = values.next() => panic!("it takes a second"),
+        _ = values.next() => panic!("the latency is 1 s"),
         () = sleep(Duration::from_millis(100)) => drop(values),
     }
     let began = Instant::now();
@@ -433,7 +436,7 @@ async fn a_slow_reader_holds_nothing_that_others_need() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_keeps_to_the_quota_and_needs_only_to_read() {
+async fn a_list_keeps_to_the_quota_and_needs_only_the_read_scope() {
     let builder = Sandbox::builder()
         .quota(10, Duration::from_secs(1))
         .read_only();
@@ -451,7 +454,7 @@ async fn a_list_keeps_to_the_quota_and_needs_only_to_read() {
         .await
         .expect("a sandbox");
     let mut values = store(sandbox.base_url()).list().stream();
-    let error = values.try_next().await.expect_err("is refused");
+    let error = values.try_next().await.expect_err("an error");
     assert_eq!(
         (error.kind(), error.attempts()),
         (ErrorKind::Unauthorized, 1)
@@ -460,7 +463,7 @@ async fn a_list_keeps_to_the_quota_and_needs_only_to_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_come_whole_through_faults_of_all_kinds() {
+async fn a_list_is_complete_with_faults_of_every_kind() {
     for seed in 1..=8 {
         let plan = FaultPlan::seeded(seed)
             .rate(0.2)

@@ -1,4 +1,4 @@
-//! Tests of the crates shared_limits, over real HTTP on loopback.
+//! Integration tests of the workspace's crates, over HTTP on loopback.
 
 mod attributes;
 mod contract;

@@ -1,4 +1,4 @@
-//! As few calls as possible, within the limits, whatever order the rows come in.
+//! Rows are packed into as few requests as the limits allow, in whatever order they arrive.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::support::{TOKEN, cdnow, sandbox};
 
-/// Stores rows in a sandbox of 5 ms per answer, and checks that all arrive in the fewest calls.
-async fn arrives_in_236_calls(rows: Vec<UpsertRow>) {
+/// Stores rows in a sandbox with a latency of 5 ms. Checks that it takes the fewest requests.
+async fn store_in_236_requests(rows: Vec<UpsertRow>) {
     let sandbox = Sandbox::builder()
         .latency(Duration::from_millis(5))
         .start()
@@ -48,35 +48,35 @@ async fn arrives_in_236_calls(rows: Vec<UpsertRow>) {
             )
         })
         .collect();
-    let kept: BTreeMap<_, _> = sandbox
+    let stored: BTreeMap<_, _> = sandbox
         .values()
         .into_iter()
-        .map(|kept| ((kept.customer_id, kept.attribute_id), kept.value))
+        .map(|value| ((value.customer_id, value.attribute_id), value.value))
         .collect();
-    assert_eq!(kept, sent);
+    assert_eq!(stored, sent);
 }
 
 #[tokio::test]
-async fn rows_in_order() {
-    arrives_in_236_calls(cdnow()).await;
+async fn rows_in_order_take_236_requests() {
+    store_in_236_requests(cdnow()).await;
 }
 
 #[tokio::test]
-async fn rows_shuffled() {
+async fn shuffled_rows_take_236_requests() {
     let mut rows = cdnow();
     fastrand::Rng::with_seed(7).shuffle(&mut rows);
-    arrives_in_236_calls(rows).await;
+    store_in_236_requests(rows).await;
 }
 
 #[tokio::test]
-async fn rows_column_by_column() {
+async fn rows_sorted_by_attribute_take_236_requests() {
     let mut rows = cdnow();
     rows.sort_by_key(|row| row.attribute().id());
-    arrives_in_236_calls(rows).await;
+    store_in_236_requests(rows).await;
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_customers_in_order_cost_ten_thousand_calls() {
+async fn a_hundred_thousand_customers_in_order_take_ten_thousand_requests() {
     let (sandbox, store) = sandbox().await;
     let rows = (1..=100_000).flat_map(|customer| {
         (1..=5).map(move |attribute| UpsertRow::new(customer, attribute, "Gold"))
@@ -95,7 +95,7 @@ async fn a_hundred_thousand_customers_in_order_cost_ten_thousand_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_per_second_is_sent_without_waiting_for_more() {
+async fn rows_that_arrive_slowly_are_sent_after_the_linger() {
     let (sandbox, store) = sandbox().await;
     let start = Instant::now();
     let second = Duration::from_secs(1);
@@ -108,18 +108,18 @@ async fn a_row_per_second_is_sent_without_waiting_for_more() {
     while let Some(outcome) = outcomes.next().await {
         number += 1;
         assert!(matches!(outcome.kind, OutcomeKind::Stored(_)));
-        let came = start + number * second;
-        let lingered = Instant::now() - came;
-        // The input ends with the last row, so there is nothing to linger for.
+        let arrived = start + number * second;
+        let lingered = Instant::now() - arrived;
+        // The input ends with the last row, which is sent at once.
         assert!(number == 20 || lingered >= Duration::from_millis(100));
-        assert!(lingered < second / 2, "row {number} waited for more");
+        assert!(lingered < second / 2, "row {number}: {lingered:?}");
         assert_eq!(outcomes.settled_up_to(), u64::from(number));
     }
     assert_eq!(sandbox.counts().puts, 20);
 }
 
 #[tokio::test]
-async fn clones_share_the_limit_and_settings_change_it() {
+async fn clones_of_a_store_share_its_limits() {
     let sandbox = Sandbox::builder()
         .latency(Duration::from_millis(2))
         .start()
@@ -144,9 +144,9 @@ async fn clones_share_the_limit_and_settings_change_it() {
 }
 
 #[tokio::test]
-async fn the_last_row_wins_across_calls() {
+async fn the_last_row_wins_across_batches() {
     let (sandbox, store) = sandbox().await;
-    // A window of one value: each row becomes a call, and rows of a customer in flight wait.
+    // In a window of one row, each row is a batch, and waits while its customer is in flight.
     let rows = (0..60).map(|number| UpsertRow::new(1 + number % 4, 1, number));
     let mut outcomes = store.upsert().window(1).stream(stream::iter(rows));
     let mut seen = vec![0; 60];
@@ -156,7 +156,7 @@ async fn the_last_row_wins_across_calls() {
     assert_eq!(seen, vec![1; 60]);
     assert!(outcomes.summary().is_complete());
     for customer in 1..=4 {
-        let kept = sandbox.value(customer, 1).expect("a value").value;
-        assert_eq!(kept, (55 + customer).to_string());
+        let stored = sandbox.value(customer, 1).expect("a value").value;
+        assert_eq!(stored, (55 + customer).to_string());
     }
 }

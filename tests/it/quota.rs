@@ -1,4 +1,4 @@
-//! The quota is used and not exceeded: on a paused clock, with the sandbox on the same runtime.
+//! The quota is used and not exceeded. The clock is paused, and the sandbox runs on the same runtime.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::support::{TOKEN, store};
 
 const WINDOW: Duration = Duration::from_secs(30);
 
-/// Rows that cost so many calls.
-fn rows(calls: i64) -> impl Iterator<Item = UpsertRow> {
-    (1..=calls * 10).map(|customer| UpsertRow::new(customer, 1, customer))
+/// Returns rows that fill this many requests.
+fn rows(requests: i64) -> impl Iterator<Item = UpsertRow> {
+    (1..=requests * 10).map(|customer| UpsertRow::new(customer, 1, customer))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_bound_by_the_quota_sees_no_429_and_loses_little() {
+async fn a_quota_bound_run_gets_no_429_and_takes_at_most_5_percent_longer_than_its_windows() {
     for latency in [0, 20, 100] {
         let sandbox = Sandbox::builder()
             .quota(150, WINDOW)
@@ -39,19 +39,22 @@ async fn a_run_that_is_bound_by_the_quota_sees_no_429_and_loses_little() {
             .send()
             .await
             .expect("a report");
-        let took = start.elapsed();
+        let elapsed = start.elapsed();
         assert_eq!(report.summary().stored, 15_000);
         assert_eq!(report.summary().requests, 1500);
         assert_eq!(sandbox.counts().quota_429s, 0);
         let bound = 9 * WINDOW;
-        assert!(took >= bound && took <= bound.mul_f64(1.05), "{took:?}");
+        assert!(
+            elapsed >= bound && elapsed <= bound.mul_f64(1.05),
+            "{elapsed:?}"
+        );
         let waits: Vec<_> = waits.iter().collect();
-        assert!(!waits.is_empty() && waits.iter().all(|why| *why == WaitReason::Quota));
+        assert!(!waits.is_empty() && waits.iter().all(|reason| *reason == WaitReason::Quota));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn clones_share_the_pace() {
+async fn clones_of_a_store_share_the_quota() {
     let sandbox = Sandbox::builder().quota(60, WINDOW).start().await;
     let sandbox = sandbox.expect("a sandbox");
     let store = store(sandbox.base_url());
@@ -66,7 +69,7 @@ async fn clones_share_the_pace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_share_is_left_to_other_apps() {
+async fn the_reserved_share_of_the_quota_is_not_used() {
     let sandbox = Sandbox::builder().quota(150, WINDOW).start().await;
     let sandbox = sandbox.expect("a sandbox");
     let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
@@ -76,16 +79,16 @@ async fn a_share_is_left_to_other_apps() {
     let start = Instant::now();
     let report = store.upsert().rows(rows(120)).send().await;
     assert_eq!(report.expect("a report").summary().requests, 120);
-    // 30 of 150 in each window.
-    let took = start.elapsed();
+    // 30 of 150 requests per window.
+    let elapsed = start.elapsed();
     assert!(
-        took >= 3 * WINDOW && took <= (3 * WINDOW).mul_f64(1.05),
-        "{took:?}"
+        elapsed >= 3 * WINDOW && elapsed <= (3 * WINDOW).mul_f64(1.05),
+        "{elapsed:?}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quota_that_others_have_spent_is_waited_for_together() {
+async fn a_quota_that_other_apps_have_spent_costs_one_429() {
     let sandbox = Sandbox::builder().quota(5, WINDOW).start().await;
     let sandbox = sandbox.expect("a sandbox");
     let other = store(sandbox.base_url());
@@ -109,7 +112,7 @@ async fn a_quota_that_others_have_spent_is_waited_for_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_huge_quota_makes_nobody_wait() {
+async fn a_huge_quota_causes_no_waits() {
     let sandbox = Sandbox::builder().quota(16_101_495, WINDOW).start().await;
     let sandbox = sandbox.expect("a sandbox");
     let start = Instant::now();
@@ -123,7 +126,7 @@ async fn a_huge_quota_makes_nobody_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_longer_than_the_time_left_ends_the_call_and_says_so() {
+async fn a_wait_beyond_the_retry_timeout_ends_the_call_with_an_error() {
     let sandbox = Sandbox::builder().quota(5, 100 * WINDOW).start().await;
     let sandbox = sandbox.expect("a sandbox");
     let start = Instant::now();
@@ -135,7 +138,7 @@ async fn a_wait_that_is_longer_than_the_time_left_ends_the_call_and_says_so() {
     let report = report.expect("a report");
     let summary = report.summary();
     assert_eq!((summary.stored, summary.not_sent), (50, 30));
-    assert!(start.elapsed() < WINDOW, "nobody waited for it");
+    assert!(start.elapsed() < WINDOW, "{:?}", start.elapsed());
     let error = report
         .retryable()
         .next()
@@ -146,7 +149,7 @@ async fn a_wait_that_is_longer_than_the_time_left_ends_the_call_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_app_on_the_quota_costs_few_429s_and_no_rows() {
+async fn requests_of_another_app_cost_few_429s_and_no_rows() {
     for seed in 1..=5 {
         let sandbox = Sandbox::builder()
             .quota(150, WINDOW)
@@ -156,7 +159,7 @@ async fn another_app_on_the_quota_costs_few_429s_and_no_rows() {
             .await
             .expect("a sandbox");
         let start = Instant::now();
-        let (sender, refused) = std::sync::mpsc::channel();
+        let (sender, times_of_429s) = std::sync::mpsc::channel();
         let upsert = store(sandbox.base_url()).upsert().rows(rows(1500));
         let upsert = upsert.observe(move |event| {
             if matches!(
@@ -173,28 +176,28 @@ async fn another_app_on_the_quota_costs_few_429s_and_no_rows() {
         assert_eq!(report.summary().stored, 15_000);
         let window = |at: Duration| at.div_duration_f64(WINDOW).floor() as u64;
         let mut per_window = BTreeMap::new();
-        for at in refused.iter() {
+        for at in times_of_429s.iter() {
             *per_window.entry(window(at)).or_insert(0) += 1;
         }
         assert!(
-            per_window.values().all(|&refused| refused <= 3),
+            per_window.values().all(|&responses| responses <= 3),
             "{per_window:?}"
         );
-        // It leaves 100 of 150 in each window.
+        // The other app leaves 100 of 150 requests per window.
         assert!(window(start.elapsed()) < 16, "{:?}", start.elapsed());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_total_time_loses_nothing_on_a_healthy_server() {
+async fn a_short_retry_timeout_costs_no_rows_on_a_healthy_server() {
     let sandbox = Sandbox::builder()
         .latency(Duration::from_millis(20))
         .start()
         .await;
     let sandbox = sandbox.expect("a sandbox");
-    for time in [Duration::ZERO, Duration::from_millis(15)] {
+    for retry_timeout in [Duration::ZERO, Duration::from_millis(15)] {
         let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
-            .retry(RetryPolicy::default().retry_timeout(time))
+            .retry(RetryPolicy::default().retry_timeout(retry_timeout))
             .build()
             .expect("a store");
         let report = store.upsert().rows(rows(100)).send().await;
@@ -203,7 +206,7 @@ async fn a_short_total_time_loses_nothing_on_a_healthy_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quota_that_is_spent_for_too_long_stops_the_run_before_it_reads_everything() {
+async fn a_quota_that_stays_spent_beyond_the_retry_timeout_stops_the_run() {
     let sandbox = Sandbox::builder().quota(10, 100 * WINDOW).start().await;
     let sandbox = sandbox.expect("a sandbox");
     let upsert = store(sandbox.base_url()).upsert().window(100);

@@ -1,5 +1,5 @@
-//! The types' JSON Schemas say what the document says: what it calls an example is valid, and what
-//! it rules out is not.
+//! The types' JSON Schemas have the document's constraints: its examples are valid, and values that
+//! break a constraint are not.
 
 use bigcommerce_openapi::VENDORED;
 use bigcommerce_sdk::{IdList, types};
@@ -12,11 +12,11 @@ fn schema<T: schemars::JsonSchema>() -> Value {
 
 fn validator<T: schemars::JsonSchema>() -> Validator {
     let options = jsonschema::options().should_validate_formats(true);
-    options.build(&schema::<T>()).expect("is a JSON Schema")
+    options.build(&schema::<T>()).expect("a JSON Schema")
 }
 
-/// The examples are valid, and any one change makes the first one invalid: a place in it as a JSON
-/// pointer, and what is put there (nothing, to remove it).
+/// Checks that the examples are valid, and that each change makes the first one invalid. A change is
+/// a JSON pointer and the new value there (`None` removes the field).
 #[track_caller]
 fn check<T>(examples: &[Value], changes: &[(&str, Option<Value>)])
 where
@@ -26,20 +26,20 @@ where
     for example in examples {
         let errors: Vec<_> = validator.iter_errors(example).collect();
         assert!(errors.is_empty(), "{example}: {errors:?}");
-        // What the type writes is what its schema describes.
-        let value: T = serde_json::from_value(example.clone()).expect("is of the type");
+        // The type serializes to what its schema describes.
+        let value: T = serde_json::from_value(example.clone()).expect("a value of the type");
         assert!(validator.is_valid(&json!(value)), "{example}");
     }
-    for (place, value) in changes {
+    for (pointer, value) in changes {
         let mut changed = examples[0].clone();
-        let (owner, key) = place.rsplit_once('/').expect("is a pointer");
-        let owner = changed.pointer_mut(owner).expect("is there");
-        let owner = owner.as_object_mut().expect("is an object");
+        let (owner, key) = pointer.rsplit_once('/').expect("a JSON pointer");
+        let owner = changed.pointer_mut(owner).expect("a parent");
+        let owner = owner.as_object_mut().expect("an object");
         match value {
             Some(value) => owner.insert(key.to_owned(), value.clone()),
             None => owner.remove(key),
         };
-        assert!(!validator.is_valid(&changed), "{place}: {value:?}");
+        assert!(!validator.is_valid(&changed), "{pointer}: {value:?}");
     }
 }
 
@@ -48,7 +48,7 @@ fn text(length: usize) -> Value {
 }
 
 #[test]
-fn a_value_to_store() {
+fn the_schema_of_a_value_to_store() {
     let row = json!({"attribute_id": 101, "value": "Yes", "customer_id": 2048, "id": 5001});
     let mut full = row.clone();
     full["value"] = text(255);
@@ -63,7 +63,7 @@ fn a_value_to_store() {
             ("/customer_id", Some(json!(1.5))),
             ("/value", Some(json!(7))),
             ("/value", Some(text(256))),
-            // Optional is not nullable.
+            // Optional fields are not nullable.
             ("/id", Some(Value::Null)),
             ("/value", Some(Value::Null)),
         ],
@@ -71,7 +71,7 @@ fn a_value_to_store() {
 }
 
 #[test]
-fn a_stored_value() {
+fn the_schema_of_a_stored_value() {
     let value = json!({
         "id": 5001,
         "attribute_id": 101,
@@ -95,15 +95,15 @@ fn a_stored_value() {
             ("/date_modified", Some(Value::Null)),
         ],
     );
-    // A store that says more than its document, or less, is listened to all the same.
+    // Responses that break the document's constraints are accepted all the same.
     let other = json!({"attribute_id": 1, "attribute_value": text(300), "customer_id": 2});
-    let value: types::AttributeValue = serde_json::from_value(other).expect("is taken");
+    let value: types::AttributeValue = serde_json::from_value(other).expect("a value");
     assert_eq!(value.attribute_value.chars().count(), 300);
     assert_eq!((value.id, value.date_created), (None, None));
 }
 
 #[test]
-fn an_attribute_and_one_to_create() {
+fn the_schemas_of_an_attribute_and_of_one_to_create() {
     let kinds = [
         types::AttributeType::String,
         types::AttributeType::Number,
@@ -138,17 +138,16 @@ fn an_attribute_and_one_to_create() {
         ],
     );
     let newer = json!({"id": 102, "name": "", "type": "flag"});
-    let newer: types::Attribute = serde_json::from_value(newer).expect("is taken");
+    let newer: types::Attribute = serde_json::from_value(newer).expect("an attribute");
     assert_eq!(newer.type_, "flag");
 }
 
-/// The document's own examples.
 #[test]
-fn pages() {
-    let root: Value = serde_norway::from_str(VENDORED).expect("is YAML");
+fn the_schemas_of_pages() {
+    let root: Value = serde_norway::from_str(VENDORED).expect("YAML");
     let example = |name: &str| {
-        let place = format!("/components/responses/{name}/content/application~1json/example");
-        root.pointer(&place).expect("is there").clone()
+        let pointer = format!("/components/responses/{name}/content/application~1json/example");
+        root.pointer(&pointer).expect("an example").clone()
     };
     let changes = [
         ("/data", None),
@@ -160,10 +159,10 @@ fn pages() {
         ("/meta/pagination/links", Some(Value::Null)),
         ("/meta/pagination/links/next", Some(Value::Null)),
     ];
-    let none = json!({"data": []});
+    let empty = json!({"data": []});
     let page = example("AttributeValuePage");
-    check::<types::AttributeValuePage>(&[page.clone(), none.clone()], &changes);
-    check::<types::AttributePage>(&[example("AttributePage"), none], &changes);
+    check::<types::AttributeValuePage>(&[page.clone(), empty.clone()], &changes);
+    check::<types::AttributePage>(&[example("AttributePage"), empty], &changes);
     let meta = page["meta"].clone();
     let total = ("/pagination/total", Some(json!(null)));
     check::<types::PageMeta>(&[meta.clone(), json!({})], &[total]);
@@ -177,22 +176,22 @@ fn pages() {
 }
 
 #[test]
-fn an_error() {
+fn the_schema_of_an_error() {
     let error = json!({
         "status": 422,
         "title": "The request could not be processed.",
         "type": "https://example.com",
         "errors": {"0.value": "The value is too long."},
     });
-    let mut others = vec![error.clone()];
+    let mut examples = vec![error.clone()];
     for errors in [json!([]), json!({}), json!(null), json!("text")] {
         let mut other = error.clone();
         other["errors"] = errors;
-        others.push(other);
+        examples.push(other);
     }
-    others.push(json!({}));
+    examples.push(json!({}));
     check::<types::ErrorBody>(
-        &others,
+        &examples,
         &[
             ("/status", Some(json!("422"))),
             ("/title", Some(Value::Null)),
@@ -201,7 +200,7 @@ fn an_error() {
 }
 
 #[test]
-fn a_list_of_ids_is_a_text() {
+fn the_schema_of_a_list_of_ids_is_a_string() {
     let schema = schema::<IdList>();
     assert_eq!(schema["type"], json!("string"));
 }

@@ -1,4 +1,4 @@
-//! All operations at once on one store.
+//! Concurrent operations on one store share its limits.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::support::TOKEN;
 
-async fn filled(in_flight: usize, quota: Option<u64>) -> (Sandbox, Store) {
+async fn sandbox_with_values(max_in_flight: usize, quota: Option<u64>) -> (Sandbox, Store) {
     let mut builder = Sandbox::builder().latency(Duration::from_millis(20));
     if let Some(requests) = quota {
         builder = builder.quota(requests, Duration::from_secs(1));
@@ -20,7 +20,7 @@ async fn filled(in_flight: usize, quota: Option<u64>) -> (Sandbox, Store) {
         }
     }
     let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
-        .limits(Limits::default().max_in_flight(in_flight))
+        .limits(Limits::default().max_in_flight(max_in_flight))
         .build()
         .expect("a store");
     (sandbox, store)
@@ -28,13 +28,13 @@ async fn filled(in_flight: usize, quota: Option<u64>) -> (Sandbox, Store) {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_a_delete_and_an_upsert_share_the_limits() {
-    for (in_flight, quota) in [(3, None), (1, None), (3, Some(20))] {
-        let (sandbox, store) = filled(in_flight, quota).await;
-        let doomed: Vec<_> = sandbox.values().into_iter().map(|value| value.id).collect();
-        let doomed: Vec<_> = doomed.into_iter().filter(|id| id % 2 == 0).collect();
-        let all = doomed.len() as u64;
+    for (max_in_flight, quota) in [(3, None), (1, None), (3, Some(20))] {
+        let (sandbox, store) = sandbox_with_values(max_in_flight, quota).await;
+        let to_delete: Vec<_> = sandbox.values().into_iter().map(|value| value.id).collect();
+        let to_delete: Vec<_> = to_delete.into_iter().filter(|id| id % 2 == 0).collect();
+        let count = to_delete.len() as u64;
         let list = store.clone().list().page_size(50).stream();
-        let delete = store.clone().delete().stream(stream::iter(doomed));
+        let delete = store.clone().delete().stream(stream::iter(to_delete));
         let rows = (2001..=2500).map(|customer| UpsertRow::new(customer, 1, "new"));
         let upsert = store.clone().upsert().skip_unchanged().rows(rows);
         let (listed, deleted, upserted) = tokio::join!(
@@ -43,23 +43,23 @@ async fn a_list_a_delete_and_an_upsert_share_the_limits() {
             upsert.send()
         );
         let mut listed: Vec<_> = listed.expect("a list").into_iter().map(|v| v.id).collect();
-        let count = listed.len();
+        let listed_count = listed.len();
         listed.sort_unstable();
         listed.dedup();
-        assert_eq!(listed.len(), count, "each value once");
-        assert_eq!(deleted.len() as u64, all);
+        assert_eq!(listed.len(), listed_count, "each value once");
+        assert_eq!(deleted.len() as u64, count);
         assert_eq!(upserted.expect("a report").summary().stored, 500);
-        assert_eq!(sandbox.values().len() as u64, 3000 - all + 500);
+        assert_eq!(sandbox.values().len() as u64, 3000 - count + 500);
         let counts = sandbox.counts();
-        assert_eq!(counts.peak_in_flight, in_flight);
+        assert_eq!(counts.peak_in_flight, max_in_flight);
         assert_eq!((counts.in_flight_429s, counts.quota_429s), (0, 0));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_list_feeds_an_upsert_on_the_same_store() {
-    for in_flight in [3, 1] {
-        let (sandbox, store) = filled(in_flight, None).await;
+    for max_in_flight in [3, 1] {
+        let (sandbox, store) = sandbox_with_values(max_in_flight, None).await;
         let values = store.list().attributes([1]).stream();
         let rows = values.map_ok(|value| {
             let text = format!("{} and new", value.attribute_value);
@@ -70,8 +70,8 @@ async fn a_list_feeds_an_upsert_on_the_same_store() {
             assert!(outcome.error().is_none(), "{:?}", outcome.error());
         }
         assert_eq!(outcomes.summary().stored, 1000);
-        let new = sandbox.value(1000, 9).expect("a value");
-        assert_eq!(new.value, "old and new");
-        assert!(sandbox.counts().peak_in_flight <= in_flight);
+        let value = sandbox.value(1000, 9).expect("a value");
+        assert_eq!(value.value, "old and new");
+        assert!(sandbox.counts().peak_in_flight <= max_in_flight);
     }
 }

@@ -1,9 +1,9 @@
-//! Upserts that skip what the store holds already.
+//! Upserts that skip unchanged values.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bigcommerce_ext::{Limits, OutcomeKind, Store, UpsertRow};
+use bigcommerce_ext::{Limits, Store, UpsertRow};
 use bigcommerce_sandbox::{FaultPlan, Sandbox};
 use futures::{StreamExt, stream};
 use tokio::time::sleep;
@@ -18,7 +18,8 @@ fn state(sandbox: &Sandbox) -> State {
     values.collect()
 }
 
-fn model<'a>(rows: impl IntoIterator<Item = &'a UpsertRow>) -> State {
+/// Returns the state in which the last row per customer and attribute wins.
+fn expected_state<'a>(rows: impl IntoIterator<Item = &'a UpsertRow>) -> State {
     let key = |row: &UpsertRow| (row.customer_id(), row.attribute().id());
     let rows = rows
         .into_iter()
@@ -27,8 +28,8 @@ fn model<'a>(rows: impl IntoIterator<Item = &'a UpsertRow>) -> State {
         .collect()
 }
 
-/// The bundled customers with some values changed, of customers that lie far apart.
-fn changed(customers: usize) -> Vec<UpsertRow> {
+/// Returns the rows of the bundled customers with one changed value for some customers, far apart.
+fn with_changes(customers: usize) -> Vec<UpsertRow> {
     let mut rows = cdnow();
     for row in rows.iter_mut().skip(1).step_by(270).take(customers) {
         *row = UpsertRow::new(row.customer_id(), row.attribute().clone(), "changed");
@@ -37,14 +38,14 @@ fn changed(customers: usize) -> Vec<UpsertRow> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_there_costs_few_reads_and_what_has_changed_the_fewest_calls() {
+async fn unchanged_values_take_few_reads_and_changed_ones_the_fewest_requests() {
     let (sandbox, store) = sandbox().await;
     let report = store.upsert().rows(cdnow()).send().await;
     assert_eq!(report.expect("a report").summary().stored, 7071);
-    // Ten of the last ones are there by then.
+    // In the last round, ten of the 25 values were changed in the round before.
     for (customers, puts) in [(0, 0), (10, 1), (25, 2)] {
         let before = sandbox.counts();
-        let rows = changed(customers);
+        let rows = with_changes(customers);
         let run = store.upsert().rows(rows.clone()).skip_unchanged();
         let summary = run.send().await.expect("a report").summary();
         let after = sandbox.counts();
@@ -52,69 +53,38 @@ async fn what_is_there_costs_few_reads_and_what_has_changed_the_fewest_calls() {
         assert_eq!(after.puts - before.puts, puts, "{summary}");
         assert!(after.gets - before.gets <= 30, "{summary}");
         assert_eq!(summary.requests, after.requests - before.requests);
-        assert_eq!(state(&sandbox), model(&rows));
+        assert_eq!(state(&sandbox), expected_state(&rows));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_changed_in_a_dry_run() {
+async fn a_dry_run_changes_nothing() {
     let (sandbox, store) = sandbox().await;
     sandbox.insert(1, 1, "x");
     let rows = [(1, "x"), (2, "y"), (2, "z")];
     let rows = rows.map(|(customer, value)| UpsertRow::new(customer, 1, value));
-    for (skips, expected) in [
+    for (skip_unchanged, expected) in [
         (
             true,
-            "1 calls: 0 stored, 1 unchanged, 1 planned, 1 superseded",
+            "1 requests: 0 stored, 1 unchanged, 1 planned, 1 superseded",
         ),
-        (false, "0 calls: 0 stored, 2 planned, 1 superseded"),
+        (false, "0 requests: 0 stored, 2 planned, 1 superseded"),
     ] {
         let run = store.upsert().rows(rows.clone()).dry_run();
-        let run = if skips { run.skip_unchanged() } else { run };
+        let run = if skip_unchanged {
+            run.skip_unchanged()
+        } else {
+            run
+        };
         let report = run.send().await.expect("a report");
-        let told = report.summary().to_string();
-        assert!(told.starts_with(expected), "{told}");
+        let summary = report.summary().to_string();
+        assert!(summary.starts_with(expected), "{summary}");
     }
     assert_eq!((sandbox.values().len(), sandbox.counts().puts), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn x_over_y_and_then_y_again_ends_in_y() {
-    let sandbox = Sandbox::builder()
-        .latency(Duration::from_millis(20))
-        .start()
-        .await;
-    let sandbox = sandbox.expect("a sandbox");
-    let store = store(sandbox.base_url());
-    sandbox.insert(1, 1, "y");
-    // The second row comes at every moment of the first one's way.
-    for pause in (0..=200).step_by(10) {
-        let rows = stream::iter(["x", "y"]).then(move |value| async move {
-            if value == "y" {
-                sleep(Duration::from_millis(pause)).await;
-            }
-            UpsertRow::new(1, 1, value)
-        });
-        let run = store
-            .upsert()
-            .skip_unchanged()
-            .linger(Duration::from_millis(5));
-        let outcomes: Vec<_> = run.stream(rows).collect().await;
-        assert_eq!(outcomes.len(), 2, "{pause}");
-        assert_eq!(state(&sandbox)[&(1, 1)], "y", "{pause}");
-        let is_x_over = |kind: &OutcomeKind| {
-            matches!(
-                kind,
-                OutcomeKind::Stored(_) | OutcomeKind::Superseded { .. }
-            )
-        };
-        let x = outcomes.iter().find(|outcome| outcome.index == 0);
-        assert!(is_x_over(&x.expect("an outcome").kind), "{pause}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_that_was_killed_goes_on_when_it_is_run_again() {
+async fn running_a_dropped_run_again_sends_only_the_missing_rows() {
     let (sandbox, store) = sandbox().await;
     let mut outcomes = store.upsert().stream(stream::iter(cdnow()));
     for _ in 0..3000 {
@@ -122,19 +92,19 @@ async fn a_run_that_was_killed_goes_on_when_it_is_run_again() {
     }
     drop(outcomes);
     sleep(Duration::from_secs(10)).await;
-    let there = sandbox.values().len() as u64;
-    assert!((3000..7071).contains(&there), "{there}");
+    let stored = sandbox.values().len() as u64;
+    assert!((3000..7071).contains(&stored), "{stored}");
     let before = sandbox.counts();
     let run = store.upsert().rows(cdnow()).skip_unchanged();
     let summary = run.send().await.expect("a report").summary();
-    assert_eq!((summary.unchanged, summary.stored), (there, 7071 - there));
+    assert_eq!((summary.unchanged, summary.stored), (stored, 7071 - stored));
     let puts = sandbox.counts().puts - before.puts;
-    assert_eq!(puts, (2357 - there / 3).div_ceil(10));
-    assert_eq!(state(&sandbox), model(&cdnow()));
+    assert_eq!(puts, (2357 - stored / 3).div_ceil(10));
+    assert_eq!(state(&sandbox), expected_state(&cdnow()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_leaves_filters_out_has_nothing_skipped() {
+async fn if_the_server_ignores_filters_all_rows_are_sent() {
     let sandbox = Sandbox::builder().ignore_filters(true).start().await;
     let sandbox = sandbox.expect("a sandbox");
     let store = store(sandbox.base_url());
@@ -144,11 +114,11 @@ async fn a_server_that_leaves_filters_out_has_nothing_skipped() {
         let summary = run.send().await.expect("a report").summary();
         assert_eq!(summary.stored, expected);
     }
-    assert_eq!(state(&sandbox), model(&rows));
+    assert_eq!(state(&sandbox), expected_state(&rows));
 }
 
 #[tokio::test(start_paused = true)]
-async fn smaller_pages_and_reads_that_fail_lose_nothing() {
+async fn smaller_pages_and_rejected_reads_cost_no_rows() {
     let sandbox = Sandbox::builder().page_limit(50).start().await;
     let sandbox = sandbox.expect("a sandbox");
     let store = store(sandbox.base_url());
@@ -163,41 +133,40 @@ async fn smaller_pages_and_reads_that_fail_lose_nothing() {
         );
         assert_eq!(sandbox.counts().puts - before, puts);
     }
-    // Three reads were refused for their size, once.
+    // Only the first reads were rejected for their page size.
     assert_eq!(sandbox.counts().rejected, 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn through_faults_of_all_kinds_the_last_row_wins() {
+async fn the_last_row_wins_with_faults_of_every_kind() {
     for seed in 1..=12 {
         let plan = FaultPlan::seeded(seed).rate(0.15);
         let sandbox = Sandbox::builder().faults(plan).start().await;
         let sandbox = sandbox.expect("a sandbox");
         let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
-            // Longer than a late execution takes.
+            // Longer than the delay of a late execution.
             .limits(Limits::default().grace_period(Duration::from_secs(120)))
             .build()
             .expect("a store");
-        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut rng = fastrand::Rng::with_seed(seed);
         for _ in 0..200 {
-            let value = dice.u8(0..3).to_string();
-            sandbox.insert(dice.i64(1..150), dice.i64(1..4), value);
+            let value = rng.u8(0..3).to_string();
+            sandbox.insert(rng.i64(1..150), rng.i64(1..4), value);
         }
         let before = state(&sandbox);
-        let row = |dice: &mut fastrand::Rng| {
-            UpsertRow::new(dice.i64(1..150), dice.i64(1..4), dice.u8(0..3))
-        };
-        let rows: Vec<_> = (0..1500).map(|_| row(&mut dice)).collect();
-        let run = store.upsert().skip_unchanged().window(dice.usize(60..600));
+        let row =
+            |rng: &mut fastrand::Rng| UpsertRow::new(rng.i64(1..150), rng.i64(1..4), rng.u8(0..3));
+        let rows: Vec<_> = (0..1500).map(|_| row(&mut rng)).collect();
+        let run = store.upsert().skip_unchanged().window(rng.usize(60..600));
         let outcomes: Vec<_> = run.stream(stream::iter(rows.clone())).collect().await;
         sandbox.set_faults(FaultPlan::none());
         sleep(Duration::from_secs(600)).await;
         assert_eq!(outcomes.len(), rows.len());
-        let unclear = outcomes.iter().filter(|outcome| outcome.error().is_some());
-        let unclear: Vec<_> = unclear.map(|outcome| outcome.index).collect();
-        assert!(unclear.is_empty(), "{seed}: {unclear:?}");
+        let failed = outcomes.iter().filter(|outcome| outcome.error().is_some());
+        let failed: Vec<_> = failed.map(|outcome| outcome.index).collect();
+        assert!(failed.is_empty(), "{seed}: {failed:?}");
         let mut expected = before;
-        expected.extend(model(&rows));
+        expected.extend(expected_state(&rows));
         assert_eq!(state(&sandbox), expected, "{seed}");
         let counts = sandbox.counts();
         assert!(counts.faults > 0 && counts.peak_in_flight <= 3, "{counts}");

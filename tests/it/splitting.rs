@@ -1,33 +1,33 @@
-//! One bad row costs one row, and a size that is refused costs none.
+//! Rejected batches are split: one bad row costs one row, and a batch that is too large costs none.
 
 use std::collections::HashSet;
 
-use bigcommerce_ext::{Event, OutcomeKind, Store, UpsertRow};
+use bigcommerce_ext::{ErrorKind, Event, OutcomeKind, Summary, UpsertRow};
 use bigcommerce_sandbox::{BatchRejection, ErrorKeys, Sandbox, SandboxBuilder, TooLarge};
 
 use crate::support::{cdnow, store};
 
-const BAD: &str = "poison";
+const BAD: &str = "bad";
 
 fn sandbox() -> SandboxBuilder {
     Sandbox::builder().reject(|_, _, value| (value == BAD).then(|| "this value is bad".to_owned()))
 }
 
-/// The bundled customers with seven bad values at random places.
-fn poisoned(seed: u64) -> (Vec<UpsertRow>, HashSet<usize>) {
-    let mut dice = fastrand::Rng::with_seed(seed);
+/// Returns the rows of the bundled customers with seven bad values, and the indices of these.
+fn with_bad_rows(seed: u64) -> (Vec<UpsertRow>, HashSet<usize>) {
+    let mut rng = fastrand::Rng::with_seed(seed);
     let mut rows = cdnow();
-    let places: HashSet<usize> = dice.choose_multiple(0..rows.len(), 7).into_iter().collect();
-    for &place in &places {
-        let row = &rows[place];
-        rows[place] = UpsertRow::new(row.customer_id(), row.attribute().clone(), BAD);
+    let indices: HashSet<usize> = rng.choose_multiple(0..rows.len(), 7).into_iter().collect();
+    for &index in &indices {
+        let row = &rows[index];
+        rows[index] = UpsertRow::new(row.customer_id(), row.attribute().clone(), BAD);
     }
-    (rows, places)
+    (rows, indices)
 }
 
 #[tokio::test]
-async fn seven_bad_values_among_seven_thousand() {
-    for (keys, most_extra) in [
+async fn seven_bad_rows_among_seven_thousand_cost_seven_rows() {
+    for (keys, max_extra) in [
         (ErrorKeys::Indexed, 14),
         (ErrorKeys::Field, 84),
         (ErrorKeys::Empty, 84),
@@ -36,24 +36,24 @@ async fn seven_bad_values_among_seven_thousand() {
             for seed in 1..=3 {
                 let sandbox = sandbox().error_keys(keys).batch_rejection(rejection);
                 let sandbox = sandbox.start().await.expect("a sandbox");
-                let (rows, bad) = poisoned(seed);
+                let (rows, bad) = with_bad_rows(seed);
                 let upsert = store(sandbox.base_url()).upsert().rows(rows);
                 let report = upsert.send().await.expect("a report");
                 let summary = report.summary();
                 assert_eq!((summary.stored, summary.rejected), (7064, 7));
                 assert_eq!(summary.rows(), 7071);
+                assert!(report.stopped_by().is_none());
                 let extra = summary.requests - 236;
-                assert!(extra <= most_extra, "{keys:?} {rejection:?}: {extra} extra");
+                assert!(extra <= max_extra, "{keys:?} {rejection:?}: {extra} extra");
                 for outcome in report.outcomes() {
                     let is_bad = bad.contains(&(outcome.index as usize));
                     assert_eq!(is_bad, matches!(outcome.kind, OutcomeKind::Rejected(_)));
                 }
-                if keys != ErrorKeys::Empty {
-                    let errors = report
-                        .outcomes()
-                        .iter()
-                        .filter_map(|outcome| outcome.error());
-                    for error in errors {
+                for error in report.outcomes().iter().filter_map(|o| o.error()) {
+                    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+                    assert_eq!(error.status(), Some(422), "{error}");
+                    assert!(!error.is_temporary(), "{error}");
+                    if keys != ErrorKeys::Empty {
                         assert!(error.to_string().contains("this value is bad"), "{error}");
                         let row = error.row().expect("a row");
                         assert!(error.to_string().starts_with(&format!("row {row}: ")));
@@ -67,7 +67,7 @@ async fn seven_bad_values_among_seven_thousand() {
 }
 
 #[tokio::test]
-async fn a_value_that_a_bad_one_replaced_is_stored_after_all() {
+async fn if_the_last_row_of_a_key_is_rejected_the_row_before_it_is_stored() {
     for rejection in [BatchRejection::Atomic, BatchRejection::Partial] {
         let sandbox = sandbox().batch_rejection(rejection).start().await;
         let sandbox = sandbox.expect("a sandbox");
@@ -82,6 +82,18 @@ async fn a_value_that_a_bad_one_replaced_is_stored_after_all() {
             (summary.stored, summary.superseded, summary.rejected),
             (30, 30, 30)
         );
+        for (first, outcomes) in (0..).step_by(3).zip(report.outcomes().chunks(3)) {
+            let kinds: Vec<_> = outcomes.iter().map(|outcome| &outcome.kind).collect();
+            let [
+                OutcomeKind::Superseded { by, .. },
+                OutcomeKind::Stored(Some(_)),
+                OutcomeKind::Rejected(_),
+            ] = kinds[..]
+            else {
+                panic!("{rejection:?}: {kinds:?}");
+            };
+            assert_eq!(*by, first + 1);
+        }
         for customer in 1..=30 {
             assert_eq!(sandbox.value(customer, 1).expect("a value").value, "better");
         }
@@ -89,30 +101,29 @@ async fn a_value_that_a_bad_one_replaced_is_stored_after_all() {
 }
 
 #[tokio::test]
-async fn a_run_whose_first_rows_are_all_refused_stops_by_itself() {
+async fn a_run_stops_if_its_first_100_rows_are_all_rejected() {
     let sandbox = sandbox().start().await.expect("a sandbox");
     let rows = (1..=5000).map(|customer| UpsertRow::new(customer, 1, BAD));
     let upsert = store(sandbox.base_url()).upsert().rows(rows);
     let report = upsert.send().await.expect("a report");
-    let error = report.stopped_by().expect("it stopped");
+    let error = report.stopped_by().expect("an error");
     assert!(error.to_string().contains("this value is bad"), "{error}");
     let summary = report.summary();
     assert!((100..=130).contains(&summary.rejected), "{summary}");
-    // Rows of a batch that was refused may have been stored, for all that is known.
+    // The server may have stored rows of a rejected batch.
     assert!(summary.unknown <= 30, "{summary}");
     assert_eq!(summary.rows(), 5000);
     assert!(
         summary.requests <= 500,
-        "less than one for ten rows: {summary}"
+        "at most one per ten rows: {summary}"
     );
 }
 
-/// Stores the bundled customers, and gives the refused calls after the first `Learned`.
-async fn stores_all(sandbox: SandboxBuilder) -> (Sandbox, u64, Vec<Event>) {
+/// Stores the bundled customers. Checks that once a size limit is learned, no new batch is too large.
+async fn store_all(sandbox: SandboxBuilder) -> (Sandbox, Summary) {
     let sandbox = sandbox.start().await.expect("a sandbox");
-    let store: Store = store(sandbox.base_url());
     let (sender, events) = std::sync::mpsc::channel();
-    let upsert = store.upsert().rows(cdnow());
+    let upsert = store(sandbox.base_url()).upsert().rows(cdnow());
     let report = upsert
         .observe(move |event| sender.send(event.clone()).unwrap_or_default())
         .send()
@@ -122,48 +133,51 @@ async fn stores_all(sandbox: SandboxBuilder) -> (Sandbox, u64, Vec<Event>) {
     assert_eq!(sandbox.values().len(), 7071);
     let events: Vec<_> = events.iter().collect();
     let learned = |event: &Event| matches!(event, Event::SizeLimitLearned { .. });
-    let first = events.iter().position(learned).expect("a size was learned");
-    // Calls that were on their way when the size was learned may still be refused.
-    let in_flight: HashSet<_> = events[..first]
+    let first = events
+        .iter()
+        .position(learned)
+        .expect("a size limit is learned");
+    // Batches that were ready before may still be rejected.
+    let earlier_calls: HashSet<_> = events[..first]
         .iter()
         .filter_map(|event| match event {
             Event::BatchReady { call, .. } => Some(*call),
             _ => None,
         })
         .collect();
-    let refused = events[first..]
+    let rejected = events[first..]
         .iter()
         .filter(|event| match event {
             Event::RequestFinished {
                 call,
                 status: Some(413 | 422),
                 ..
-            } => !in_flight.contains(call),
+            } => !earlier_calls.contains(call),
             _ => false,
         })
         .count();
-    assert_eq!(refused, 0, "what was learned is kept to");
-    (sandbox, report.summary().requests, events)
+    assert_eq!(rejected, 0, "batches beyond the learned limit");
+    (sandbox, report.summary())
 }
 
 #[tokio::test]
-async fn a_server_that_counts_rows() {
+async fn a_limit_of_values_is_learned() {
     let sandbox = Sandbox::builder()
         .rows_per_call(10)
         .too_large(TooLarge::Status413);
-    let (_, calls, _) = stores_all(sandbox).await;
+    let (_, summary) = store_all(sandbox).await;
     // Three customers with three values each fit.
-    assert!(calls <= 2357_u64.div_ceil(3) + 30, "{calls} calls");
+    assert!(summary.requests <= 2357_u64.div_ceil(3) + 30, "{summary}");
 }
 
 #[tokio::test]
-async fn a_server_that_takes_five_customers() {
+async fn a_limit_of_customers_is_learned() {
     for too_large in [TooLarge::Status413, TooLarge::Status422] {
         let sandbox = Sandbox::builder()
             .customers_per_call(5)
             .too_large(too_large);
-        let (sandbox, calls, _) = stores_all(sandbox).await;
-        assert!(calls <= 2357_u64.div_ceil(5) + 30, "{calls} calls");
+        let (sandbox, summary) = store_all(sandbox).await;
+        assert!(summary.requests <= 2357_u64.div_ceil(5) + 30, "{summary}");
         assert!(sandbox.counts().rejected <= 9);
     }
 }
@@ -173,7 +187,7 @@ fn row(customer: i64, attribute: i64) -> UpsertRow {
 }
 
 #[tokio::test]
-async fn customers_with_more_values_than_a_call_may_hold_do_not_make_all_calls_small() {
+async fn customers_with_more_values_than_the_limit_do_not_make_all_batches_small() {
     for too_large in [TooLarge::Status413, TooLarge::Status422] {
         let sandbox = Sandbox::builder()
             .rows_per_call(10)
@@ -181,14 +195,16 @@ async fn customers_with_more_values_than_a_call_may_hold_do_not_make_all_calls_s
             .start()
             .await;
         let sandbox = sandbox.expect("a sandbox");
-        let many =
+        let with_many_values =
             (1..=20).flat_map(|customer| (1..=20).map(move |attribute| row(customer, attribute)));
-        let few =
+        let with_few_values =
             (101..=400).flat_map(|customer| (1..=3).map(move |attribute| row(customer, attribute)));
-        let upsert = store(sandbox.base_url()).upsert().rows(many.chain(few));
+        let upsert = store(sandbox.base_url())
+            .upsert()
+            .rows(with_many_values.chain(with_few_values));
         let report = upsert.send().await.expect("a report");
         assert_eq!(report.summary().stored, 1300);
-        // 140 would do if all that is asked were known beforehand.
+        // 140 requests would be enough if the limit were known at the start.
         assert!(
             report.summary().requests <= 280,
             "{too_large:?}: {}",
@@ -198,7 +214,7 @@ async fn customers_with_more_values_than_a_call_may_hold_do_not_make_all_calls_s
 }
 
 #[tokio::test]
-async fn a_limit_of_customers_is_not_taken_for_one_of_values() {
+async fn a_limit_of_customers_is_not_mistaken_for_one_of_values() {
     for too_large in [TooLarge::Status413, TooLarge::Status422] {
         let sandbox = Sandbox::builder()
             .customers_per_call(5)
@@ -206,10 +222,12 @@ async fn a_limit_of_customers_is_not_taken_for_one_of_values() {
             .start()
             .await;
         let sandbox = sandbox.expect("a sandbox");
-        let thin = (1..=30).map(|customer| row(customer, 1));
-        let wide = (101..=1100)
+        let with_one_value = (1..=30).map(|customer| row(customer, 1));
+        let with_five_values = (101..=1100)
             .flat_map(|customer| (1..=5).map(move |attribute| row(customer, attribute)));
-        let upsert = store(sandbox.base_url()).upsert().rows(thin.chain(wide));
+        let upsert = store(sandbox.base_url())
+            .upsert()
+            .rows(with_one_value.chain(with_five_values));
         let report = upsert.send().await.expect("a report");
         assert_eq!(report.summary().stored, 5030);
         assert!(

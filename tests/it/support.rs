@@ -1,4 +1,4 @@
-//! What several tests need.
+//! Helpers for several tests.
 
 use bigcommerce_ext::{Store, UpsertRow};
 use bigcommerce_sandbox::Sandbox;
@@ -17,7 +17,7 @@ pub async fn sandbox() -> (Sandbox, Store) {
     (sandbox, store)
 }
 
-/// The bundled customers: three values each.
+/// Returns the rows of the bundled customers, three per customer.
 pub fn cdnow() -> Vec<UpsertRow> {
     let text = include_str!("../../ext/examples/cdnow_customers.csv");
     let rows = text.lines().skip(1).flat_map(|line| {

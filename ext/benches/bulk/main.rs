@@ -1,11 +1,10 @@
-//! How close a run comes to the bounds that the provider and physics set:
-//! `cargo bench -p bigcommerce-ext --bench bulk`, with `-- --quick` for a minute of it. With
-//! `-- --plot` it draws what it has measured last. It needs Linux, whose accounts it reads.
+//! Compares runs with the bounds that limits, latency and a hand-written loop set:
+//! `cargo bench -p bigcommerce-ext --bench bulk`, or with `-- --quick` in about a minute. Linux only,
+//! for processor time and memory.
 //!
-//! The sandbox runs in another process: this program starts itself again for it. Every ratio is
-//! taken within one run, by measurements that alternate, as the median of several.
+//! The sandbox runs in another process, for which this program starts itself again. Every ratio is
+//! the median of several pairs of alternating measurements within one run.
 
-mod plot;
 mod rows;
 mod server;
 mod table;
@@ -18,7 +17,7 @@ use std::fs;
 
 use crate::rows::{Bench, CLIENT};
 use crate::server::{SERVE, serve};
-use crate::table::{Row, print, print_head, write};
+use crate::table::{Row, print, print_header, write};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -32,7 +31,6 @@ fn main() -> Result<()> {
         [mode, base_url, values] if mode == CLIENT => {
             return rows::client(&runtime, base_url, values);
         }
-        [mode, ..] if mode == "--plot" => return plot::draw(),
         _ => {}
     }
     let bench = Bench {
@@ -40,16 +38,16 @@ fn main() -> Result<()> {
         is_quick: args.iter().any(|arg| arg == "--quick"),
     };
     println!("{}", machine());
-    print_head();
+    print_header();
     let mut all = Vec::new();
     let mut add = |rows: Vec<Row>| {
         rows.iter().for_each(print);
         all.extend(rows);
     };
-    add(bench.calls()?);
+    add(bench.requests()?);
     add(vec![bench.latency_bound()?]);
     add(vec![bench.quota_bound()?]);
-    add(bench.work()?);
+    add(bench.cpu()?);
     add(vec![bench.memory()?]);
     add(vec![bench.list()?]);
     add(bench.packing()?);
@@ -58,7 +56,7 @@ fn main() -> Result<()> {
     write(&all)
 }
 
-/// What this runs on, and how it was built.
+/// Describes the machine and the build.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

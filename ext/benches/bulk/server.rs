@@ -1,4 +1,4 @@
-//! A sandbox in a process of its own: this program, started again.
+//! A sandbox in a process of its own. This program starts itself again for it.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
@@ -14,15 +14,15 @@ use crate::work::Cost;
 
 pub const SERVE: &str = "--serve";
 
-/// What the store is like.
+/// The settings of the sandbox.
 #[derive(Clone, Copy, Default)]
 pub struct Setup {
     pub latency: Duration,
-    /// Values that are there.
+    /// Values in the store at the start.
     pub values: u32,
-    /// Requests per second.
+    /// Requests per second (0 for no limit).
     pub quota: u64,
-    /// The share of answers that go wrong.
+    /// The share of requests with a fault.
     pub faults: f64,
 }
 
@@ -36,9 +36,9 @@ impl Setup {
         ]
     }
 
-    fn of_args(args: &[String]) -> Result<Self> {
+    fn from_args(args: &[String]) -> Result<Self> {
         let [latency, values, quota, faults] = args else {
-            return Err("four figures say what the store is like".into());
+            return Err("--serve takes latency, values, quota and fault rate".into());
         };
         Ok(Self {
             latency: Duration::from_millis(latency.parse()?),
@@ -49,7 +49,7 @@ impl Setup {
     }
 }
 
-/// The process, which ends with this.
+/// The sandbox's process. Ends when dropped.
 pub struct Server {
     process: Child,
     pub base_url: String,
@@ -79,34 +79,34 @@ impl Server {
         Ok(self.builder().build()?)
     }
 
-    /// Runs something; returns the share of a core that the process took meanwhile, too.
-    pub fn share(&self, run: impl FnOnce() -> Result<Cost>) -> Result<(Cost, f64)> {
+    /// Returns the cost of a run, and the share of a core that the sandbox used during it.
+    pub fn core_share(&self, run: impl FnOnce() -> Result<Cost>) -> Result<(Cost, f64)> {
         let before = usage::cpu_of(self.process.id())?;
         let cost = run()?;
-        let took = usage::cpu_of(self.process.id())? - before;
-        Ok((cost, took.as_secs_f64() / cost.wall.as_secs_f64()))
+        let used = usage::cpu_of(self.process.id())? - before;
+        Ok((cost, used.as_secs_f64() / cost.wall.as_secs_f64()))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has nothing to lose, and ends by itself where this process does.
+        // If this fails, the sandbox still ends when this process closes its standard input.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// How much later than asked for the timer wakes: it counts in whole milliseconds, rounded up. The
-/// store is to answer after its latency, not after that and a millisecond more.
-async fn lateness(latency: Duration) -> Duration {
+/// Returns how late the timer fires: it counts whole milliseconds, rounded up. Without a correction,
+/// the sandbox would add up to a millisecond to its latency.
+async fn timer_delay(latency: Duration) -> Duration {
     const TIMES: u32 = 20;
     if latency.is_zero() {
         return latency;
     }
     let mut slept = Duration::ZERO;
-    for turn in 0..TIMES {
-        // Requests come at any moment of a millisecond.
-        std::thread::sleep(Duration::from_micros(u64::from(turn * 50)));
+    for round in 0..TIMES {
+        // Requests arrive at any point within a millisecond.
+        std::thread::sleep(Duration::from_micros(u64::from(round * 50)));
         let began = Instant::now();
         tokio::time::sleep(latency).await;
         slept += began.elapsed();
@@ -114,17 +114,19 @@ async fn lateness(latency: Duration) -> Duration {
     (slept / TIMES).saturating_sub(latency)
 }
 
-/// Plays the store until the input ends.
+/// Runs the sandbox until standard input ends.
 pub fn serve(args: &[String]) -> Result<()> {
-    let setup = Setup::of_args(args)?;
+    let setup = Setup::from_args(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let quick = [Fault::InternalError, Fault::Unavailable, Fault::Busy];
-        let plan = FaultPlan::seeded(1).rate(setup.faults).only(quick);
-        let latency = setup.latency.saturating_sub(lateness(setup.latency).await);
+        let fast_faults = [Fault::InternalError, Fault::Unavailable, Fault::Busy];
+        let plan = FaultPlan::seeded(1).rate(setup.faults).only(fast_faults);
+        let latency = setup
+            .latency
+            .saturating_sub(timer_delay(setup.latency).await);
         let mut builder = Sandbox::builder().latency(latency).faults(plan);
         if setup.quota > 0 {
             builder = builder.quota(setup.quota, Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! What is measured, against its bound.
+//! The table of measurements and their bounds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 
 use crate::Result;
 
-/// A line of the table.
+/// A row of the table.
 pub struct Row {
     pub name: String,
     pub unit: &'static str,
     pub measured: f64,
     pub bound: f64,
-    /// What the ratio is to be at most; at least, where more is better.
+    /// The maximum of the ratio, or its minimum if more is better.
     pub goal: Option<f64>,
     pub more_is_better: bool,
-    /// The least and the largest ratio.
-    pub spread: (f64, f64),
+    pub min_ratio: f64,
+    pub max_ratio: f64,
     pub note: String,
 }
 
 impl Row {
-    /// Takes the median ratio of pairs of a measurement and its bound.
+    /// Creates a row with the median ratio of pairs of a measurement and its bound.
     pub fn median(
         name: impl Into<String>,
         unit: &'static str,
@@ -30,26 +30,27 @@ impl Row {
         mut pairs: Vec<(f64, f64)>,
     ) -> Self {
         let ratio = |(measured, bound): &(f64, f64)| measured / bound;
-        pairs.sort_by(|one, other| ratio(one).total_cmp(&ratio(other)));
-        let middle = pairs[pairs.len() / 2];
+        pairs.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let (measured, bound) = pairs[pairs.len() / 2];
         Self {
             name: name.into(),
             unit,
-            measured: middle.0,
-            bound: middle.1,
+            measured,
+            bound,
             goal: goal.into(),
             more_is_better: false,
-            spread: (ratio(&pairs[0]), ratio(&pairs[pairs.len() - 1])),
+            min_ratio: ratio(&pairs[0]),
+            max_ratio: ratio(&pairs[pairs.len() - 1]),
             note: String::new(),
         }
     }
 
-    pub fn at_least(mut self) -> Self {
+    pub fn more_is_better(mut self) -> Self {
         self.more_is_better = true;
         self
     }
 
-    pub fn note(mut self, note: impl Into<String>) -> Self {
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
     }
@@ -58,7 +59,7 @@ impl Row {
         self.measured / self.bound
     }
 
-    /// The goal, and whether it is missed.
+    /// Returns the goal, and whether it is missed.
     fn verdict(&self) -> String {
         let Some(goal) = self.goal else {
             return String::new();
@@ -71,7 +72,7 @@ impl Row {
     }
 }
 
-pub fn print_head() {
+pub fn print_header() {
     println!(
         "{:<28} {:>9} {:>9} {:<8} {:>6} {:>15}  goal",
         "name", "measured", "bound", "unit", "ratio", "spread"
@@ -82,18 +83,18 @@ pub fn print(row: &Row) {
     println!(
         "{:<28} {:>9} {:>9} {:<8} {:>6.3} {:>7.3}–{:<7.3}  {:<15} {}",
         row.name,
-        figure(row.measured),
-        figure(row.bound),
+        format_number(row.measured),
+        format_number(row.bound),
         row.unit,
         row.ratio(),
-        row.spread.0,
-        row.spread.1,
+        row.min_ratio,
+        row.max_ratio,
         row.verdict(),
         row.note,
     );
 }
 
-fn figure(number: f64) -> String {
+fn format_number(number: f64) -> String {
     if number >= 1000.0 {
         format!("{number:.0}")
     } else {
@@ -101,13 +102,13 @@ fn figure(number: f64) -> String {
     }
 }
 
-/// Where the figures are.
-pub fn file() -> PathBuf {
+/// Returns the path of the file with the results.
+fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/bulk.json")
 }
 
 pub fn write(rows: &[Row]) -> Result<()> {
-    let json = rows.iter().map(|row| {
+    let results = rows.iter().map(|row| {
         json!({
             "name": row.name,
             "unit": row.unit,
@@ -121,7 +122,7 @@ pub fn write(rows: &[Row]) -> Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
-    let json: Value = json.collect();
-    fs::write(file, serde_json::to_string_pretty(&json)?)?;
+    let results: Value = results.collect();
+    fs::write(file, serde_json::to_string_pretty(&results)?)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What processes have taken of the machine.
+//! Processor time and memory of processes.
 
 use std::fs;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::Result;
 
-/// Processor time of this process, in user and in system mode.
+/// Returns the processor time of this process, in user and system mode.
 pub fn cpu() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let time = usage.user_time() + usage.system_time();
@@ -19,19 +19,19 @@ pub fn cpu() -> Result<Duration> {
     )?))
 }
 
-/// Processor time of another process.
+/// Returns the processor time of another process.
 pub fn cpu_of(process: u32) -> Result<Duration> {
     let clock = clock_getcpuclockid(Pid::from_raw(process.try_into()?))?;
     Ok(clock.now()?.into())
 }
 
-/// The peak of resident memory of this process, in MiB. What `getrusage` says of it would include the peak of the
-/// process that started this one.
+/// Returns the peak resident memory of this process, in MiB. The figure of `getrusage` would include
+/// the parent process's peak.
 pub fn peak_mib() -> Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let peak = status.lines().find_map(|line| {
         let peak = line.strip_prefix("VmHWM:")?.strip_suffix("kB")?;
         peak.trim().parse::<f64>().ok()
     });
-    Ok(peak.ok_or("no peak of memory is known")? / 1024.0)
+    Ok(peak.ok_or("no VmHWM in /proc/self/status")? / 1024.0)
 }

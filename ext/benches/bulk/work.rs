@@ -1,4 +1,4 @@
-//! The work that is measured: by this crate, and by a loop that is written for the one case.
+//! The measured work: an upsert by this crate, and the same upsert by a hand-written loop.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +10,15 @@ use tokio::runtime::Runtime;
 
 use crate::{Result, usage};
 
-pub const PER_CUSTOMER: u32 = 5;
-pub const CUSTOMERS_PER_CALL: u32 = 10;
-pub const PER_CALL: u32 = PER_CUSTOMER * CUSTOMERS_PER_CALL;
-pub const IN_FLIGHT: u32 = 3;
+pub const VALUES_PER_CUSTOMER: u32 = 5;
+pub const CUSTOMERS_PER_REQUEST: u32 = 10;
+pub const VALUES_PER_REQUEST: u32 = VALUES_PER_CUSTOMER * CUSTOMERS_PER_REQUEST;
+pub const MAX_IN_FLIGHT: u32 = 3;
 
-/// A value: its customer, its attribute and its text.
+/// Returns a value's customer, attribute and text.
 fn value(number: u32) -> (i64, i64, String) {
-    let customer = i64::from(number / PER_CUSTOMER) + 1;
-    let attribute = i64::from(number % PER_CUSTOMER) + 101;
+    let customer = i64::from(number / VALUES_PER_CUSTOMER) + 1;
+    let attribute = i64::from(number % VALUES_PER_CUSTOMER) + 101;
     (customer, attribute, format!("Premium Member {number}"))
 }
 
@@ -27,14 +27,14 @@ pub fn row(number: u32) -> UpsertRow {
     UpsertRow::new(customer, attribute, text)
 }
 
-/// What a run took.
+/// The time of a run.
 #[derive(Clone, Copy)]
 pub struct Cost {
     pub wall: Duration,
     pub cpu: Duration,
 }
 
-fn cost(run: impl FnOnce() -> Result<()>) -> Result<Cost> {
+fn measure(run: impl FnOnce() -> Result<()>) -> Result<Cost> {
     let (began, before) = (Instant::now(), usage::cpu()?);
     run()?;
     Ok(Cost {
@@ -43,9 +43,9 @@ fn cost(run: impl FnOnce() -> Result<()>) -> Result<Cost> {
     })
 }
 
-/// Has a store upsert some values.
+/// Measures an upsert by this crate.
 pub fn ours(runtime: &Runtime, store: &Store, values: u32) -> Result<Cost> {
-    cost(|| {
+    measure(|| {
         let summary = upsert(runtime, store, 10_000, (0..values).map(row), |_| ())?;
         all_stored(&summary, values)
     })
@@ -73,37 +73,37 @@ pub fn all_stored(summary: &Summary, values: u32) -> Result<()> {
     if summary.stored == u64::from(values) {
         Ok(())
     } else {
-        Err(format!("not all of {values} values: {summary}").into())
+        Err(format!("not all {values} values were stored: {summary}").into())
     }
 }
 
 #[derive(Serialize)]
-struct Row {
+struct Record {
     attribute_id: i64,
     value: String,
     customer_id: i64,
 }
 
-fn chunk(call: u32) -> Vec<Row> {
-    let numbers = call * PER_CALL..(call + 1) * PER_CALL;
-    let row = |number| {
+fn body(request: u32) -> Vec<Record> {
+    let numbers = request * VALUES_PER_REQUEST..(request + 1) * VALUES_PER_REQUEST;
+    let record = |number| {
         let (customer_id, attribute_id, value) = value(number);
-        Row {
+        Record {
             attribute_id,
             value,
             customer_id,
         }
     };
-    numbers.map(row).collect()
+    numbers.map(record).collect()
 }
 
-/// A loop by hand.
-pub struct ByHand {
+/// A hand-written loop, for this one case only.
+pub struct Loop {
     client: reqwest::Client,
     url: String,
 }
 
-impl ByHand {
+impl Loop {
     pub fn new(base_url: &str) -> Result<Self> {
         Ok(Self {
             client: reqwest::Client::builder().no_proxy().build()?,
@@ -116,32 +116,32 @@ impl ByHand {
         put.header("X-Auth-Token", "any token")
     }
 
-    /// Sends values in chunks that are grouped already, and reads the answers.
+    /// Measures requests with values that are already grouped by customer. Parses the responses.
     pub fn run(&self, runtime: &Runtime, values: u32) -> Result<Cost> {
-        let calls = stream::iter(0..values / PER_CALL).map(|call| async move {
-            let answer = self.put().json(&chunk(call)).send().await?;
-            let page: types::AttributeValuePage = answer.error_for_status()?.json().await?;
+        let requests = stream::iter(0..values / VALUES_PER_REQUEST).map(|number| async move {
+            let response = self.put().json(&body(number)).send().await?;
+            let page: types::AttributeValuePage = response.error_for_status()?.json().await?;
             Ok::<_, reqwest::Error>(page.data.len())
         });
-        let stored = calls.buffer_unordered(IN_FLIGHT as usize);
+        let stored = requests.buffer_unordered(MAX_IN_FLIGHT as usize);
         let stored = stored.try_fold(0, async |sum, new| Ok(sum + new));
-        cost(|| match runtime.block_on(stored)? {
+        measure(|| match runtime.block_on(stored)? {
             stored if stored == values as usize => Ok(()),
-            stored => Err(format!("{stored} of {values} values").into()),
+            stored => Err(format!("{stored} of {values} values were stored").into()),
         })
     }
 
-    /// Sends bodies that are written already, and reads no answer.
-    pub fn run_bare(&self, runtime: &Runtime, values: u32) -> Result<Cost> {
-        let bodies: Vec<Vec<u8>> = (0..values / PER_CALL)
-            .map(|call| serde_json::to_vec(&chunk(call)))
+    /// Measures requests with bodies that are already serialized. Parses no response.
+    pub fn run_http_only(&self, runtime: &Runtime, values: u32) -> Result<Cost> {
+        let bodies: Vec<Vec<u8>> = (0..values / VALUES_PER_REQUEST)
+            .map(|number| serde_json::to_vec(&body(number)))
             .collect::<std::result::Result<_, _>>()?;
-        let calls = stream::iter(bodies).map(|body| async move {
+        let requests = stream::iter(bodies).map(|body| async move {
             let put = self.put().header("Content-Type", "application/json");
-            let answer = put.body(body).send().await?.error_for_status()?;
-            answer.bytes().await
+            let response = put.body(body).send().await?.error_for_status()?;
+            response.bytes().await
         });
-        let done = calls.buffer_unordered(IN_FLIGHT as usize);
-        cost(|| Ok(runtime.block_on(done.try_for_each(async |_| Ok(())))?))
+        let done = requests.buffer_unordered(MAX_IN_FLIGHT as usize);
+        measure(|| Ok(runtime.block_on(done.try_for_each(async |_| Ok(())))?))
     }
 }

@@ -1,4 +1,4 @@
-//! Rows from a CSV file, read as they are needed.
+//! Rows from a CSV file, read on demand.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -12,7 +12,7 @@ use csv::{Reader, ReaderBuilder, StringRecord};
 
 const KEY: &str = "customer_id";
 
-/// A CSV file whose header was understood.
+/// A CSV file with a valid header.
 pub struct Input {
     path: PathBuf,
     reader: Reader<File>,
@@ -20,27 +20,29 @@ pub struct Input {
     columns: Columns,
 }
 
-/// The attribute columns, in the order of the file, with the IDs of those that are known.
+/// The attribute columns in the order of the file: their names, and their attributes' IDs if known.
 struct Columns(Vec<(String, Option<i64>)>);
 
-/// A place in the file, and what is wrong there.
-pub struct Problem {
+/// A syntax error in the file, and its location.
+pub struct SyntaxError {
     line: u64,
     column: usize,
     text: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, column, text } = self;
         write!(f, "line {line}, column {column}: {text}")
     }
 }
 
-impl Problem {
-    fn of(error: &csv::Error, line: u64) -> Self {
+impl SyntaxError {
+    fn from_csv(error: &csv::Error, line: u64) -> Self {
         let (column, text) = match error.kind() {
-            csv::ErrorKind::Utf8 { err, .. } => (err.field() + 1, "not UTF-8".to_owned()),
+            csv::ErrorKind::Utf8 { err, .. } => {
+                (err.field() + 1, "the text is not UTF-8".to_owned())
+            }
             _ => (1, error.to_string()),
         };
         Self { line, column, text }
@@ -48,7 +50,7 @@ impl Problem {
 }
 
 impl Input {
-    /// Opens a file and reads its header; some columns stand for given `attributes`.
+    /// Opens a file and reads its header. `attributes` holds the IDs that are given by column name.
     pub fn open(path: &Path, attributes: &[(String, i64)]) -> Result<Self, String> {
         let shown = path.display();
         let file = File::open(path).map_err(|error| format!("{shown}: {error}"))?;
@@ -58,7 +60,7 @@ impl Input {
             .headers()
             .map_err(|error| format!("{shown}: {error}"))?;
         let columns =
-            Columns::of(header, attributes).map_err(|problem| format!("{shown}: {problem}"))?;
+            Columns::parse(header, attributes).map_err(|error| format!("{shown}: {error}"))?;
         Ok(Self {
             path: path.to_owned(),
             reader,
@@ -67,15 +69,15 @@ impl Input {
         })
     }
 
-    /// Names the columns whose attributes are to be found by name.
-    pub fn named(&self) -> Vec<String> {
+    /// Returns the names of the columns whose attributes have no ID yet.
+    pub fn unresolved_names(&self) -> Vec<String> {
         let columns = self.columns.0.iter();
-        let named = columns.filter(|(_, id)| id.is_none());
-        named.map(|(name, _)| name.clone()).collect()
+        let unresolved = columns.filter(|(_, id)| id.is_none());
+        unresolved.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Takes in the IDs of attributes that were found by name.
-    pub fn found(&mut self, attributes: &[(String, i64)]) -> Result<(), String> {
+    /// Sets the IDs of attributes by column name.
+    pub fn resolve(&mut self, attributes: &[(String, i64)]) -> Result<(), String> {
         for (name, id) in attributes {
             if let Some((other, _)) = self.columns.0.iter().find(|(_, known)| *known == Some(*id)) {
                 let shown = self.path.display();
@@ -91,11 +93,11 @@ impl Input {
         Ok(())
     }
 
-    /// Yields a row per value, and a message per line that can't be understood.
+    /// Yields a row per value, and an error per line that can't be parsed.
     pub fn rows(
         mut self,
         progress: Rc<Progress>,
-        skips_empty: bool,
+        skip_empty: bool,
     ) -> impl Iterator<Item = Result<UpsertRow, String>> {
         let mut record = StringRecord::new();
         let mut customers = HashSet::new();
@@ -105,16 +107,16 @@ impl Input {
                 Ok(false) => return None,
                 Ok(true) => {
                     let line = record.position().map_or(line, csv::Position::line);
-                    self.columns.rows(&record, line, skips_empty)
+                    self.columns.rows(&record, line, skip_empty)
                 }
-                Err(error) => Err(Problem::of(&error, line)),
+                Err(error) => Err(SyntaxError::from_csv(&error, line)),
             };
             let rows = match rows {
                 Ok(rows) => {
                     customers.extend(rows.first().map(UpsertRow::customer_id));
                     rows.into_iter().map(Ok).collect()
                 }
-                Err(problem) => vec![Err(format!("{}: {problem}", self.path.display()))],
+                Err(error) => vec![Err(format!("{}: {error}", self.path.display()))],
             };
             progress.customers.set(customers.len() as u64);
             progress.rows.set(progress.rows.get() + rows.len() as u64);
@@ -129,9 +131,9 @@ impl Input {
 }
 
 impl Columns {
-    fn of(header: &StringRecord, attributes: &[(String, i64)]) -> Result<Self, Problem> {
-        let refuse = |column, text| {
-            Err(Problem {
+    fn parse(header: &StringRecord, attributes: &[(String, i64)]) -> Result<Self, SyntaxError> {
+        let error = |column, text| {
+            Err(SyntaxError {
                 line: 1,
                 column,
                 text,
@@ -142,19 +144,19 @@ impl Columns {
             Some(KEY) => {}
             other => {
                 let other = other.unwrap_or_default();
-                return refuse(1, format!("the first column is {KEY}, not {other:?}"));
+                return error(1, format!("the first column must be {KEY}, not {other:?}"));
             }
         }
         let mut columns: Vec<(String, Option<i64>)> = Vec::new();
         for (number, name) in (2..).zip(names) {
-            let by_hand = attributes.iter().find(|(named, _)| named == name);
-            let id = by_hand.map(|&(_, id)| id);
+            let given = attributes.iter().find(|(given, _)| given == name);
+            let id = given.map(|&(_, id)| id);
             if let Some((other, _)) = columns
                 .iter()
                 .find(|(known, known_id)| known == name || (id.is_some() && *known_id == id))
             {
                 let text = format!("{name:?} and {other:?} are the same column or attribute");
-                return refuse(number, text);
+                return error(number, text);
             }
             columns.push((name.to_owned(), id));
         }
@@ -162,10 +164,10 @@ impl Columns {
             .iter()
             .find(|(name, _)| !columns.iter().any(|(known, _)| known == name));
         if let Some((name, _)) = unknown {
-            return refuse(1, format!("there is no column {name:?}"));
+            return error(1, format!("there is no column {name:?}"));
         }
         if columns.is_empty() {
-            return refuse(2, "there is no attribute column".to_owned());
+            return error(2, "there is no attribute column".to_owned());
         }
         Ok(Self(columns))
     }
@@ -174,21 +176,21 @@ impl Columns {
         &self,
         record: &StringRecord,
         line: u64,
-        skips_empty: bool,
-    ) -> Result<Vec<UpsertRow>, Problem> {
+        skip_empty: bool,
+    ) -> Result<Vec<UpsertRow>, SyntaxError> {
         let expected = self.0.len() + 1;
         if record.len() != expected {
-            return Err(Problem {
+            return Err(SyntaxError {
                 line,
                 column: record.len().min(expected) + 1,
-                text: format!("{} columns, the header has {expected}", record.len()),
+                text: format!("{} columns, but the header has {expected}", record.len()),
             });
         }
         let customer = record.get(0).unwrap_or_default();
         let customer_id = match customer.trim().parse() {
             Ok(id) if id >= 1 => id,
             _ => {
-                return Err(Problem {
+                return Err(SyntaxError {
                     line,
                     column: 1,
                     text: format!("{KEY} {customer:?} is not a whole number of 1 or more"),
@@ -197,7 +199,7 @@ impl Columns {
         };
         let values = record.iter().skip(1).zip(&self.0).zip(2..);
         Ok(values
-            .filter(|((value, _), _)| !(skips_empty && value.is_empty()))
+            .filter(|((value, _), _)| !(skip_empty && value.is_empty()))
             .map(|((value, (name, id)), column)| {
                 let row = match id {
                     Some(id) => UpsertRow::new(customer_id, *id, value),
@@ -209,18 +211,18 @@ impl Columns {
     }
 }
 
-/// How much of the file was read.
+/// The part of the file that was read.
 #[derive(Default)]
 pub struct Progress {
     pub customers: Cell<u64>,
     rows: Cell<u64>,
-    /// Of the file's bytes, in 0 to 1.
+    /// The share of the file's bytes (0 to 1).
     share: Cell<f64>,
 }
 
 impl Progress {
     /// Estimates the rows of the whole file from the part that was read.
-    pub fn rows_in_all(&self) -> u64 {
+    pub fn estimated_rows(&self) -> u64 {
         (self.rows.get() as f64 / self.share.get().max(f64::EPSILON)).round() as u64
     }
 }

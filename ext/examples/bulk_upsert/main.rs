@@ -1,29 +1,32 @@
-//! Puts the values of a CSV file into a store, in step with the provider's limits.
+//! Stores the values of a CSV file, within the provider's limits.
 //!
 //! `cargo run -p bigcommerce-ext --example bulk_upsert -- --help`
 
 mod args;
 mod input;
-#[path = "../shared/target.rs"]
-mod target;
 
+use std::env;
 use std::io::{IsTerminal, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bigcommerce_ext::sdk::types::AttributeType;
-use bigcommerce_ext::{Error, Event, Outcome, OutcomeKind, Store};
+use bigcommerce_ext::{ACCESS_TOKEN_VARIABLE, Error, Event, Outcome, OutcomeKind, Store};
+use bigcommerce_sandbox::Sandbox;
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use args::Args;
+use args::{Args, Target};
 use input::{Input, Progress};
-use target::{Target, is_loopback};
 
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cdnow_customers.csv");
+
+/// A sandbox accepts any token by default.
+const PLACEHOLDER: &str = "placeholder";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -33,66 +36,73 @@ async fn main() -> ExitCode {
             println!("{}", args::HELP);
             return ExitCode::SUCCESS;
         }
-        Err(error) => return refuse(&error.to_string()),
+        Err(error) => return fail(&error.to_string()),
     };
     match run(args).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(message) => refuse(&message),
+        Err(message) => fail(&message),
     }
 }
 
-fn refuse(message: &str) -> ExitCode {
+fn fail(message: &str) -> ExitCode {
     eprintln!("bulk_upsert: {message}");
     ExitCode::from(2)
 }
 
-/// Says whether no row was rejected, left open or not sent.
+/// Returns `true` if no row was rejected, unknown or not sent.
 async fn run(args: Args) -> Result<bool, String> {
     let path = args.file.unwrap_or_else(|| PathBuf::from(BUNDLED));
     let mut input = Input::open(&path, &args.attributes)?;
-    let is_sandbox = match &args.target {
-        Target::OwnSandbox => true,
-        Target::Environment => false,
-        Target::Url(url) => is_loopback(url),
+    // Dropped at the end of the run.
+    let mut own_sandbox = None;
+    let (store, is_sandbox) = match args.target {
+        Target::OwnSandbox => {
+            let sandbox = Sandbox::builder().latency(Duration::from_millis(5)).start();
+            let sandbox = sandbox.await;
+            let sandbox = sandbox.map_err(|error| format!("the sandbox can't start: {error}"))?;
+            let url = own_sandbox.insert(sandbox).base_url();
+            (store_at(url, PLACEHOLDER.to_owned())?, true)
+        }
+        Target::Environment => (Store::from_env().map_err(|error| error.to_string())?, false),
+        Target::Url(url) => (store_at(&url, token_for(&url)?)?, is_local(&url)),
     };
-    let opened = args.target.open().await?;
-    let creates = args.creates_attributes || is_sandbox;
-    find_attributes(&mut input, &opened.store, creates, args.is_dry).await?;
+    let creates = args.create_attributes || is_sandbox;
+    find_attributes(&mut input, &store, creates, args.dry_run).await?;
     let progress = Rc::new(Progress::default());
-    let rows = input.rows(Rc::clone(&progress), args.skips_empty);
+    let rows = input.rows(Rc::clone(&progress), args.skip_empty);
 
-    let mut upsert = opened.store.upsert();
-    if args.skips_unchanged {
+    let mut upsert = store.upsert();
+    if args.skip_unchanged {
         upsert = upsert.skip_unchanged();
     }
-    if args.is_dry {
+    if args.dry_run {
         upsert = upsert.dry_run();
     }
     let bar = progress_bar();
-    let told = bar.clone();
-    let planned = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&planned);
+    let message_bar = bar.clone();
+    let batches = Arc::new(AtomicU64::new(0));
+    let batch_counter = Arc::clone(&batches);
     let mut outcomes = upsert
         .observe(move |event| match event {
             Event::BatchReady { .. } => {
-                counted.fetch_add(1, Ordering::Relaxed);
+                batch_counter.fetch_add(1, Ordering::Relaxed);
             }
             Event::Waiting { reason, wait, .. } => {
-                told.set_message(format!("{reason}, next try in {:.1} s", wait.as_secs_f64()));
+                message_bar.set_message(format!("{reason}, retry in {:.1} s", wait.as_secs_f64()));
             }
-            Event::RequestFinished { .. } => told.set_message(""),
+            Event::RequestFinished { .. } => message_bar.set_message(""),
             _ => {}
         })
         .stop_when(async {
-            // Where no signal can be heard of, there is none to stop for.
+            // If no signal handler can be installed, the run goes on to its end.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending().await
             }
         })
         .stream(stream::iter(rows));
     while let Some(outcome) = outcomes.next().await {
-        bar.set_length(progress.rows_in_all());
+        bar.set_length(progress.estimated_rows());
         bar.inc(1);
         if let Some(line) = describe(&outcome, &path) {
             bar.suspend(|| println!("{line}"));
@@ -100,7 +110,7 @@ async fn run(args: Args) -> Result<bool, String> {
     }
     bar.finish_and_clear();
     if let Some(error) = outcomes.stopped_by() {
-        eprintln!("bulk_upsert: the run was stopped: {error}");
+        eprintln!("bulk_upsert: the run stopped early: {error}");
     }
     let summary = outcomes.summary();
     println!(
@@ -108,76 +118,95 @@ async fn run(args: Args) -> Result<bool, String> {
         summary.rows(),
         progress.customers.get()
     );
-    if args.is_dry {
+    if args.dry_run {
         println!(
-            "a dry run: {} values would be stored in {} calls",
+            "dry run: {} values would be stored in {} requests",
             summary.planned,
-            planned.load(Ordering::Relaxed)
+            batches.load(Ordering::Relaxed)
         );
     }
     Ok(summary.is_complete())
 }
 
-/// Finds the attributes of the columns by their names, with one request unless some are created.
+fn store_at(url: &str, token: String) -> Result<Store, String> {
+    let store = Store::builder_with_base_url(url, token).build();
+    store.map_err(|error| error.to_string())
+}
+
+fn token_for(url: &str) -> Result<String, String> {
+    match env::var(ACCESS_TOKEN_VARIABLE) {
+        Ok(token) if !token.is_empty() => Ok(token),
+        _ if is_local(url) => Ok(PLACEHOLDER.to_owned()),
+        _ => Err(format!("{ACCESS_TOKEN_VARIABLE} is not set")),
+    }
+}
+
+/// Returns `true` for plain http, which the library allows to this machine only.
+fn is_local(url: &str) -> bool {
+    url.starts_with("http://")
+}
+
+/// Finds the attributes of the columns by name, and creates the missing ones if allowed.
 async fn find_attributes(
     input: &mut Input,
     store: &Store,
     creates: bool,
-    is_dry: bool,
+    dry_run: bool,
 ) -> Result<(), String> {
-    let names = input.named();
+    let names = input.unresolved_names();
     if names.is_empty() {
         return Ok(());
     }
-    let told = |error: Error| error.to_string();
-    let known = store.attributes().list().await.map_err(told)?;
-    let known = known.into_iter().map(|known| (known.name, known.id));
-    let mut found: Vec<_> = known.filter(|(name, _)| names.contains(name)).collect();
-    let is_missing = |name: &&String| !found.iter().any(|(known, _)| known == *name);
+    let to_text = |error: Error| error.to_string();
+    let defined = store.attributes().list().await.map_err(to_text)?;
+    let defined = defined
+        .into_iter()
+        .map(|attribute| (attribute.name, attribute.id));
+    let mut found: Vec<_> = defined.filter(|(name, _)| names.contains(name)).collect();
+    let is_missing = |name: &&String| !found.iter().any(|(defined, _)| defined == *name);
     let missing: Vec<_> = names.iter().filter(is_missing).cloned().collect();
     if missing.is_empty() {
     } else if !creates {
-        // The error says what there is.
-        let known = store.attributes().find_all(&missing).await;
-        known.map_err(|error| {
-            format!("{error}; --attribute NAME=ID maps a column, --create-attributes creates it")
+        // The error lists the attributes that the store defines.
+        let error = store.attributes().find_all(&missing).await;
+        error.map_err(|error| {
+            format!(
+                "{error}; map the column with --attribute, or create it with --create-attributes"
+            )
         })?;
-    } else if is_dry {
+    } else if dry_run {
         for name in &missing {
             println!("attribute {name:?} would be created");
         }
-        // What is not there has no ID yet, and a dry run sends none.
+        // A dry run sends no row, so any IDs will do that are distinct.
         found.extend(missing.into_iter().zip((1..=i64::MAX).rev()));
     } else {
         let wanted = missing
             .into_iter()
             .map(|name| (name, AttributeType::String));
-        let created = store.attributes().ensure(wanted).await.map_err(told)?;
-        found.extend(
-            created
-                .into_iter()
-                .map(|created| (created.name, created.id)),
-        );
+        let created = store.attributes().ensure(wanted).await.map_err(to_text)?;
+        let created = created.into_iter();
+        found.extend(created.map(|attribute| (attribute.name, attribute.id)));
     }
-    input.found(&found)
+    input.resolve(&found)
 }
 
 /// Describes a row that was not stored.
 fn describe(outcome: &Outcome, path: &Path) -> Option<String> {
     let error = outcome.error()?;
-    let what = match outcome.kind {
+    let kind = match outcome.kind {
         OutcomeKind::Rejected(_) => "rejected",
         OutcomeKind::Unknown(_) => "unknown",
         _ => "not sent",
     };
     Some(match (&outcome.row, outcome.tag()) {
-        (Some(row), Some(place)) => format!(
-            "{what}: {}: {place}: customer {}: {error}",
+        (Some(row), Some(location)) => format!(
+            "{kind}: {}: {location}: customer {}: {error}",
             path.display(),
             row.customer_id()
         ),
-        // What the input could not read names its place itself.
-        _ => format!("{what}: {error}"),
+        // The error of an unreadable line contains its location.
+        _ => format!("{kind}: {error}"),
     })
 }
 

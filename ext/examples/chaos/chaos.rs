@@ -1,4 +1,4 @@
-//! A bulk run through every kind of fault, checked against a simple model.
+//! A bulk upsert with every kind of fault, checked against a simple model.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -16,20 +16,20 @@ const BAD: &str = "bad";
 type Key = (i64, i64);
 type Failure = Box<dyn std::error::Error>;
 
-/// What was checked, and what it took.
+/// The result of the checks.
 pub struct Verdict {
-    /// What each check says, and whether it holds.
+    /// The text of each check, and whether it passed.
     pub checks: Vec<(String, bool)>,
-    accounted: f64,
+    accounted_share: f64,
     is_state_equal: bool,
     counts: Counts,
-    calls: u64,
-    needed: u64,
+    requests: u64,
+    needed_requests: u64,
 }
 
 impl Verdict {
-    pub fn holds(&self) -> bool {
-        self.checks.iter().all(|(_, holds)| *holds)
+    pub fn passed(&self) -> bool {
+        self.checks.iter().all(|(_, passed)| *passed)
     }
 }
 
@@ -38,35 +38,32 @@ impl fmt::Display for Verdict {
         write!(
             f,
             "accounted {:.3}, state equal {}, peak in flight {}, largest batch {}, \
-             {} calls made over {} needed",
-            self.accounted,
+             {} requests made, {} needed without faults",
+            self.accounted_share,
             self.is_state_equal,
             self.counts.peak_in_flight,
             self.counts.largest_batch_customers,
-            self.calls,
-            self.needed
+            self.requests,
+            self.needed_requests
         )
     }
 }
 
-/// Three values per customer, 5% of them twice with another value, 1% of all rows bad, shuffled.
+/// Generates three values per customer, shuffled: 5% of them twice with another value, and 1% of all
+/// rows bad.
 fn rows(seed: u64, customers: i64) -> Vec<UpsertRow> {
-    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut rng = fastrand::Rng::with_seed(seed);
     let mut keys: Vec<Key> = (1..=customers)
         .flat_map(|customer| (1..=ATTRIBUTES).map(move |attribute| (customer, attribute)))
         .collect();
-    let again: Vec<Key> = keys
-        .iter()
-        .copied()
-        .filter(|_| dice.u8(..20) == 0)
-        .collect();
-    keys.extend(again);
-    dice.shuffle(&mut keys);
+    let repeated: Vec<Key> = keys.iter().copied().filter(|_| rng.u8(..20) == 0).collect();
+    keys.extend(repeated);
+    rng.shuffle(&mut keys);
     let row = |(number, (customer, attribute)): (usize, Key)| {
         let row = |value: String| UpsertRow::new(customer, attribute, value);
-        match dice.u8(..100) {
+        match rng.u8(..100) {
             0 => row(BAD.to_owned()),
-            // A server may store these as whole numbers.
+            // The server may store these as whole numbers.
             1..50 => row(format!("{number}.0")),
             _ => row(number.to_string()),
         }
@@ -74,7 +71,7 @@ fn rows(seed: u64, customers: i64) -> Vec<UpsertRow> {
     keys.into_iter().enumerate().map(row).collect()
 }
 
-/// Runs it within a window, or with one that holds all rows, and with delays of milliseconds.
+/// Runs an upsert with this window (default: all rows), with delays of milliseconds.
 pub async fn run(seed: u64, customers: i64, window: Option<usize>) -> Result<Verdict, Failure> {
     let keys = [ErrorKeys::Indexed, ErrorKeys::Field, ErrorKeys::Empty];
     let rejections = [BatchRejection::Atomic, BatchRejection::Partial];
@@ -108,59 +105,73 @@ pub async fn run(seed: u64, customers: i64, window: Option<usize>) -> Result<Ver
         .upsert()
         .window(window.unwrap_or(rows.len() + 1))
         .stream(stream::iter(rows.clone()));
-    let mut ended: BTreeMap<u64, Outcome> = BTreeMap::new();
-    let mut twice = 0;
+    let mut outcomes_by_row: BTreeMap<u64, Outcome> = BTreeMap::new();
+    let mut repeated = 0;
     while let Some(outcome) = outcomes.next().await {
-        twice += u64::from(ended.insert(outcome.index, outcome).is_some());
+        repeated += u64::from(outcomes_by_row.insert(outcome.index, outcome).is_some());
     }
-    let left = Left {
+    let result = RunResult {
         rows: &rows,
-        ended: &ended,
-        twice,
+        outcomes: &outcomes_by_row,
+        repeated,
         summary: outcomes.summary(),
         settled_up_to: outcomes.settled_up_to(),
         sandbox: &sandbox,
     };
-    Ok(left.judge(customers))
+    Ok(result.check(customers))
 }
 
-/// What a run left behind.
-struct Left<'a> {
+/// The outcomes of a run, and the sandbox after it.
+struct RunResult<'a> {
     rows: &'a [UpsertRow],
-    ended: &'a BTreeMap<u64, Outcome>,
-    twice: u64,
+    outcomes: &'a BTreeMap<u64, Outcome>,
+    /// Outcomes of rows that had one already.
+    repeated: u64,
     summary: Summary,
     settled_up_to: u64,
     sandbox: &'a Sandbox,
 }
 
-impl Left<'_> {
-    fn judge(&self, customers: i64) -> Verdict {
+impl RunResult<'_> {
+    fn check(&self, customers: i64) -> Verdict {
         let rows = self.rows.len() as u64;
         let counts = self.sandbox.counts();
-        let played = self.sandbox.fault_counts();
+        let fault_counts = self.sandbox.fault_counts();
         let expected = self.last_good_rows();
-        let kept: HashMap<Key, String> = self
+        let stored: HashMap<Key, String> = self
             .sandbox
             .values()
             .into_iter()
-            .map(|kept| ((kept.customer_id, kept.attribute_id), normal(&kept.value)))
+            .map(|value| {
+                (
+                    (value.customer_id, value.attribute_id),
+                    normalize(&value.value),
+                )
+            })
             .collect();
-        let is_state_equal = kept.len() == expected.len()
+        let is_state_equal = stored.len() == expected.len()
             && expected.iter().all(|(key, &index)| {
-                kept.get(key) == self.rows.get(index).map(|row| normal(row.value())).as_ref()
+                stored.get(key)
+                    == self
+                        .rows
+                        .get(index)
+                        .map(|row| normalize(row.value()))
+                        .as_ref()
             });
         let wrong = self.wrong_outcomes(&expected);
-        let missed: Vec<_> = Fault::ALL
+        let missing: Vec<_> = Fault::ALL
             .iter()
-            .filter(|fault| !played.contains_key(fault) && **fault != Fault::LateExecution)
+            .filter(|fault| !fault_counts.contains_key(fault) && **fault != Fault::LateExecution)
             .collect();
         let mut checks = vec![
             (
-                format!("{} of {rows} rows have an outcome", self.ended.len()),
-                self.ended.len() as u64 == rows,
+                format!("{} of {rows} rows have an outcome", self.outcomes.len()),
+                self.outcomes.len() as u64 == rows,
             ),
-            (format!("{} rows have two", self.twice), self.twice == 0),
+            (
+                format!("{} rows have two outcomes", self.repeated),
+                self.repeated == 0,
+            ),
             (
                 format!("settled up to row {}", self.settled_up_to),
                 self.settled_up_to == rows,
@@ -172,7 +183,7 @@ impl Left<'_> {
             (
                 format!(
                     "{} values are stored, {} expected",
-                    kept.len(),
+                    stored.len(),
                     expected.len()
                 ),
                 is_state_equal,
@@ -183,50 +194,54 @@ impl Left<'_> {
             ),
             (
                 format!(
-                    "{} times a customer was twice in flight",
+                    "{} overlapping requests for the same customer",
                     counts.customer_overlaps
                 ),
                 counts.customer_overlaps == 0,
             ),
             (
-                format!("{} requests beyond 3 in flight", counts.in_flight_429s),
+                format!(
+                    "{} requests beyond the limit of 3 in flight",
+                    counts.in_flight_429s
+                ),
                 counts.in_flight_429s == 0 && counts.peak_in_flight <= 3,
             ),
             (
                 format!(
-                    "at most {} customers in a call",
+                    "at most {} customers per call",
                     counts.largest_batch_customers
                 ),
                 counts.largest_batch_customers <= 10,
             ),
             (
                 format!(
-                    "{} requests in all, {} counted here",
+                    "{} requests received, {} counted by the client",
                     counts.requests, self.summary.requests
                 ),
                 counts.requests == self.summary.requests,
             ),
         ];
-        // A short run does not meet every kind.
+        // A short run does not draw every kind of fault.
         if customers >= 2000 {
-            let kinds = format!("{} faults of {} kinds", counts.faults, played.len());
-            checks.push((format!("{kinds}, not met: {missed:?}"), missed.is_empty()));
+            let kinds = format!("{} faults of {} kinds", counts.faults, fault_counts.len());
+            checks.push((format!("{kinds}, missing: {missing:?}"), missing.is_empty()));
             checks.push((
-                "calls are as many and as large as they may be".to_owned(),
+                "the limits of 3 requests in flight and 10 customers per call are reached"
+                    .to_owned(),
                 counts.peak_in_flight == 3 && counts.largest_batch_customers == 10,
             ));
         }
         Verdict {
-            accounted: self.ended.len() as f64 / rows.max(1) as f64,
+            accounted_share: self.outcomes.len() as f64 / rows.max(1) as f64,
             is_state_equal,
-            calls: self.summary.requests,
-            needed: customers.unsigned_abs().div_ceil(10),
+            requests: self.summary.requests,
+            needed_requests: customers.unsigned_abs().div_ceil(10),
             checks,
             counts,
         }
     }
 
-    /// The row that each key ends with: the last one that is good.
+    /// Returns the index of the last valid row per key: the row that must be stored in the end.
     fn last_good_rows(&self) -> HashMap<Key, usize> {
         let rows = self.rows.iter().enumerate();
         rows.filter(|(_, row)| row.value() != BAD)
@@ -252,17 +267,17 @@ impl Left<'_> {
             match &outcome.kind {
                 OutcomeKind::Rejected(error) => row.value() == BAD && error.status() == Some(422),
                 OutcomeKind::Stored(record) => {
-                    let is_theirs = record.as_ref().is_none_or(|record| {
-                        normal(&record.attribute_value) == normal(row.value())
+                    let has_same_value = record.as_ref().is_none_or(|record| {
+                        normalize(&record.attribute_value) == normalize(row.value())
                     });
-                    row.value() != BAD && is_theirs
+                    row.value() != BAD && has_same_value
                 }
-                // A bad row that was replaced before it was sent was never known to be bad.
+                // A bad row that is superseded before it is sent is never rejected.
                 OutcomeKind::Superseded { by, .. } => *by > outcome.index && last >= Some(*by),
                 _ => false,
             }
         };
-        let outcomes = self.ended.values();
+        let outcomes = self.outcomes.values();
         outcomes
             .filter(|outcome| !is_right(outcome))
             .take(5)
@@ -271,7 +286,7 @@ impl Left<'_> {
     }
 }
 
-/// A number as it is compared, whether or not the server has normalised it.
-fn normal(value: &str) -> String {
+/// Writes numbers as the server does when it normalizes them, for comparison.
+fn normalize(value: &str) -> String {
     value.trim().trim_end_matches(".0").to_owned()
 }

@@ -1,4 +1,4 @@
-//! Runs customers through a store with every kind of fault, and checks what is left.
+//! Upserts customers into a sandbox with every kind of fault, and checks the result.
 //!
 //! `cargo run --release -p bigcommerce-ext --example chaos -- --seed 1 --customers 20000`
 
@@ -24,11 +24,11 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    for (check, holds) in &verdict.checks {
-        println!("{}: {check}", if *holds { "ok" } else { "FAILED" });
+    for (check, passed) in &verdict.checks {
+        println!("{}: {check}", if *passed { "ok" } else { "FAILED" });
     }
     println!("{verdict}");
-    ExitCode::from(u8::from(!verdict.holds()))
+    ExitCode::from(u8::from(!verdict.passed()))
 }
 
 fn parse() -> Result<(u64, i64), lexopt::Error> {

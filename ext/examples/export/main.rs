@@ -3,36 +3,41 @@
 //! `cargo run -p bigcommerce-ext --example export -- --help`
 
 mod table;
-#[path = "../shared/target.rs"]
-mod target;
 
+use std::env;
 use std::io::{BufWriter, stdout};
 use std::process::ExitCode;
 
+use bigcommerce_ext::{ACCESS_TOKEN_VARIABLE, Store};
 use futures::TryStreamExt;
 use lexopt::prelude::*;
 
 use table::Table;
-use target::Target;
 
 const HELP: &str = "\
 Writes the values of a store to standard output, as a CSV file that bulk_upsert reads: customer_id
 and a column per attribute, by name, in the order of their IDs.
 
-A customer is written as soon as a value of each attribute is there; one that lacks some is kept
-until the end. A value that is not there is an empty cell, and so is an empty value: bulk_upsert
-takes both for empty values, or with --skip-empty both for none.
+A customer is written as soon as all values are read. Customers that lack a value follow at the end.
+A missing value is written as an empty cell, like an empty value: bulk_upsert stores empty values for
+both, or with --skip-empty for neither.
 
 Usage: export (--store | --url URL)
 
 Options:
-  --store    the store that BIGCOMMERCE_STORE_HASH and BIGCOMMERCE_ACCESS_TOKEN name
-  --url URL  the store at this base URL, as the sandbox program prints it; the token is
-             BIGCOMMERCE_ACCESS_TOKEN, or a placeholder if the host is loopback
-  --help     this text
+  --store    read the store that BIGCOMMERCE_STORE_HASH and BIGCOMMERCE_ACCESS_TOKEN name
+  --url URL  read the store at this base URL; the token is BIGCOMMERCE_ACCESS_TOKEN. Plain http is
+             for sandboxes on this machine, where the token may be missing
+  --help     print this text
 
-Exit status: 0 if the file is whole, 1 if reading or writing broke off, 2 if it could not begin, 3 if
-the store was changed meanwhile in a way that can have moved values past the reader.";
+Exit status: 0 if the file is complete, 1 if reading or writing failed half-way, 2 if the export
+could not start, 3 if the store changed while it was read, so that values may be missing.";
+
+/// The store to read.
+enum Target {
+    Environment,
+    Url(String),
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -42,27 +47,30 @@ async fn main() -> ExitCode {
             println!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        Err(error) => return refuse(2, &error.to_string()),
+        Err(error) => return fail(2, &error.to_string()),
     };
     match run(target).await {
         Ok(false) => ExitCode::SUCCESS,
-        Ok(true) => refuse(3, "the store was changed meanwhile: values may be missing"),
-        Err(Failed { status, message }) => refuse(status, &message),
+        Ok(true) => fail(
+            3,
+            "the store changed while it was read: values may be missing",
+        ),
+        Err(Failure { status, message }) => fail(status, &message),
     }
 }
 
-fn refuse(status: u8, message: &str) -> ExitCode {
+fn fail(status: u8, message: &str) -> ExitCode {
     eprintln!("export: {message}");
     ExitCode::from(status)
 }
 
-struct Failed {
+struct Failure {
     status: u8,
     message: String,
 }
 
-impl Failed {
-    fn to_begin(error: impl ToString) -> Self {
+impl Failure {
+    fn at_start(error: impl ToString) -> Self {
         Self {
             status: 2,
             message: error.to_string(),
@@ -77,34 +85,55 @@ impl Failed {
     }
 }
 
-/// Reads the arguments; `None` if they ask for help.
+/// Parses the arguments. Returns `None` if they ask for help.
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Target>, lexopt::Error> {
-    let mut target = Target::OwnSandbox;
+    let mut target = None;
     while let Some(arg) = parser.next()? {
         match arg {
             Long("help") | Short('h') => return Ok(None),
-            Long("store") => target.choose(Target::Environment)?,
-            Long("url") => target.choose(Target::Url(parser.value()?.string()?))?,
+            Long("store") if target.is_none() => target = Some(Target::Environment),
+            Long("url") if target.is_none() => {
+                target = Some(Target::Url(parser.value()?.string()?));
+            }
+            Long("store" | "url") => return Err("give one of --store and --url, once".into()),
             other => return Err(other.unexpected()),
         }
     }
     match target {
-        Target::OwnSandbox => Err("which store is it? Say --store or --url URL".into()),
-        target => Ok(Some(target)),
+        None => Err("no store to read: give --store or --url URL".into()),
+        target => Ok(target),
     }
 }
 
-/// Says whether values may be missing.
-async fn run(target: Target) -> Result<bool, Failed> {
-    let opened = target.open().await.map_err(Failed::to_begin)?;
-    let attributes = opened.store.attributes().list().await;
-    let attributes = attributes.map_err(Failed::to_begin)?;
+fn open(target: Target) -> Result<Store, Failure> {
+    let url = match target {
+        Target::Environment => return Store::from_env().map_err(Failure::at_start),
+        Target::Url(url) => url,
+    };
+    let token = match env::var(ACCESS_TOKEN_VARIABLE) {
+        Ok(token) if !token.is_empty() => token,
+        // The library allows plain http to this machine only, and a sandbox accepts any token.
+        _ if url.starts_with("http://") => "placeholder".to_owned(),
+        _ => {
+            let message = format!("{ACCESS_TOKEN_VARIABLE} is not set");
+            return Err(Failure::at_start(message));
+        }
+    };
+    let store = Store::builder_with_base_url(url, token).build();
+    store.map_err(Failure::at_start)
+}
+
+/// Returns `true` if values may be missing.
+async fn run(target: Target) -> Result<bool, Failure> {
+    let store = open(target)?;
+    let attributes = store.attributes().list().await;
+    let attributes = attributes.map_err(Failure::at_start)?;
     let mut table = Table::new(attributes, BufWriter::new(stdout().lock()));
-    table.header().map_err(Failed::half_way)?;
-    let mut values = opened.store.list().stream();
-    while let Some(value) = values.try_next().await.map_err(Failed::half_way)? {
-        table.take(value).map_err(Failed::half_way)?;
+    table.write_header().map_err(Failure::half_way)?;
+    let mut values = store.list().stream();
+    while let Some(value) = values.try_next().await.map_err(Failure::half_way)? {
+        table.add(value).map_err(Failure::half_way)?;
     }
-    table.finish().map_err(Failed::half_way)?;
+    table.finish().map_err(Failure::half_way)?;
     Ok(values.changed_during_read())
 }

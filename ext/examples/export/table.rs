@@ -1,4 +1,4 @@
-//! Values, put together to a row per customer.
+//! Groups values into a row per customer.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -7,35 +7,37 @@ use std::io::Write;
 use bigcommerce_ext::sdk::types::{Attribute, AttributeValue};
 use csv::Writer;
 
-/// Writes a customer as soon as all values are there; keeps the others until the end.
+/// Writes a customer once all values are there. Keeps the other customers until the end.
 pub struct Table<W: Write> {
     attributes: Vec<Attribute>,
-    /// The columns of attributes, by their IDs.
+    /// The column of each attribute, by ID.
     columns: HashMap<i64, usize>,
     customers: BTreeMap<i64, Vec<Option<String>>>,
-    /// Customers that are written: a second row would overwrite the first when it is read back.
+    /// Customers already written. A second row would replace the first when the file is imported.
     written: HashSet<i64>,
     writer: Writer<W>,
 }
 
 /// Why a value or a row can't be written.
 #[derive(Debug)]
-pub enum Problem {
-    Undefined { attribute: i64 },
-    Again { customer: i64 },
+pub enum TableError {
+    UndefinedAttribute(i64),
+    AlreadyWritten { customer: i64 },
     Csv(csv::Error),
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for TableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Undefined { attribute } => write!(
+            Self::UndefinedAttribute(attribute) => write!(
                 f,
-                "there is a value of attribute {attribute}, which was not defined at the start"
+                "a value has attribute {attribute}, which was not defined at the start: run the \
+                 export again"
             ),
-            Self::Again { customer } => write!(
+            Self::AlreadyWritten { customer } => write!(
                 f,
-                "a value of customer {customer} came after all of them, so one was made anew meanwhile"
+                "customer {customer} was written, and then another value was listed, so the store \
+                 changed: run the export again"
             ),
             Self::Csv(error) => error.fmt(f),
         }
@@ -46,7 +48,11 @@ impl<W: Write> Table<W> {
     pub fn new(mut attributes: Vec<Attribute>, writer: W) -> Self {
         attributes.sort_by_key(|attribute| attribute.id);
         Self {
-            columns: attributes.iter().map(|known| known.id).zip(0..).collect(),
+            columns: attributes
+                .iter()
+                .map(|attribute| attribute.id)
+                .zip(0..)
+                .collect(),
             attributes,
             customers: BTreeMap::new(),
             written: HashSet::new(),
@@ -54,24 +60,27 @@ impl<W: Write> Table<W> {
         }
     }
 
-    pub fn header(&mut self) -> Result<(), Problem> {
-        let names = self.attributes.iter().map(|known| known.name.as_str());
+    pub fn write_header(&mut self) -> Result<(), TableError> {
+        let names = self
+            .attributes
+            .iter()
+            .map(|attribute| attribute.name.as_str());
         let header = std::iter::once("customer_id").chain(names);
-        self.writer.write_record(header).map_err(Problem::Csv)
+        self.writer.write_record(header).map_err(TableError::Csv)
     }
 
-    pub fn take(&mut self, value: AttributeValue) -> Result<(), Problem> {
+    pub fn add(&mut self, value: AttributeValue) -> Result<(), TableError> {
         let attribute = value.attribute_id;
         let customer = value.customer_id;
         if self.written.contains(&customer) {
-            return Err(Problem::Again { customer });
+            return Err(TableError::AlreadyWritten { customer });
         }
         let width = self.attributes.len();
         let row = self.customers.entry(value.customer_id);
         let row = row.or_insert_with(|| vec![None; width]);
         let column = self.columns.get(&attribute);
         let cell = column.and_then(|&column| row.get_mut(column));
-        *cell.ok_or(Problem::Undefined { attribute })? = Some(value.attribute_value);
+        *cell.ok_or(TableError::UndefinedAttribute(attribute))? = Some(value.attribute_value);
         if row.iter().all(Option::is_some)
             && let Some(row) = self.customers.remove(&value.customer_id)
         {
@@ -81,17 +90,17 @@ impl<W: Write> Table<W> {
         Ok(())
     }
 
-    pub fn finish(mut self) -> Result<(), Problem> {
+    pub fn finish(mut self) -> Result<(), TableError> {
         for (customer, row) in std::mem::take(&mut self.customers) {
             self.write(customer, row)?;
         }
         let flushed = self.writer.flush();
-        flushed.map_err(|error| Problem::Csv(error.into()))
+        flushed.map_err(|error| TableError::Csv(error.into()))
     }
 
-    fn write(&mut self, customer: i64, row: Vec<Option<String>>) -> Result<(), Problem> {
+    fn write(&mut self, customer: i64, row: Vec<Option<String>>) -> Result<(), TableError> {
         let cells = row.into_iter().map(Option::unwrap_or_default);
         let record = std::iter::once(customer.to_string()).chain(cells);
-        self.writer.write_record(record).map_err(Problem::Csv)
+        self.writer.write_record(record).map_err(TableError::Csv)
     }
 }

@@ -1,19 +1,18 @@
-//! What an integration may look like: its customers' tiers go to a store, and what it says by the
-//! way goes with the field that only its own document has.
+//! An example of an integration: it stores its customers' tiers, and the source of a tier in a field
+//! that only its own document has.
 
-use bigcommerce_ext::sdk::types::AttributeValueUpsert as Record;
 use bigcommerce_ext::sdk::{Client, types};
-use bigcommerce_ext::{UpsertRow, Error, Store, Summary};
+use bigcommerce_ext::{Error, Store, Summary, UpsertRow};
 use futures::{StreamExt, stream};
 
-/// The attribute that the tiers are values of.
+/// The attribute that holds the tier.
 pub const TIER: i64 = 101;
 
-/// Brings customers' tiers to a store, any number of them.
+/// Stores the tiers of any number of customers.
 ///
 /// # Errors
 ///
-/// The first thing that went wrong with any of them.
+/// Returns the first error of a row.
 pub async fn sync(
     store: &Store,
     tiers: impl IntoIterator<Item = (i64, String)>,
@@ -29,18 +28,18 @@ pub async fn sync(
     Ok(outcomes.summary())
 }
 
-/// Stores one tier, with where it came from.
+/// Stores one tier and its source. Returns the source in the server's response.
 ///
 /// # Errors
 ///
-/// When it can't be sent, or was refused.
-pub async fn note(
+/// Returns an error if a field is invalid or the request fails.
+pub async fn store_with_source(
     client: &Client,
     customer: i64,
     tier: &str,
     source: &str,
 ) -> Result<Option<String>, Box<dyn std::error::Error>> {
-    let record: Record = Record::builder()
+    let value: types::AttributeValueUpsert = types::AttributeValueUpsert::builder()
         .customer_id(customer)
         .attribute_id(TIER)
         .value(tier)
@@ -48,11 +47,15 @@ pub async fn note(
         .try_into()?;
     let stored = client
         .upsert_attribute_values()
-        .body(vec![record])
+        .body(vec![value])
         .send()
         .await?
         .into_inner();
-    Ok(stored.data.into_iter().next().and_then(|value| value.source))
+    Ok(stored
+        .data
+        .into_iter()
+        .next()
+        .and_then(|value| value.source))
 }
 
 #[cfg(test)]
@@ -65,7 +68,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_source_goes_along_and_comes_back() {
+    async fn the_source_is_sent_and_returned() {
         let server = MockServer::start_async().await;
         let page: types::AttributeValuePage = serde_json::from_value(json!({"data": [{
             "attribute_id": TIER,
@@ -73,7 +76,7 @@ mod tests {
             "customer_id": 2048,
             "source": "crm",
         }]}))
-        .expect("is a page");
+        .expect("a page");
         let mock = server.upsert_attribute_values(|when, then| {
             when.into_inner().json_body(json!([{
                 "attribute_id": TIER,
@@ -83,12 +86,14 @@ mod tests {
             }]));
             then.ok(&page);
         });
-        let credentials = Credentials::new("any token").expect("is a token");
+        let credentials = Credentials::new("any token").expect("a token");
         let client = Client::new(&server.base_url(), credentials).expect("a client");
-        let source = note(&client, 2048, "Gold", "crm").await.expect("is stored");
+        let source = store_with_source(&client, 2048, "Gold", "crm")
+            .await
+            .expect("a response");
         assert_eq!(source.as_deref(), Some("crm"));
         mock.assert();
-        let error = note(&client, 2048, "Gold", "longer than sixteen").await;
+        let error = store_with_source(&client, 2048, "Gold", "longer than sixteen").await;
         assert!(error.is_err(), "the document allows 16 characters");
     }
 }
