@@ -109,7 +109,7 @@ async fn what_selects_nothing_sends_nothing() {
     );
     let error = store.delete().customers([0]).send().await;
     let error = error.expect_err("is refused").to_string();
-    assert_eq!(error, "customers holds 0: an ID is 1 or more");
+    assert_eq!(error, "customers contains 0: an ID is 1 or more");
     let streamed = store.delete().customers([1]);
     let mut outcomes = streamed.stream(stream::empty::<i64>());
     assert!(outcomes.next().await.is_none());
@@ -206,7 +206,7 @@ async fn a_name_that_is_not_defined_deletes_nothing() {
     let (sandbox, store) = filled(builder, 20).await;
     let error = store.delete().attribute_name("Teir").send().await;
     let error = error.expect_err("is refused").to_string();
-    let expected = "attribute \"Teir\" is not defined in this store: is \"Tier\" meant? It defines \
+    let expected = "attribute \"Teir\" is not defined in this store, which defines \
                     [\"Points\", \"Tier\"]";
     assert_eq!(error, expected);
     let report = store.delete().attribute_name("Tier").attributes([102]);
