@@ -75,7 +75,7 @@ async fn a_value_that_a_bad_one_replaced_is_stored_after_all() {
             let row = move |value| UpsertRow::new(customer, 1, value);
             [row("good"), row("better"), row(BAD)]
         });
-        let upsert = store(sandbox.base_url()).upsert().stop_after_refused(0);
+        let upsert = store(sandbox.base_url()).upsert().stop_after_rejected(0);
         let report = upsert.rows(rows).send().await.expect("a report");
         let summary = report.summary();
         assert_eq!(
