@@ -117,7 +117,7 @@ async fn rows_that_break_a_rule_are_rejected_without_a_call() {
         ),
         (
             ErrorKind::InvalidRow,
-            "row 3: value is inf: not a number that can be stored",
+            "row 3: value is inf: a number must be finite",
         ),
     ];
     assert_eq!(outcomes.len(), expected.len());
