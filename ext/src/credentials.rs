@@ -1,10 +1,10 @@
-//! Who the store is, and the token that opens it.
+//! The store hash and the access token.
 
 use std::fmt;
 
 use crate::error::Error;
 
-/// An access token that no output shows.
+/// An access token. Its `Debug` output is redacted.
 ///
 /// ```
 /// let token = bigcommerce_ext::AccessToken::from("s3cr3t");
@@ -37,18 +37,18 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// A store's permanent ID, known not to change the path that it becomes a part of.
+/// A store's permanent ID, validated: it can't change the URL path that contains it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreHash(String);
 
 impl StoreHash {
     pub(crate) fn new(hash: &str) -> Result<Self, Error> {
-        let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        if hash.is_empty() || hash.len() > 64 || !hash.chars().all(is_part) {
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        if hash.is_empty() || hash.len() > 64 || !hash.chars().all(is_allowed) {
             let shown: String = hash.chars().take(64).collect();
             return Err(Error::invalid_input(format!(
-                "{shown:?} is not a store hash: it has 1 to 64 lower-case letters and digits, as \
-                 in the store's API path, stores/{{store_hash}}/v3"
+                "invalid store hash {shown:?}: it must be 1 to 64 lower-case letters and digits; \
+                 copy it from the store's API path, stores/{{store_hash}}/v3"
             )));
         }
         Ok(Self(hash.to_owned()))
@@ -62,9 +62,10 @@ impl StoreHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
-    fn a_hash_that_could_change_the_path_is_refused() {
+    fn a_store_hash_that_could_change_the_url_path_is_rejected() {
         for hash in [
             "",
             "../v2",
@@ -78,7 +79,7 @@ mod tests {
             &"a".repeat(65),
         ] {
             let error = StoreHash::new(hash).expect_err(hash);
-            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().contains("store hash"), "{error}");
         }
         assert!(StoreHash::new("abc123").is_ok());

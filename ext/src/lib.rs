@@ -1,13 +1,20 @@
-//! Keeps any number of customer attribute values in step with a BigCommerce store.
+//! Upserts, lists and deletes any number of BigCommerce customer attribute values.
 //!
-//! The provider's Customer Attribute Values endpoints take ten customers per call, three requests
-//! at a time, and a quota that all apps of a store share. This crate packs, limits, retries and
-//! accounts for that: every row that goes in comes back with exactly one outcome.
+//! The provider's Customer Attribute Values endpoints accept 10 customers per call and 3 requests
+//! at a time, within a quota that all apps of a store share. This crate groups rows into calls,
+//! keeps these limits, retries failed requests, and reports exactly one outcome for each row.
 //!
-//! Four things are done with values: a few are stored, any number is stored, they are listed, and
-//! they are deleted.
+//! All work starts from a [`Store`]:
 //!
-//! # Store a few values
+//! | To | Call |
+//! |---|---|
+//! | upsert a few values | [`Store::upsert`], [`Upsert::send`] |
+//! | upsert any number of values | [`Store::upsert`], [`Upsert::stream`] |
+//! | list values | [`Store::list`], [`List::stream`] |
+//! | delete values | [`Store::delete`], [`Delete::send`] or [`Delete::stream`] |
+//! | list or create attributes | [`Store::attributes`] |
+//!
+//! # Upsert a few values
 //!
 //! ```
 //! use bigcommerce_ext::Store;
@@ -15,7 +22,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let sandbox = Sandbox::builder().start().await?; // or a real store, by Store::from_env()
+//! let sandbox = Sandbox::builder().start().await?; // for a real store: Store::from_env()
 //! let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
 //!
 //! let report = store
@@ -28,12 +35,12 @@
 //! # }
 //! ```
 //!
-//! # Store any number of values
+//! # Upsert any number of values
 //!
-//! From anywhere, in bounded memory:
+//! The rows come from any stream. Memory does not grow with their number.
 //!
 //! ```
-//! use bigcommerce_ext::{UpsertRow, Store};
+//! use bigcommerce_ext::{Store, UpsertRow};
 //! use futures::{StreamExt, stream};
 //! # use bigcommerce_sandbox::Sandbox;
 //!
@@ -56,7 +63,7 @@
 //!
 //! # List values
 //!
-//! In order, with further pages fetched ahead:
+//! Values come in the order of their pages. Several pages are fetched at a time.
 //!
 //! ```
 //! use bigcommerce_ext::Store;
@@ -78,7 +85,7 @@
 //!
 //! # Delete values
 //!
-//! By their own IDs, or by what a list would select:
+//! Values are deleted by their IDs, or by the same conditions as a list.
 //!
 //! ```
 //! use bigcommerce_ext::Store;
@@ -99,10 +106,10 @@
 //! # }
 //! ```
 //!
-//! # Name attributes, and leave out what is unchanged
+//! # Use attribute names, and skip unchanged values
 //!
-//! Attributes are created where they are missing, and only what differs from what the store holds
-//! is sent:
+//! [`Attributes::ensure`] creates attributes that are missing. [`Upsert::skip_unchanged`] sends
+//! only the rows that differ from the store's values.
 //!
 //! ```
 //! use bigcommerce_ext::Store;
@@ -125,9 +132,10 @@
 //!
 //! # Features
 //!
-//! - `rustls` (default) or `native-tls`: who does TLS. Without either, only plain `http` to loopback
-//!   is possible.
-//! - `http2`: HTTP/2, where the server speaks it.
+//! - `rustls` (default): TLS by rustls.
+//! - `native-tls`: TLS by the operating system's library. Without either TLS feature, only plain
+//!   `http` works.
+//! - `http2`: HTTP/2, if the server supports it.
 
 // Feature badges, on docs.rs.
 #![cfg_attr(docsrs, feature(doc_cfg))]

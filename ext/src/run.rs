@@ -1,5 +1,5 @@
-//! The stream that runs an upsert or a delete: all that waits, sends or reads a clock between the engine and
-//! the calls.
+//! The driver of an upsert or a delete: connects the input, the engine and the calls. Everything
+//! that waits, sends or reads a clock is here, not in the engine.
 
 use std::fmt;
 use std::future::Future;
@@ -20,84 +20,85 @@ use crate::client::url_budget::room_for_ids;
 use crate::client::{CallOutcome, CallSet, Client, RunContext, call};
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::list;
+use crate::list::{self, ReadRequest};
 use crate::outcome::{Outcome, RunKind, Summary};
 use crate::row::{IntoRow, Row, sealed::Convert as _};
 use crate::value::UpsertRow;
 
-/// Rows that are looked ahead.
-pub(crate) const WINDOW: usize = 10_000;
-/// How long the input may be idle before what waits is sent.
-pub(crate) const LINGER: Duration = Duration::from_millis(100);
-/// How many rows may be refused before any is accepted.
-pub(crate) const STOP_AFTER_REFUSED: u64 = 100;
-/// How many times as long as for an idle input anything waits at most.
-const MOST_LINGERS: u32 = 600;
+/// The default number of rows that are buffered.
+pub(crate) const DEFAULT_WINDOW_ROWS: usize = 10_000;
+/// The default time that the input may be idle before buffered rows are sent.
+pub(crate) const DEFAULT_LINGER: Duration = Duration::from_millis(100);
+/// The default number of rejected rows after which a run stops if no row was accepted.
+pub(crate) const DEFAULT_STOP_AFTER_REJECTED: u64 = 100;
+/// The maximum time that rows are buffered while the input keeps pausing, as a multiple of the
+/// linger time.
+const MAX_LINGER_FACTOR: u32 = 600;
 
-pub(crate) type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type StopFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What a run is to do.
+/// The settings of a run.
 pub(crate) struct RunOptions<R> {
     pub engine: EngineConfig,
-    /// Whether values are held against the types of their attributes; `None` for those of
-    /// attributes that are named.
+    /// Whether values are validated against their attributes' types; `None` to validate only values
+    /// of attributes given by name.
     pub checks_types: Option<bool>,
     /// Whether nothing is changed in the store.
-    pub is_dry: bool,
+    pub is_dry_run: bool,
     pub linger: Duration,
-    pub stop: Option<Stop>,
+    pub stop: Option<StopFuture>,
     pub observer: Observer,
-    /// Rows that come before those of the stream.
-    pub added: Vec<R>,
+    /// Rows that precede those of the input.
+    pub initial_rows: Vec<R>,
 }
 
-/// What is known of the attributes that the store defines.
-enum Defined {
-    NotAsked,
-    Asked,
+/// The attributes of the store, requested when the first row needs them.
+enum AttributeLookup {
+    NotRequested,
+    Requested,
     Known(Definitions),
 }
 
-/// The outcomes of a running upsert or delete, in the order in which they become known.
+/// The outcomes of an upsert or a delete, in the order in which they become known.
 ///
-/// The run goes on only while this is polled, except for the calls in flight, each of which is in
-/// a task of its own: a slow reader slows the run down and breaks nothing.
+/// The run advances only while this stream is polled: a slow reader slows the run down, but does
+/// not make it fail. Calls in flight advance by themselves, each in a task of its own.
 ///
-/// Cancel safety: `next()` may be dropped and called again. Dropping the stream itself cancels the
-/// calls in flight and loses the outcomes that were not read.
+/// Cancel safety: `next()` may be dropped and called again. Dropping the stream cancels the calls
+/// in flight and loses the outcomes that were not read.
 #[must_use = "streams do nothing unless polled"]
 pub struct Outcomes<S, R: Row = UpsertRow> {
     client: Client,
     run: Arc<RunContext>,
     linger: Duration,
-    stop: Option<Stop>,
+    stop: Option<StopFuture>,
     checks_types: Option<bool>,
-    is_dry: bool,
-    defined: Defined,
-    /// A row that was read and can't be taken before the attributes are known.
-    waiting: Option<R>,
-    added: std::vec::IntoIter<R>,
-    /// `None` once it has ended or is not to be read any more.
+    is_dry_run: bool,
+    attribute_lookup: AttributeLookup,
+    /// A row that waits for the attributes of the store.
+    unresolved_row: Option<R>,
+    initial_rows: std::vec::IntoIter<R>,
+    /// `None` after its end, and after the run was stopped.
     input: Option<Pin<Box<S>>>,
-    idle: Option<Pin<Box<Sleep>>>,
-    /// Since when rows wait that are not due, as far as the input has paused since.
-    undue_since: Option<Instant>,
+    idle_timer: Option<Pin<Box<Sleep>>>,
+    /// When the input first paused with buffered rows that are not due.
+    paused_since: Option<Instant>,
     /// The runtime on which the run was first polled.
     runtime: Option<Handle>,
-    /// When customers are free again that were held.
-    release: Option<Pin<Box<Sleep>>>,
+    /// Fires when the engine's next held customer is to be released.
+    release_timer: Option<Pin<Box<Sleep>>>,
     engine: Engine<R>,
-    /// By the job that each is for.
-    calls: CallSet<u64, R::Response>,
-    reads: CallSet<u64, Vec<types::AttributeValue>>,
-    definitions: CallSet<(), Definitions>,
+    /// The calls that send batches, by job.
+    batch_calls: CallSet<u64, R::Response>,
+    read_calls: CallSet<u64, Vec<types::AttributeValue>>,
+    attribute_calls: CallSet<(), Definitions>,
     calls_started: u64,
     /// The number of rows with outcomes that the observer knows of.
     rows_reported: u64,
 }
 
 impl<S, R: Row> Outcomes<S, R> {
-    pub(crate) fn new(client: Client, options: RunOptions<R>, rows: S) -> Self {
+    pub(crate) fn new(client: Client, options: RunOptions<R>, input: S) -> Self {
         Self {
             engine: Engine::new(options.engine),
             run: Arc::new(RunContext::new(options.observer)),
@@ -105,24 +106,24 @@ impl<S, R: Row> Outcomes<S, R> {
             linger: options.linger,
             stop: options.stop,
             checks_types: options.checks_types,
-            is_dry: options.is_dry,
-            defined: Defined::NotAsked,
-            waiting: None,
-            added: options.added.into_iter(),
-            input: Some(Box::pin(rows)),
-            idle: None,
-            undue_since: None,
+            is_dry_run: options.is_dry_run,
+            attribute_lookup: AttributeLookup::NotRequested,
+            unresolved_row: None,
+            initial_rows: options.initial_rows.into_iter(),
+            input: Some(Box::pin(input)),
+            idle_timer: None,
+            paused_since: None,
             runtime: None,
-            release: None,
-            calls: CallSet::default(),
-            reads: CallSet::default(),
-            definitions: CallSet::default(),
+            release_timer: None,
+            batch_calls: CallSet::default(),
+            read_calls: CallSet::default(),
+            attribute_calls: CallSet::default(),
             calls_started: 0,
             rows_reported: 0,
         }
     }
 
-    /// Returns how many rows are known to have ended how by now, and how many requests were made.
+    /// Returns the number of rows per outcome and the number of requests, so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.engine.summary()
@@ -134,21 +135,22 @@ impl<S, R: Row> Outcomes<S, R> {
         self.engine.stopped_by()
     }
 
-    /// Returns the index below which every row's outcome was handed out: a safe point for a queue
-    /// consumer to commit to.
+    /// Returns the index below which the outcome of every row was yielded.
+    ///
+    /// A queue consumer that has handled these outcomes can commit all rows below the index.
     #[must_use]
     pub fn settled_up_to(&self) -> u64 {
         self.engine.settled_up_to()
     }
 
-    /// Ends the run before it begins.
+    /// Stops the run with an error before anything is sent.
     pub(crate) fn stop(&mut self, error: Error) {
         self.engine.stop(error);
     }
 
-    /// Hears whether the run is to stop.
+    /// Stops the run if the stop future has completed, and ends the input of a stopped run.
     fn poll_stop(&mut self, cx: &mut Context<'_>) {
-        // A run that has come to its end can't be stopped any more.
+        // A finished run can't be stopped any more.
         if self.engine.stopped_by().is_none()
             && !self.engine.is_done()
             && let Some(stop) = &mut self.stop
@@ -159,40 +161,41 @@ impl<S, R: Row> Outcomes<S, R> {
         }
         if let Some(error) = self.engine.stopped_by().cloned() {
             self.input = None;
-            for row in self.waiting.take().into_iter().chain(self.added.by_ref()) {
+            let unresolved = self.unresolved_row.take();
+            for row in unresolved.into_iter().chain(self.initial_rows.by_ref()) {
                 self.engine.push_unsent(row, &error);
             }
             self.run.stopping.send_replace(true);
         }
     }
 
-    /// Hears of the calls that have ended.
+    /// Records the calls that have finished.
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
-        while let Some((job, call, outcome)) = self.calls.poll_finished(cx) {
+        while let Some((job, call, outcome)) = self.batch_calls.poll_finished(cx) {
             self.engine.count_requests(outcome.requests);
             let event = self.engine.finish_batch(job, outcome.result, outcome.hold);
             self.run.observer.notify(Event::CallFinished { call });
             if let Some(event) = event {
                 tracing::debug!(call, ?event, "batch");
-                self.run.observer.notify(public_event(call, event));
+                self.run.observer.notify(to_event(call, event));
             }
         }
-        while let Some((read, call, outcome)) = self.reads.poll_finished(cx) {
+        while let Some((read, call, outcome)) = self.read_calls.poll_finished(cx) {
             self.engine.count_requests(outcome.requests);
             self.engine.finish_read(read, outcome.result);
             self.run.observer.notify(Event::CallFinished { call });
         }
-        while let Some(((), call, outcome)) = self.definitions.poll_finished(cx) {
+        while let Some(((), call, outcome)) = self.attribute_calls.poll_finished(cx) {
             self.engine.count_requests(outcome.requests);
             self.run.observer.notify(Event::CallFinished { call });
             match outcome.result {
-                Ok(definitions) => self.defined = Defined::Known(definitions),
+                Ok(definitions) => self.attribute_lookup = AttributeLookup::Known(definitions),
                 Err(failure) => self.engine.stop(failure.error),
             }
         }
     }
 
-    /// Tells of rows that have got their outcomes since the last time.
+    /// Notifies the observer if more rows have outcomes than it knows of.
     fn report_progress(&mut self) {
         let summary = self.engine.summary();
         if summary.rows() > self.rows_reported {
@@ -201,45 +204,44 @@ impl<S, R: Row> Outcomes<S, R> {
         }
     }
 
-    /// Frees customers that were held, and has itself polled again when more are due.
-    fn poll_release(&mut self, cx: &mut Context<'_>) {
+    /// Releases the customers whose hold has expired, and wakes the task when the next one expires.
+    fn poll_release_timer(&mut self, cx: &mut Context<'_>) {
         self.engine.release(Instant::now());
         let Some(until) = self.engine.next_release() else {
-            self.release = None;
+            self.release_timer = None;
             return;
         };
-        let release = self
-            .release
+        let timer = self
+            .release_timer
             .get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if release.deadline() != until {
-            release.as_mut().reset(until);
+        if timer.deadline() != until {
+            timer.as_mut().reset(until);
         }
-        if release.as_mut().poll(cx).is_ready() {
-            self.release = None;
+        if timer.as_mut().poll(cx).is_ready() {
+            self.release_timer = None;
             cx.waker().wake_by_ref();
         }
     }
 
-    /// Makes tasks of what is due, as many as may be in flight; says whether anything was.
+    /// Starts calls that are due, up to the limit of calls in flight. Returns `true` if there were
+    /// any.
     fn start_calls(&mut self, runtime: &Handle) -> bool {
         let max_in_flight = self.client.limits().max_in_flight;
         let max_values = usize::try_from(self.client.max_page_size()).unwrap_or(usize::MAX);
         let max_url_len = room_for_ids(self.client.base_url());
         let mut started = false;
-        while self.calls.len() + self.reads.len() + self.definitions.len() < max_in_flight {
+        while self.calls_in_flight() < max_in_flight {
             let may_start = self.run.may_start_call();
-            if self.waiting.is_some() && matches!(self.defined, Defined::NotAsked) {
-                self.fetch_definitions(runtime);
+            if self.unresolved_row.is_some()
+                && matches!(self.attribute_lookup, AttributeLookup::NotRequested)
+            {
+                self.fetch_attributes(runtime);
             } else if let Some((job, batch)) = self.engine.next_batch(may_start) {
-                self.start(job, batch, runtime);
+                self.start_batch(job, batch, runtime);
             } else if let Some((id, request)) =
                 self.engine.next_read(may_start, max_values, max_url_len)
             {
-                let number = self.next_call_number();
-                let (client, run) = (self.client.clone(), Arc::clone(&self.run));
-                let task = async move { list::read(&client, &run, number, request).await };
-                let span = tracing::debug_span!("read_call", call = number);
-                self.reads.spawn(runtime, id, number, task.instrument(span));
+                self.start_read(id, request, runtime);
             } else {
                 break;
             }
@@ -248,22 +250,35 @@ impl<S, R: Row> Outcomes<S, R> {
         started
     }
 
-    fn fetch_definitions(&mut self, runtime: &Handle) {
-        self.defined = Defined::Asked;
-        let number = self.next_call_number();
-        let (client, run) = (self.client.clone(), Arc::clone(&self.run));
-        let task = async move { attributes::fetch(&client, &run, number).await };
-        self.definitions.spawn(runtime, (), number, task);
+    fn calls_in_flight(&self) -> usize {
+        self.batch_calls.len() + self.read_calls.len() + self.attribute_calls.len()
     }
 
-    fn next_call_number(&mut self) -> u64 {
+    fn allocate_call_number(&mut self) -> u64 {
         let number = self.calls_started;
         self.calls_started += 1;
         number
     }
 
-    fn start(&mut self, job: u64, batch: Batch<R>, runtime: &Handle) {
-        let number = self.next_call_number();
+    fn fetch_attributes(&mut self, runtime: &Handle) {
+        self.attribute_lookup = AttributeLookup::Requested;
+        let number = self.allocate_call_number();
+        let (client, run) = (self.client.clone(), Arc::clone(&self.run));
+        let task = async move { attributes::fetch(&client, &run, number).await };
+        self.attribute_calls.spawn(runtime, (), number, task);
+    }
+
+    fn start_read(&mut self, id: u64, request: ReadRequest, runtime: &Handle) {
+        let number = self.allocate_call_number();
+        let (client, run) = (self.client.clone(), Arc::clone(&self.run));
+        let task = async move { list::read(&client, &run, number, request).await };
+        let span = tracing::debug_span!("read_call", call = number);
+        self.read_calls
+            .spawn(runtime, id, number, task.instrument(span));
+    }
+
+    fn start_batch(&mut self, job: u64, batch: Batch<R>, runtime: &Handle) {
+        let number = self.allocate_call_number();
         let values = batch.len();
         let customers = match R::KIND {
             RunKind::Upsert => {
@@ -278,8 +293,8 @@ impl<S, R: Row> Outcomes<S, R> {
             customers,
             values,
         });
-        if self.is_dry {
-            // The engine takes it back.
+        if self.is_dry_run {
+            // The engine needs the rows back.
             drop(batch);
             self.engine.finish_dry_run(job);
             return;
@@ -287,7 +302,7 @@ impl<S, R: Row> Outcomes<S, R> {
         let (client, run) = (self.client.clone(), Arc::clone(&self.run));
         let task = async move { send(&client, &run, number, batch).await };
         let span = tracing::debug_span!("write_call", call = number, customers, values);
-        self.calls
+        self.batch_calls
             .spawn(runtime, job, number, task.instrument(span));
     }
 }
@@ -310,7 +325,7 @@ async fn send<R: Row>(
         && R::MAY_BE_MISSING
         && failure.error.status() == Some(404)
     {
-        // Either the endpoint or the values are missing: listing tells which.
+        // Either the endpoint or the values do not exist: the probe tells which.
         let probe = list::probe(client, run, number).await;
         outcome.requests += probe.requests;
         match probe.result {
@@ -321,7 +336,7 @@ async fn send<R: Row>(
     outcome
 }
 
-fn public_event(call: u64, event: BatchEvent) -> Event {
+fn to_event(call: u64, event: BatchEvent) -> Event {
     let limit = |number| (number < usize::MAX).then_some(number);
     match event {
         BatchEvent::Split(Size { customers, rows }) => Event::Split {
@@ -342,11 +357,11 @@ where
     S::Item: IntoRow<R>,
     R: Row,
 {
-    fn poll_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R, Error>>> {
-        if let Some(row) = self.waiting.take() {
+    fn poll_next_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R, Error>>> {
+        if let Some(row) = self.unresolved_row.take() {
             return Poll::Ready(Some(Ok(row)));
         }
-        if let Some(row) = self.added.next() {
+        if let Some(row) = self.initial_rows.next() {
             return Poll::Ready(Some(Ok(row)));
         }
         let Some(input) = &mut self.input else {
@@ -359,13 +374,13 @@ where
         Poll::Ready(item.map(|item| item.into_row()))
     }
 
-    /// Takes rows until the engine has enough or the input pauses.
+    /// Reads rows until the engine has enough or the input pauses.
     fn poll_input(&mut self, cx: &mut Context<'_>) {
         while self.engine.wants_input() {
-            match self.poll_row(cx) {
+            match self.poll_next_row(cx) {
                 Poll::Ready(Some(item)) => {
-                    self.idle = None;
-                    if !self.take(item) {
+                    self.idle_timer = None;
+                    if !self.accept(item) {
                         break;
                     }
                 }
@@ -373,13 +388,13 @@ where
                 Poll::Pending => return self.poll_idle(cx),
             }
         }
-        // What the engine does not ask for does not make the input idle.
-        self.idle = None;
-        self.undue_since = None;
+        // The input is not idle while the engine wants no more rows.
+        self.idle_timer = None;
+        self.paused_since = None;
     }
 
-    /// Takes what the input yielded; says whether more can be taken.
-    fn take(&mut self, item: Result<R, Error>) -> bool {
+    /// Passes a row to the engine. Returns `false` if the row must wait for the attributes first.
+    fn accept(&mut self, item: Result<R, Error>) -> bool {
         let mut row = match item {
             Ok(row) => row,
             Err(error) => {
@@ -393,8 +408,8 @@ where
             self.engine.push(Ok(row));
             return true;
         }
-        let Defined::Known(definitions) = &self.defined else {
-            self.waiting = Some(row);
+        let AttributeLookup::Known(definitions) = &self.attribute_lookup else {
+            self.unresolved_row = Some(row);
             return false;
         };
         match row.resolve(definitions, checks_type) {
@@ -404,19 +419,22 @@ where
         true
     }
 
-    /// Hears that the input pauses, and has all that waits sent once that has gone on for too long.
+    /// Lets the engine send all buffered rows once the input has been idle for the linger time, or
+    /// has kept pausing for a multiple of it.
     fn poll_idle(&mut self, cx: &mut Context<'_>) {
         if !self.engine.has_unflushed_rows() {
-            self.undue_since = None;
+            self.paused_since = None;
             return;
         }
-        let since = *self.undue_since.get_or_insert_with(Instant::now);
-        let is_overdue = since.elapsed() >= self.linger.saturating_mul(MOST_LINGERS);
         let linger = self.linger;
-        let idle = self.idle.get_or_insert_with(|| Box::pin(sleep(linger)));
-        if is_overdue || idle.as_mut().poll(cx).is_ready() {
-            self.idle = None;
-            self.undue_since = None;
+        let since = *self.paused_since.get_or_insert_with(Instant::now);
+        let is_overdue = since.elapsed() >= linger.saturating_mul(MAX_LINGER_FACTOR);
+        let timer = self
+            .idle_timer
+            .get_or_insert_with(|| Box::pin(sleep(linger)));
+        if is_overdue || timer.as_mut().poll(cx).is_ready() {
+            self.idle_timer = None;
+            self.paused_since = None;
             self.engine.mark_idle();
         }
     }
@@ -445,13 +463,14 @@ where
                 return Poll::Ready(this.engine.next_outcome());
             }
         };
-        let _timers_work = runtime.enter();
+        // For the timers.
+        let _entered = runtime.enter();
         this.runtime = Some(runtime.clone());
         loop {
             this.poll_calls(cx);
             this.poll_stop(cx);
             this.poll_input(cx);
-            this.poll_release(cx);
+            this.poll_release_timer(cx);
             let started = this.start_calls(&runtime);
             this.report_progress();
             if let Some(outcome) = this.engine.next_outcome() {

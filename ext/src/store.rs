@@ -92,7 +92,7 @@ impl Store {
         Delete::new(self.client.clone())
     }
 
-    /// Returns access to the attributes that the store defines.
+    /// Returns access to the attributes of the store: list, find and create them.
     pub fn attributes(&self) -> Attributes {
         Attributes::new(self.client.clone())
     }

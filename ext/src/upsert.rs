@@ -12,14 +12,17 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
 use crate::outcome::Report;
 use crate::row::IntoRow;
-use crate::run::{LINGER, Outcomes, RunOptions, STOP_AFTER_REFUSED, Stop, WINDOW};
+use crate::run::{
+    DEFAULT_LINGER, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes, RunOptions,
+    StopFuture,
+};
 use crate::value::{AttributeKey, UpsertRow, Value};
 
-/// An upsert of any number of attribute values; see [`Store::upsert`](crate::Store::upsert).
+/// Upserts any number of attribute values; see [`Store::upsert`](crate::Store::upsert).
 ///
-/// Values are regrouped by customer within a window, so that as few calls as possible are made
-/// whatever order the rows come in: customers that are in the window together cost a call per ten.
-/// Where two rows are for the same customer and attribute, the later one wins.
+/// A call takes the values of up to 10 customers. Rows are therefore buffered in a window and
+/// grouped by customer: 1,000 customers in the window take 100 calls, whatever the order of their
+/// rows. The last row per customer and attribute wins.
 ///
 /// Maps to the endpoint [Upsert customer attribute values][1].
 ///
@@ -30,11 +33,11 @@ pub struct Upsert {
     rows: Vec<UpsertRow>,
     window: usize,
     linger: Duration,
-    stop_after_refused: u64,
+    stop_after_rejected: u64,
     skips_unchanged: bool,
     checks_types: Option<bool>,
-    is_dry: bool,
-    stop: Option<Stop>,
+    is_dry_run: bool,
+    stop: Option<StopFuture>,
     observer: Observer,
 }
 
@@ -43,18 +46,19 @@ impl Upsert {
         Self {
             client,
             rows: Vec::new(),
-            window: WINDOW,
-            linger: LINGER,
-            stop_after_refused: STOP_AFTER_REFUSED,
+            window: DEFAULT_WINDOW_ROWS,
+            linger: DEFAULT_LINGER,
+            stop_after_rejected: DEFAULT_STOP_AFTER_REJECTED,
             skips_unchanged: false,
             checks_types: None,
-            is_dry: false,
+            is_dry_run: false,
             stop: None,
             observer: Observer::default(),
         }
     }
 
-    /// Adds values of a customer, as pairs of an attribute's ID or name and a value.
+    /// Adds values of one customer, as pairs of an attribute and a value. An attribute is given by
+    /// its ID or its name.
     ///
     /// ```
     /// # use bigcommerce_ext::Store;
@@ -81,77 +85,91 @@ impl Upsert {
         self
     }
 
-    /// Adds rows.
+    /// Adds rows, in their order.
     pub fn rows(mut self, rows: impl IntoIterator<Item = UpsertRow>) -> Self {
         self.rows.extend(rows);
         self
     }
 
-    /// Sets how many values are looked ahead to group them by customer: 10,000 by default, at
-    /// least 1. Memory grows with it; the number of calls try_shrink with it where the rows of a
-    /// customer lie far apart.
+    /// Sets the maximum number of rows that are buffered (default 10,000, at least 1).
+    ///
+    /// A larger window takes more memory. It saves calls if the rows of a customer are far apart in
+    /// the input.
     pub fn window(mut self, values: usize) -> Self {
         self.window = values.max(1);
         self
     }
 
-    /// Sets how long the input may be idle before what waits is sent without waiting for more:
-    /// 100 ms by default. Where the input pauses again and again without being idle for so long,
-    /// nothing waits for a full window for more than 600 times as long: a minute by default.
+    /// Sets how long the input may be idle before buffered rows are sent (default 100 ms).
+    ///
+    /// If the input pauses again and again, but never for that long, buffered rows are sent after
+    /// 600 times as long (by default, 1 minute).
     pub fn linger(mut self, time: Duration) -> Self {
         self.linger = time;
         self
     }
 
-    /// Sets after how many rows the run stops by itself if the server has refused all that were
-    /// sent so far: 100 by default, 0 for never. A mistake in how rows are made shows itself so
-    /// before it has cost many calls.
-    pub fn stop_after_refused(mut self, rows: u64) -> Self {
-        self.stop_after_refused = rows;
+    /// Sets after how many rejected rows the run stops, if no row was stored until then (default
+    /// 100, 0 for never).
+    ///
+    /// This stops a run early if all of its rows are built wrongly.
+    pub fn stop_after_rejected(mut self, rows: u64) -> Self {
+        self.stop_after_rejected = rows;
         self
     }
 
-    /// Sends only what differs from what the store holds; the rest gets the outcome
+    /// Sends only the rows that differ from the store's values. All others get the outcome
     /// [`Unchanged`](crate::OutcomeKind::Unchanged).
     ///
-    /// What the store holds is read in pages of 250 values, ahead of the writes and within the same
-    /// limits: with 3 values per customer, a request for 83 customers. So this is cheaper than to
-    /// send all where most values are unchanged and a customer has well below 25 of them; it is
-    /// also the way to resume a run that was killed: run it again. Texts are compared as they are, so a
-    /// value that the server writes in another way (`1` for `1.0`) counts as changed each time.
+    /// The store's values are read ahead of the upserts, 250 per request and within the same
+    /// limits. With 3 values per customer, one request reads 83 customers. This takes fewer
+    /// requests than sending all rows if most values are unchanged and each customer has well below
+    /// 25 of them. To resume a run that was killed, run it again with this setting.
     ///
-    /// Rows of one customer and attribute still end in the state of the last one: what was read is
-    /// kept in step with what this run writes, and read again after a write whose end is open. A
-    /// write by somebody else between the read and the end of the run is not seen. Where a read
-    /// fails after all retries, the rows that it was for are sent.
+    /// Values are compared as text. A value that the server stores as another text (`1` for `1.0`)
+    /// counts as changed each time.
+    ///
+    /// The last row per customer and attribute wins. The values that were read are updated with the
+    /// values that this run stores, and read again after an upsert whose result is unknown. Changes
+    /// that other programs make after a read are not noticed. If a read fails after all retries,
+    /// its rows are sent.
     pub fn skip_unchanged(mut self) -> Self {
         self.skips_unchanged = true;
         self
     }
 
-    /// Sets whether values are held against the types of their attributes, which are asked for once
-    /// per run. By default this is done for attributes that are named. Numbers are as in `12.5`,
-    /// dates as in `2024-06-10` or `2024-06-10T14:22:00Z`; an empty value goes with every type.
+    /// Sets whether values are validated against their attributes' types (default: only values of
+    /// attributes given by name).
+    ///
+    /// The types are requested once per run. A number is written like `12.5`, a date like
+    /// `2024-06-10` or `2024-06-10T14:22:00Z`. An empty value is valid for every type.
     pub fn check_types(mut self, checks: bool) -> Self {
         self.checks_types = Some(checks);
         self
     }
 
-    /// Changes nothing in the store: rows that would be sent get the outcome
-    /// [`Planned`](crate::OutcomeKind::Planned), and each call that would be made is told as an
-    /// [`Event::BatchReady`]. Attributes are asked for and values read as they would be.
+    /// Changes nothing in the store: a row that would be sent gets the outcome
+    /// [`Planned`](crate::OutcomeKind::Planned).
+    ///
+    /// Each call that would be made is reported as an [`Event::BatchReady`]. Requests that read
+    /// attributes and values are made as usual.
     pub fn dry_run(mut self) -> Self {
-        self.is_dry = true;
+        self.is_dry_run = true;
         self
     }
 
-    /// Stops the run when a future is ready, such as one of Ctrl-C or a deadline: requests in
-    /// flight finish, calls that wait end, rows that were taken and not sent get the outcome
-    /// [`NotSent`](crate::OutcomeKind::NotSent), and the rest of the input is not read.
+    /// Stops the run when the future completes, for example on Ctrl-C or at a deadline.
+    ///
+    /// Requests in flight finish, and waiting calls end. The rest of the input is not read. Rows
+    /// that were read but not sent get the outcome [`NotSent`](crate::OutcomeKind::NotSent).
     ///
     /// ```no_run
-    /// # use bigcommerce_ext::{UpsertRow, Store};
-    /// # async fn program(store: Store, rows: Vec<UpsertRow>, signal: impl Future<Output = ()> + Send + 'static) -> Result<(), bigcommerce_ext::Error> {
+    /// # use bigcommerce_ext::{Store, UpsertRow};
+    /// # async fn program(
+    /// #     store: Store,
+    /// #     rows: Vec<UpsertRow>,
+    /// #     signal: impl Future<Output = ()> + Send + 'static,
+    /// # ) -> Result<(), bigcommerce_ext::Error> {
     /// let report = store.upsert().rows(rows).stop_when(signal).send().await?;
     /// for row in report.retryable() { /* keep it for the next run */ }
     /// # Ok(())
@@ -162,37 +180,42 @@ impl Upsert {
         self
     }
 
-    /// Sets a function that is told of events while the run goes on. It is called from the tasks
-    /// that make the calls and from the one that polls the outcomes, so it should be quick and
-    /// must not block; if it panics, so does the run.
+    /// Sets a function that receives the events of the run.
+    ///
+    /// The function is called from the tasks that make the calls and from the task that polls the
+    /// outcomes. It should be quick and must not block. If it panics, the polling task panics too.
     pub fn observe(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Observer::new(observe);
         self
     }
 
-    /// Sends the rows that were added, and returns the outcome of each.
+    /// Sends the added rows, and returns the outcome of each.
     ///
     /// Cancel safety: dropping the future cancels the calls in flight and loses the outcomes.
     ///
     /// # Errors
     ///
-    /// Only when nothing could be started, such as outside a tokio runtime. Whatever happens
-    /// after the first row was read is in the report; [`Report::into_result`] is the strict form.
+    /// Returns an error only if the run could not start, for example without a tokio runtime. Any
+    /// later error is in the report; [`Report::into_result`] returns it.
     pub async fn send(self) -> Result<Report, Error> {
         let mut outcomes = self.stream(stream::empty::<UpsertRow>());
-        let all: Vec<_> = outcomes.by_ref().collect().await;
+        let collected: Vec<_> = outcomes.by_ref().collect().await;
         match outcomes.stopped_by() {
             Some(error) if error.kind() == ErrorKind::InvalidInput => Err(error.clone()),
-            stopped_by => Ok(Report::new(all, outcomes.summary(), stopped_by.cloned())),
+            stopped_by => Ok(Report::new(
+                collected,
+                outcomes.summary(),
+                stopped_by.cloned(),
+            )),
         }
     }
 
-    /// Sends the rows that were added and then those that a stream yields, in bounded memory, and
-    /// yields the outcome of each as it is known.
+    /// Sends the added rows and then the streamed rows, in bounded memory, and yields each outcome
+    /// as soon as it is known.
     ///
-    /// The stream yields [`UpsertRow`]s, or `Result`s of them: an `Err` gets an outcome
-    /// of its own and stops nothing. It is read only while the outcomes are polled, at most a
-    /// window ahead.
+    /// The stream yields [`UpsertRow`]s, or `Result`s of them. An `Err` gets an outcome of its own,
+    /// and the run continues. The input is read only while the outcomes are polled, and at most a
+    /// [`window`](Self::window) ahead.
     pub fn stream<S>(self, rows: S) -> Outcomes<S>
     where
         S: Stream,
@@ -203,17 +226,17 @@ impl Upsert {
             customers_per_call: self.client.limits().customers_per_call,
             max_url_len: usize::MAX,
             max_attempts: self.client.retry().max_attempts,
-            stop_after_rejected: self.stop_after_refused,
+            stop_after_rejected: self.stop_after_rejected,
             skips_unchanged: self.skips_unchanged,
         };
         let options = RunOptions {
             engine,
             checks_types: self.checks_types,
-            is_dry: self.is_dry,
+            is_dry_run: self.is_dry_run,
             linger: self.linger,
             stop: self.stop,
             observer: self.observer,
-            added: self.rows,
+            initial_rows: self.rows,
         };
         Outcomes::new(self.client, options, rows)
     }
@@ -226,10 +249,10 @@ impl fmt::Debug for Upsert {
             .field("rows", &self.rows.len())
             .field("window", &self.window)
             .field("linger", &self.linger)
-            .field("stop_after_refused", &self.stop_after_refused)
+            .field("stop_after_rejected", &self.stop_after_rejected)
             .field("skips_unchanged", &self.skips_unchanged)
             .field("checks_types", &self.checks_types)
-            .field("is_dry", &self.is_dry)
+            .field("is_dry_run", &self.is_dry_run)
             .field("observer", &self.observer)
             .finish_non_exhaustive()
     }

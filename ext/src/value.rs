@@ -1,4 +1,4 @@
-//! A row as the user has it, and how values of other types become text.
+//! The rows of an upsert, and the conversion of values into text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,19 +9,18 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
 
 use crate::error::Violation;
 
-/// A builder to copy for each row: a new one would write an error text for every field that is
-/// yet to be set.
-static BLANK: LazyLock<types::builder::AttributeValueUpsert> = LazyLock::new(|| {
+/// Cloned for each row: a new builder allocates an error text for every field that is not set yet.
+static WIRE_TEMPLATE: LazyLock<types::builder::AttributeValueUpsert> = LazyLock::new(|| {
     types::AttributeValueUpsert::builder()
         .customer_id(1)
         .attribute_id(1)
         .value("")
 });
 
-/// A value to store for a customer and an attribute, as the caller has it.
+/// A value to store for one attribute of one customer.
 ///
-/// Nothing is checked here: a row that breaks a rule gets the outcome
-/// [`Rejected`](crate::OutcomeKind::Rejected) with its index in the input, and costs no call.
+/// Creating a row validates nothing. When the row is read by a run, an invalid row gets the outcome
+/// [`Rejected`](crate::OutcomeKind::Rejected) with its index in the input, and is not sent.
 ///
 /// ```
 /// use bigcommerce_ext::UpsertRow;
@@ -39,8 +38,8 @@ pub struct UpsertRow {
 }
 
 impl UpsertRow {
-    /// Makes a row from a customer's ID, an attribute's ID or name, and a value: text, a number or
-    /// a date.
+    /// Creates a row. The attribute is given by its ID or its name. The value is text, a number, a
+    /// date or a time.
     pub fn new(
         customer_id: i64,
         attribute: impl Into<AttributeKey>,
@@ -54,8 +53,8 @@ impl UpsertRow {
         }
     }
 
-    /// Attaches a metadata of the caller's, such as a message ID or a line number, which comes back
-    /// with the row's outcome and goes nowhere else.
+    /// Attaches a tag, such as a message ID or a line number. The tag is returned with the row's
+    /// outcome and is never sent.
     #[must_use]
     pub fn with_tag(mut self, tag: impl Into<Box<str>>) -> Self {
         self.tag = Some(tag.into());
@@ -90,9 +89,9 @@ impl UpsertRow {
         self.tag.as_deref()
     }
 
-    /// Checks the row by the document's rules and turns it into what goes over the wire.
+    /// Validates the row and converts it into its wire type.
     pub(crate) fn to_wire(&self) -> Result<types::AttributeValueUpsert, Violation> {
-        // A name that was not resolved is no ID.
+        // An unresolved name has no ID, which is reported as the invalid ID 0.
         let attribute_id = self.attribute.id().unwrap_or_default();
         for (field, id) in [
             ("customer_id", self.customer_id),
@@ -105,11 +104,11 @@ impl UpsertRow {
                 ));
             }
         }
-        if !self.value.finite {
-            let rule = format!("is {}: not a number that can be stored", self.value.text);
-            return Err(Violation::new("value", rule));
+        if !self.value.is_finite {
+            let text = format!("is {}: a number must be finite", self.value.text);
+            return Err(Violation::new("value", text));
         }
-        BLANK
+        WIRE_TEMPLATE
             .clone()
             .customer_id(self.customer_id)
             .attribute_id(attribute_id)
@@ -119,8 +118,8 @@ impl UpsertRow {
                 // The generated text is "error converting …: longer than 255 characters".
                 let text = error.to_string();
                 let rule = text.rsplit(": ").next().unwrap_or(&text);
-                let length = self.value.text.chars().count();
-                Violation::new("value", format!("has {length} characters: {rule}"))
+                let characters = self.value.text.chars().count();
+                Violation::new("value", format!("has {characters} characters: {rule}"))
             })
     }
 
@@ -144,24 +143,24 @@ impl UpsertRow {
     }
 }
 
-/// A value as a list gives it, to be stored again: in another store, say.
+/// Converts a listed value into a row, for example to copy it to another store.
 impl From<types::AttributeValue> for UpsertRow {
     fn from(value: types::AttributeValue) -> Self {
         Self::new(value.customer_id, value.attribute_id, value.attribute_value)
     }
 }
 
-/// What of a row is not sent and comes back with its outcome.
+/// The parts of a row that are not sent but returned with its outcome.
 #[derive(Clone, Debug)]
 pub struct Metadata {
     tag: Option<Box<str>>,
     name: Option<Arc<str>>,
 }
 
-/// An attribute, by its ID or by its name.
+/// An attribute, given by its ID or its name.
 ///
-/// A run asks for the IDs of names once, when the first one comes; see
-/// [`Store::attributes`](crate::Store::attributes).
+/// A run requests the store's attributes once, when it reads the first name, and resolves all names
+/// with them. [`Store::attributes`](crate::Store::attributes) creates attributes that are missing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttributeKey {
     id: Option<i64>,
@@ -169,13 +168,13 @@ pub struct AttributeKey {
 }
 
 impl AttributeKey {
-    /// Returns the ID; `None` of a name as long as it was not asked for.
+    /// Returns the ID, or `None` if the attribute was given by a name that is not resolved.
     #[must_use]
     pub fn id(&self) -> Option<i64> {
         self.id
     }
 
-    /// Returns the name, if that is how the attribute was given.
+    /// Returns the name, if the attribute was given by its name.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -207,7 +206,7 @@ impl From<String> for AttributeKey {
     }
 }
 
-/// For names that many rows share.
+/// Shares one name between many rows.
 impl From<Arc<str>> for AttributeKey {
     fn from(name: Arc<str>) -> Self {
         Self {
@@ -226,19 +225,25 @@ impl fmt::Display for AttributeKey {
     }
 }
 
-/// A value as text, whatever type it came from.
+/// A value as the text that is sent, converted from text, a number, a date or a time.
 ///
-/// Text stays as it is. Integers and floating-point numbers are written in decimal, the shortest
-/// way that reads back the same. Dates become `2024-06-10`, times `2024-06-10T14:22:00Z` in UTC.
+/// - Text is not changed.
+/// - Numbers are written in decimal, with as few digits as parse to the same number. A row with an
+///   infinite number or NaN is invalid.
+/// - A [`NaiveDate`] is written as `2024-06-10`.
+/// - A [`DateTime`] is written in UTC and whole seconds, as `2024-06-10T14:22:00Z`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {
     text: String,
-    finite: bool,
+    is_finite: bool,
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self { text, finite: true }
+        Self {
+            text,
+            is_finite: true,
+        }
     }
 }
 
@@ -276,7 +281,7 @@ impl From<f64> for Value {
     fn from(number: f64) -> Self {
         Self {
             text: number.to_string(),
-            finite: number.is_finite(),
+            is_finite: number.is_finite(),
         }
     }
 }
@@ -285,7 +290,7 @@ impl From<f32> for Value {
     fn from(number: f32) -> Self {
         Self {
             text: number.to_string(),
-            finite: number.is_finite(),
+            is_finite: number.is_finite(),
         }
     }
 }
@@ -312,8 +317,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_dates_become_text() {
-        assert_eq!(text("  as it is "), "  as it is ");
+    fn numbers_dates_and_times_are_converted_to_text() {
+        assert_eq!(text("  unchanged "), "  unchanged ");
         assert_eq!(text(-7), "-7");
         assert_eq!(text(u64::MAX), "18446744073709551615");
         assert_eq!(text(30.43), "30.43");
@@ -328,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_breaks_a_rule_says_which() {
+    fn an_invalid_row_names_its_field_and_the_rule() {
         for (row, expected) in [
             (
                 UpsertRow::new(0, 1, "x"),
@@ -344,15 +349,15 @@ mod tests {
             ),
             (
                 UpsertRow::new(1, 1, f64::NAN),
-                "value is NaN: not a number that can be stored",
+                "value is NaN: a number must be finite",
             ),
         ] {
-            let rule = row.to_wire().expect_err("the row is bad");
-            assert_eq!(rule.to_string(), expected);
+            let violation = row.to_wire().expect_err("an invalid row");
+            assert_eq!(violation.to_string(), expected);
         }
         for value in [String::new(), "é".repeat(255)] {
             let row = UpsertRow::new(1, 1, value.clone()).with_tag("t");
-            let wire = row.to_wire().expect("the row is good");
+            let wire = row.to_wire().expect("a valid row");
             assert_eq!(UpsertRow::from_wire(wire, row.clone().into_metadata()), row);
         }
     }

@@ -58,11 +58,11 @@ async fn missing_attributes_are_created_by_one_request() {
     assert_eq!(found[1].id, 102);
     let error = store
         .attributes()
-        .find_all(["Pionts"])
+        .find_all(["points"])
         .await
         .expect_err("an unknown name");
     assert!(
-        error.to_string().contains("is \"Points\" meant?"),
+        error.to_string().contains("did you mean \"Points\"?"),
         "{error}"
     );
     let error = store.attributes().ensure([("Points", Text)]).await;
@@ -166,11 +166,11 @@ async fn an_unknown_name_or_a_value_of_another_type_rejects_its_row() {
     assert_eq!(
         errors,
         [
-            "row 1: attribute \"Loyalti tier\" is not defined in this store: is \"Loyalty tier\" \
-             meant? It defines [\"Last order\", \"Loyalty tier\", \"Points\"]",
-            "row 2: value is not a number, such as 12.5, which attribute \"Points\" takes",
-            "row 3: value is not a date or time, such as 2024-06-10 or 2024-06-10T14:22:00Z, which \
-             attribute \"Last order\" takes",
+            "row 1: attribute \"Loyalti tier\" is not defined in this store, which defines \
+             [\"Last order\", \"Loyalty tier\", \"Points\"]",
+            "row 2: value is not a number: attribute \"Points\" takes numbers such as 12.5",
+            "row 3: value is not a date: attribute \"Last order\" takes dates such as 2024-06-10 or \
+             2024-06-10T14:22:00Z",
         ]
     );
     assert_eq!(sandbox.counts().rejected, 0, "no invalid row is sent");

@@ -106,7 +106,7 @@ async fn empty_and_invalid_filters_send_nothing() {
     assert_eq!(error.expect_err("an error").kind(), ErrorKind::InvalidInput);
     let error = store.delete().customers([0]).send().await;
     let error = error.expect_err("an error").to_string();
-    assert_eq!(error, "customers holds 0: an ID is 1 or more");
+    assert_eq!(error, "customers contains 0: an ID is 1 or more");
     let streamed = store.delete().customers([1]);
     let mut outcomes = streamed.stream(stream::empty::<i64>());
     assert!(outcomes.next().await.is_none());
@@ -208,7 +208,7 @@ async fn an_undefined_attribute_name_deletes_nothing() {
     let (sandbox, store) = with_values(builder, 20).await;
     let error = store.delete().attribute_name("Teir").send().await;
     let error = error.expect_err("an error").to_string();
-    let expected = "attribute \"Teir\" is not defined in this store: is \"Tier\" meant? It defines \
+    let expected = "attribute \"Teir\" is not defined in this store, which defines \
                     [\"Points\", \"Tier\"]";
     assert_eq!(error, expected);
     let report = store.delete().attribute_name("Tier").attributes([102]);

@@ -114,7 +114,7 @@ async fn invalid_rows_are_rejected_without_a_request() {
         ),
         (
             ErrorKind::InvalidRow,
-            "row 3: value is inf: not a number that can be stored",
+            "row 3: value is inf: a number must be finite",
         ),
     ];
     assert_eq!(outcomes.len(), expected.len());

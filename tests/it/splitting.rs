@@ -75,7 +75,7 @@ async fn if_the_last_row_of_a_key_is_rejected_the_row_before_it_is_stored() {
             let row = move |value| UpsertRow::new(customer, 1, value);
             [row("good"), row("better"), row(BAD)]
         });
-        let upsert = store(sandbox.base_url()).upsert().stop_after_refused(0);
+        let upsert = store(sandbox.base_url()).upsert().stop_after_rejected(0);
         let report = upsert.rows(rows).send().await.expect("a report");
         let summary = report.summary();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The attributes that a store defines, and what they ask of values. Pure.
+//! The attributes that a store defines, and the validation of values against their types. Pure.
 
 use bigcommerce_sdk::types::Attribute;
 use chrono::{DateTime, NaiveDate};
@@ -17,58 +17,77 @@ impl From<Vec<Attribute>> for Definitions {
 }
 
 impl Definitions {
-    /// Looks an attribute up; `None` of an ID that is not defined, which only the server can judge.
+    /// Returns the attribute, or `None` for an ID that is not defined: the server validates it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for a name that is not defined.
     pub(crate) fn get(&self, key: &AttributeKey) -> Result<Option<&Attribute>, Violation> {
         match key.name() {
             Some(name) => self.by_name(name).map(Some),
-            None => Ok(self.0.iter().find(|known| Some(known.id) == key.id())),
+            None => {
+                let mut defined = self.0.iter();
+                Ok(defined.find(|attribute| Some(attribute.id) == key.id()))
+            }
         }
     }
 
-    /// Looks an attribute up by its name, as it is written.
+    /// Returns the attribute with exactly this name.
     pub(crate) fn by_name(&self, name: &str) -> Result<&Attribute, Violation> {
-        let known = self.0.iter().find(|known| known.name == name);
-        known.ok_or_else(|| Violation::new("attribute", self.unknown(name)))
+        let mut defined = self.0.iter();
+        defined
+            .find(|attribute| attribute.name == name)
+            .ok_or_else(|| Violation::new("attribute", self.describe_undefined(name)))
     }
 
-    fn unknown(&self, name: &str) -> String {
+    fn describe_undefined(&self, name: &str) -> String {
         let text = format!("{name:?} is not defined in this store");
-        let nearest = self.0.iter().min_by_key(|known| {
-            let (one, other) = (known.name.to_lowercase(), name.to_lowercase());
-            strsim::damerau_levenshtein(&one, &other)
-        });
-        let Some(nearest) = nearest else {
-            return format!("{text}, which defines no attribute");
-        };
-        let mut names: Vec<_> = self.0.iter().map(|known| known.name.as_str()).collect();
+        let mut names: Vec<_> = self.0.iter().map(|defined| defined.name.as_str()).collect();
+        if names.is_empty() {
+            return format!("{text}, which defines no attributes");
+        }
         names.sort_unstable();
-        format!("{text}: is {:?} meant? It defines {names:?}", nearest.name)
+        let normalized = normalize(name);
+        match names
+            .iter()
+            .find(|defined| normalize(defined) == normalized)
+        {
+            Some(similar) => {
+                format!("{text}: did you mean {similar:?}? The store defines {names:?}")
+            }
+            None => format!("{text}, which defines {names:?}"),
+        }
     }
 }
 
-/// Holds a value against an attribute's type. An empty one goes with every type.
+/// Removes the differences that are easily overlooked: case and surrounding spaces.
+fn normalize(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// Validates a value against an attribute's type. An empty value is valid for every type.
 pub(crate) fn check(attribute: &Attribute, value: &str) -> Result<(), Violation> {
-    let (is_good, what) = match attribute.type_.as_str() {
-        "number" => (is_number(value), "a number, such as 12.5"),
-        "date" => (
-            is_date(value),
-            "a date or time, such as 2024-06-10 or 2024-06-10T14:22:00Z",
-        ),
+    let (is_valid, kind, examples) = match attribute.type_.as_str() {
+        "number" => (is_number(value), "number", "12.5"),
+        "date" => (is_date(value), "date", "2024-06-10 or 2024-06-10T14:22:00Z"),
         _ => return Ok(()),
     };
-    if is_good || value.is_empty() {
+    if is_valid || value.is_empty() {
         return Ok(());
     }
-    let text = format!("is not {what}, which attribute {:?} takes", attribute.name);
+    let text = format!(
+        "is not a {kind}: attribute {:?} takes {kind}s such as {examples}",
+        attribute.name
+    );
     Err(Violation::new("value", text))
 }
 
 fn is_number(text: &str) -> bool {
-    // The parser knows names such as "inf", too.
-    let is_written = text
+    // Letters are the parser's names for numbers that are not finite, such as "inf".
+    let has_only_digits = text
         .bytes()
-        .all(|byte| !byte.is_ascii_alphabetic() || byte == b'e' || byte == b'E');
-    is_written && text.parse::<f64>().is_ok_and(f64::is_finite)
+        .all(|byte| !byte.is_ascii_alphabetic() || matches!(byte, b'e' | b'E'));
+    has_only_digits && text.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 fn is_date(text: &str) -> bool {
@@ -80,82 +99,97 @@ mod tests {
     use super::*;
 
     fn definitions() -> Definitions {
-        let of = |(id, name, kind): (i64, &str, &str)| -> Attribute {
-            let attribute = Attribute::builder().id(id).name(name).type_(kind);
-            attribute.try_into().expect("a whole attribute")
-        };
         let attributes = [
             (101, "Loyalty tier", "string"),
             (102, "Points", "number"),
             (103, "Last order", "date"),
             (104, "Odd", "a new type"),
         ]
-        .map(of);
+        .map(|(id, name, kind): (i64, &str, &str)| {
+            let attribute = Attribute::builder().id(id).name(name).type_(kind);
+            attribute.try_into().expect("a complete attribute")
+        });
         Definitions::from(attributes.to_vec())
     }
 
     #[test]
-    fn a_name_is_looked_up_as_it_is_written() {
+    fn a_name_must_be_exact() {
         let definitions = definitions();
-        let id = |name: &str| definitions.by_name(name).map(|known| known.id);
-        assert_eq!(id("Points").expect("is known"), 102);
-        for (name, expected) in [
-            ("points", "Points"),
-            ("Loyalti Tier", "Loyalty tier"),
-            ("Ponits", "Points"),
-        ] {
-            let error = id(name).expect_err("is unknown").to_string();
-            assert_eq!(
-                error,
-                format!(
-                    "attribute {name:?} is not defined in this store: is {expected:?} meant? It \
-                     defines [\"Last order\", \"Loyalty tier\", \"Odd\", \"Points\"]"
-                )
-            );
-        }
-        let none = Definitions::default()
-            .by_name("Points")
-            .map(|known| known.id);
-        assert_eq!(
-            none.expect_err("is unknown").to_string(),
-            "attribute \"Points\" is not defined in this store, which defines no attribute"
-        );
-        assert_eq!(definitions.get(&999.into()).expect("an ID"), None);
+        let points = definitions.by_name("Points").expect("a defined name");
+        assert_eq!(points.id, 102);
+        let unknown_id = definitions.get(&999.into()).expect("an ID");
+        assert_eq!(unknown_id, None);
     }
 
     #[test]
-    fn values_are_held_against_their_attributes_type() {
+    fn the_error_for_an_undefined_name_lists_the_defined_ones() {
+        let names = r#"["Last order", "Loyalty tier", "Odd", "Points"]"#;
+        let did_you_mean = |name| format!(": did you mean {name:?}? The store defines {names}");
+        for (name, expected) in [
+            ("points", did_you_mean("Points")),
+            (" Loyalty Tier ", did_you_mean("Loyalty tier")),
+            ("Ponits", format!(", which defines {names}")),
+            ("", format!(", which defines {names}")),
+        ] {
+            let error = definitions().by_name(name).expect_err("an undefined name");
+            assert_eq!(
+                error.to_string(),
+                format!("attribute {name:?} is not defined in this store{expected}")
+            );
+        }
+        let nothing_defined = Definitions::default();
+        let error = nothing_defined.by_name("Points").expect_err("no names");
+        assert_eq!(
+            error.to_string(),
+            "attribute \"Points\" is not defined in this store, which defines no attributes"
+        );
+    }
+
+    #[test]
+    fn values_are_validated_against_their_attributes_type() {
+        struct TypeExamples {
+            attribute: i64,
+            valid: &'static [&'static str],
+            invalid: &'static [&'static str],
+        }
         let definitions = definitions();
-        for (id, good, bad) in [
-            (101, ["", "x", "1e3"].as_slice(), [].as_slice()),
-            (
-                102,
-                &["", "0", "-1", "12.50", "+3", "1e3"],
-                &["x", "1,5", " 1", "NaN", "inf", "infinity", "1e999", "0x1f"],
-            ),
-            (
-                103,
-                &[
+        for examples in [
+            TypeExamples {
+                attribute: 101,
+                valid: &["", "x", "1e3"],
+                invalid: &[],
+            },
+            TypeExamples {
+                attribute: 102,
+                valid: &["", "0", "-1", "12.50", "+3", "1e3"],
+                invalid: &["x", "1,5", " 1", "NaN", "inf", "infinity", "1e999", "0x1f"],
+            },
+            TypeExamples {
+                attribute: 103,
+                valid: &[
                     "",
                     "2024-06-10",
                     "2024-06-10T14:22:00Z",
                     "2024-06-10T14:22:00+02:00",
                 ],
-                &["10.6.2024", "2024-06-31", "2024-06-10 14:22", "yesterday"],
-            ),
-            (104, &["", "anything"], &[]),
+                invalid: &["10.6.2024", "2024-06-31", "2024-06-10 14:22", "yesterday"],
+            },
+            TypeExamples {
+                attribute: 104,
+                valid: &["", "anything"],
+                invalid: &[],
+            },
         ] {
-            let known = definitions
-                .get(&id.into())
-                .expect("an ID")
-                .expect("is known");
-            for value in good {
-                assert!(check(known, value).is_ok(), "{id}: {value:?}");
+            let key = examples.attribute.into();
+            let attribute = definitions.get(&key).expect("an ID").expect("a known ID");
+            for value in examples.valid {
+                assert!(check(attribute, value).is_ok(), "{attribute:?}: {value:?}");
             }
-            for value in bad {
-                let error = check(known, value).expect_err(value).to_string();
+            for value in examples.invalid {
+                let error = check(attribute, value).expect_err(value).to_string();
                 assert!(error.starts_with("value is not a "), "{error}");
-                assert!(error.ends_with(&format!("attribute {:?} takes", known.name)));
+                let name = format!("attribute {:?} takes", attribute.name);
+                assert!(error.contains(&name), "{error}");
             }
         }
     }

@@ -4,8 +4,9 @@ mod definitions;
 
 use std::fmt;
 
+use bigcommerce_sdk::types::error::ConversionError;
 use bigcommerce_sdk::types::{Attribute, AttributeCreate, AttributePage, AttributeType};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 
 use crate::client::{
     CallFailure, CallOutcome, Client, Operation, PageHead, PageId, PageSize, RunContext, call,
@@ -16,10 +17,13 @@ use crate::error::{Error, ErrorKind};
 pub use definitions::Definitions;
 pub(crate) use definitions::check;
 
-/// The most attributes that a store defines, which is what a page holds by default too.
+/// The maximum number of attributes of a store, which is also the endpoint's default page size.
 const PAGE_SIZE: u64 = 50;
 
-/// The attributes that a store defines, at most 50; see [`Store::attributes`](crate::Store::attributes).
+/// Lists and creates the attributes of a store; see
+/// [`Store::attributes`](crate::Store::attributes).
+///
+/// A store defines at most 50 attributes.
 ///
 /// ```
 /// use bigcommerce_ext::Store;
@@ -51,47 +55,49 @@ impl Attributes {
         Self { client }
     }
 
-    /// Lists the attributes that the store defines.
+    /// Returns all attributes of the store.
     ///
     /// Cancel safety: dropping the future cancels the request.
     ///
     /// # Errors
     ///
-    /// When they could not be read after all retries.
+    /// Returns an error if the attributes could not be read after all retries.
     pub async fn list(self) -> Result<Vec<Attribute>, Error> {
         in_task(async move { list(&self.client, &RunContext::default(), 0).await.result })
             .await?
-            .map_err(|failed| failed.error)
+            .map_err(|failure| failure.error)
     }
 
-    /// Finds an attribute by its name, as it is written.
+    /// Returns the attribute with exactly this name, if there is one.
     ///
     /// Cancel safety: dropping the future cancels the request.
     ///
     /// # Errors
     ///
-    /// When the attributes could not be read after all retries.
+    /// Returns an error if the attributes could not be read after all retries.
     pub async fn find(self, name: &str) -> Result<Option<Attribute>, Error> {
         let attributes = self.list().await?;
-        Ok(attributes.into_iter().find(|known| known.name == name))
+        Ok(attributes
+            .into_iter()
+            .find(|attribute| attribute.name == name))
     }
 
-    /// Finds attributes by their names, as they are written, and returns them in that order.
+    /// Returns the attributes with exactly these names, in the order of the names.
     ///
     /// Cancel safety: dropping the future cancels the request.
     ///
     /// # Errors
     ///
-    /// When the attributes could not be read after all retries, or when a name is not defined: the
-    /// error lists the names that are, and the nearest one.
+    /// Returns an error if the attributes could not be read after all retries, or if a name is not
+    /// defined. The error lists the defined names.
     pub async fn find_all(
         self,
         names: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Vec<Attribute>, Error> {
         let definitions = Definitions::from(self.list().await?);
         let by_name = |name: &str| match definitions.by_name(name) {
-            Ok(known) => Ok(known.clone()),
-            Err(rule) => Err(Error::invalid_input(rule.to_string())),
+            Ok(attribute) => Ok(attribute.clone()),
+            Err(violation) => Err(Error::invalid_input(violation.to_string())),
         };
         names
             .into_iter()
@@ -99,21 +105,23 @@ impl Attributes {
             .collect()
     }
 
-    /// Creates those attributes that the store does not define yet, and returns all that were
-    /// named, in their order.
+    /// Creates the attributes that the store does not define yet, and returns all of the wanted
+    /// attributes, in the order given.
     ///
-    /// An attribute is never created twice: after a request whose answer was lost, the attributes
-    /// are listed again before another one is made, and only when the
-    /// [`grace`](crate::Limits::grace) is over in which the store may still be at it. Where the
-    /// store refuses to create them together, each is created alone, so that one that it refuses
-    /// keeps none of the others away.
+    /// An attribute is never created twice. If a response is lost, the attributes are listed again
+    /// before the next create request. That happens after the
+    /// [grace period](crate::Limits::grace_period), when the server can't be running the lost
+    /// request any more.
     ///
-    /// Cancel safety: dropping the future cancels the request, which may have been done.
+    /// If the server rejects the attributes together, each one is created alone, so that a rejected
+    /// attribute does not prevent the others from being created.
+    ///
+    /// Cancel safety: dropping the future cancels the request, but the server may still execute it.
     ///
     /// # Errors
     ///
-    /// When the attributes could not be read, when one could not be created, or when one is there
-    /// with another type, which can't be changed.
+    /// Returns an error if the attributes could not be read, if an attribute could not be created,
+    /// or if an attribute exists with another type. The type of an attribute can't be changed.
     pub async fn ensure<N: Into<String>>(
         self,
         wanted: impl IntoIterator<Item = (N, AttributeType)>,
@@ -136,18 +144,18 @@ impl fmt::Debug for Attributes {
 pub(crate) async fn fetch(
     client: &Client,
     run: &RunContext,
-    number: u64,
+    call_number: u64,
 ) -> CallOutcome<Definitions> {
-    let outcome = list(client, run, number).await;
+    let outcome = list(client, run, call_number).await;
     CallOutcome::new(outcome.result.map(Definitions::from), outcome.requests)
 }
 
-async fn list(client: &Client, run: &RunContext, number: u64) -> CallOutcome<Vec<Attribute>> {
+async fn list(client: &Client, run: &RunContext, call_number: u64) -> CallOutcome<Vec<Attribute>> {
     let operation = Operation::list_attributes();
     let fetch_page = |page: PageId, size| {
         let operation = &operation;
         async move {
-            call(client, run, operation, number, |sdk| async move {
+            call(client, run, operation, call_number, |sdk| async move {
                 let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
                 let request = sdk.list_attributes().page(number(page.number));
                 request.limit(number(size)).send().await
@@ -169,26 +177,26 @@ async fn list(client: &Client, run: &RunContext, number: u64) -> CallOutcome<Vec
     CallOutcome::new(outcome.result.map(|()| attributes), outcome.requests)
 }
 
-/// Says what went wrong, if something did, and until when a request may be running unanswered.
+/// Creates attributes by one call.
 async fn create(
     client: &Client,
     run: &RunContext,
-    new: &[&(String, AttributeType)],
-) -> (Option<CallFailure>, Option<Instant>) {
+    attributes: &[&(String, AttributeType)],
+) -> CallOutcome<()> {
     let build = |(name, kind): &&(String, AttributeType)| {
         AttributeCreate::builder()
             .name(name.as_str())
             .type_(*kind)
             .try_into()
-            .map_err(|error: bigcommerce_sdk::types::error::ConversionError| {
+            .map_err(|error: ConversionError| {
                 CallFailure::from(Error::invalid_input(format!("attribute {name:?}: {error}")))
             })
     };
-    let body: Vec<AttributeCreate> = match new.iter().map(build).collect() {
+    let body: Vec<AttributeCreate> = match attributes.iter().map(build).collect() {
         Ok(body) => body,
-        Err(failed) => return (Some(failed), None),
+        Err(failure) => return CallOutcome::new(Err(failure), 0),
     };
-    let operation = match new {
+    let operation = match attributes {
         [(name, _)] => Operation::create_attribute(name),
         _ => Operation::create_attributes(),
     };
@@ -197,7 +205,11 @@ async fn create(
         async move { sdk.create_attributes().body(body).send().await }
     })
     .await;
-    (outcome.result.err(), outcome.hold)
+    CallOutcome {
+        result: outcome.result.map(drop),
+        requests: outcome.requests,
+        hold: outcome.hold,
+    }
 }
 
 async fn ensure(
@@ -206,77 +218,80 @@ async fn ensure(
 ) -> Result<Vec<Attribute>, Error> {
     let run = RunContext::default();
     let policy = client.retry();
-    let mut tried = 0;
+    let mut attempts = 0;
     let mut is_created = false;
     let mut one_by_one = false;
     loop {
-        let known = list(client, &run, 0).await.result;
-        let known = known.map_err(|failed| failed.error)?;
-        let missing = missing(&known, wanted)?;
+        let defined = list(client, &run, 0).await.result;
+        let defined = defined.map_err(|failure| failure.error)?;
+        let missing = missing(&defined, wanted)?;
         if missing.is_empty() {
             let find = |(name, _): &(String, AttributeType)| {
-                known.iter().find(|known| known.name == *name).cloned()
+                defined
+                    .iter()
+                    .find(|defined| defined.name == *name)
+                    .cloned()
             };
             return Ok(wanted.iter().filter_map(find).collect());
         }
         if is_created {
             return Err(Error::attributes_not_created());
         }
-        tried += 1;
-        let is_last = tried >= policy.max_attempts;
-        let at_once = if one_by_one { 1 } else { missing.len() };
-        let (mut failed, mut hold) = (None, None);
-        for new in missing.chunks(at_once) {
-            let (refused, held) = create(client, &run, new).await;
-            failed = failed.or(refused);
-            hold = hold.max(held);
+        attempts += 1;
+        let is_last = attempts >= policy.max_attempts;
+        let per_call = if one_by_one { 1 } else { missing.len() };
+        let (mut failure, mut hold) = (None, None);
+        for attributes in missing.chunks(per_call) {
+            let outcome = create(client, &run, attributes).await;
+            failure = failure.or(outcome.result.err());
+            hold = hold.max(outcome.hold);
         }
-        match failed {
+        match failure {
             None => is_created = true,
-            // Some of them may have been created: the next look tells.
-            Some(failed) if at_once > 1 && is_refused(&failed) => one_by_one = true,
-            Some(failed) if failed.is_ambiguous && !is_last => {
-                sleep(policy.backoff(tried, fastrand::f64())).await;
-                // What the next look does not find must not come to be after it.
+            // A rejected call may have created some of its attributes: list them again.
+            Some(failure) if per_call > 1 && is_rejection(&failure) => one_by_one = true,
+            Some(failure) if failure.is_ambiguous && !is_last => {
+                sleep(policy.backoff(attempts, fastrand::f64())).await;
+                // The server must not execute the lost request after the attributes are listed.
                 if let Some(until) = hold {
                     sleep_until(until).await;
                 }
             }
-            Some(failed) => return Err(failed.error),
+            Some(failure) => return Err(failure.error),
         }
     }
 }
 
-fn is_refused(failed: &CallFailure) -> bool {
+fn is_rejection(failure: &CallFailure) -> bool {
     matches!(
-        failed.error.kind(),
+        failure.error.kind(),
         ErrorKind::InvalidRequest | ErrorKind::TooLarge
     )
 }
 
-/// Tells which attributes are not there, each once.
+/// Returns the wanted attributes that are not defined, each once.
 fn missing<'a>(
-    known: &[Attribute],
+    defined: &[Attribute],
     wanted: &'a [(String, AttributeType)],
 ) -> Result<Vec<&'a (String, AttributeType)>, Error> {
     let mut missing: Vec<&(String, AttributeType)> = Vec::new();
-    for new in wanted {
-        let (name, kind) = new;
-        let there = known.iter().find(|known| known.name == *name);
-        let twice = missing.iter().find(|(other, _)| other == name);
-        let other = match (there, twice) {
-            (Some(known), _) => Some(known.type_.clone()),
+    for attribute in wanted {
+        let (name, kind) = attribute;
+        let defined = defined.iter().find(|defined| defined.name == *name);
+        let duplicate = missing.iter().find(|(other, _)| other == name);
+        let other_kind = match (defined, duplicate) {
+            (Some(defined), _) => Some(defined.type_.clone()),
             (None, Some((_, kind))) => Some(kind.to_string()),
             (None, None) => None,
         };
-        match other {
+        match other_kind {
             Some(other) if other != kind.to_string() => {
                 return Err(Error::invalid_input(format!(
                     "attribute {name:?} is of type {other}, which can't be changed to {kind}"
                 )));
             }
             Some(_) => {}
-            None => missing.push(new),
+            None => missing.push(attribute),
         }
     }
     Ok(missing)

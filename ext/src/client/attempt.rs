@@ -23,7 +23,7 @@ pub(super) struct FailedAttempt {
     pub status: Option<u16>,
     /// How long the response asks to wait.
     pub retry_after: Option<Duration>,
-    /// The server's own words, in one line.
+    /// The server's message, in one line.
     pub server_message: Option<String>,
     pub blames_rows: bool,
     pub blamed_rows: BTreeSet<usize>,
@@ -109,7 +109,7 @@ impl FailedAttempt {
     }
 }
 
-/// Returns the cause that the head of the response tells, or else `otherwise`.
+/// Returns the cause according to the response's status, or `otherwise` without a response.
 fn cause(head: Option<&ResponseHead>, otherwise: FailureCause) -> FailureCause {
     match head.map(|head| head.status) {
         Some(status) if status.is_success() => FailureCause::InvalidResponse,
@@ -133,7 +133,7 @@ fn classify(error: sdk::Error<types::ErrorBody>, head: Option<&ResponseHead>) ->
         | sdk::Error::ResponseBodyError(error)
         | sdk::Error::InvalidUpgrade(error) => {
             let cause = match head {
-                // Only its body tells what a 400 is about.
+                // Without its body, a 400 does not tell whether it is about the rows.
                 Some(_) if cause == FailureCause::Status(400) => FailureCause::InvalidResponse,
                 Some(_) => cause,
                 None if error.is_connect() => FailureCause::NotConnected,
@@ -155,7 +155,7 @@ fn classify(error: sdk::Error<types::ErrorBody>, head: Option<&ResponseHead>) ->
     }
 }
 
-/// Says where a body can't be parsed, without repeating its text.
+/// Describes where a body can't be parsed, without repeating its text.
 fn describe_parse_error(error: &serde_json::Error) -> String {
     let problem = match error.classify() {
         serde_json::error::Category::Eof => "the body ends early",

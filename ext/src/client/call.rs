@@ -165,7 +165,7 @@ async fn acquire(
     }
 }
 
-/// Says why the call failed and what to do.
+/// Describes why the call failed and what to do.
 fn advice(kind: ErrorKind, reason: EndReason, operation: &Operation) -> String {
     let in_doubt = match operation.is_read {
         true => "",

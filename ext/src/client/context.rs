@@ -17,7 +17,7 @@ pub(crate) type SdkResult<T> = Result<ResponseValue<T>, sdk::Error<types::ErrorB
 #[derive(Debug, Default)]
 pub(crate) struct RunContext {
     pub observer: Observer,
-    /// Turns true when waiting calls are to end.
+    /// Set to `true` to end the calls that wait.
     pub stopping: watch::Sender<bool>,
     /// The number of calls on their second or later retry of a server error or a failed connection.
     failing_calls: AtomicUsize,
@@ -36,12 +36,12 @@ impl RunContext {
         self.failing_calls.load(Ordering::Relaxed) == 0
     }
 
-    /// Waits. Returns `false` if the run was stopped before the time was over.
+    /// Waits. Returns `false` if the run was stopped before the time had elapsed.
     pub(super) async fn wait(&self, time: Duration) -> bool {
         let mut stopping = self.stopping.subscribe();
         tokio::select! {
             () = sleep(time) => true,
-            // The sender is in this very struct, so it is never closed.
+            // The sender is in this struct, so the channel is never closed.
             _ = stopping.wait_for(|stopping| *stopping) => false,
         }
     }

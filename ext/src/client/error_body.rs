@@ -69,8 +69,8 @@ fn collect(value: &Value, field: &str, parts: &mut Vec<String>) {
     }
 }
 
-/// Replaces a secret, whatever the case of its letters: a server that makes a host name of the
-/// secret lowers them.
+/// Replaces a secret in upper, lower or mixed case: a server may use the secret as a host name,
+/// whose letters become lower case.
 fn redact(line: &str, secret: &str) -> String {
     let (lower, secret) = (line.to_ascii_lowercase(), secret.to_ascii_lowercase());
     let mut text = String::with_capacity(line.len());

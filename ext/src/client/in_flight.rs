@@ -66,7 +66,7 @@ impl InFlightGuard {
             return;
         };
         let grace_period = self.grace_period();
-        // Without a runtime nothing is left that could send.
+        // Without a runtime, no other request can be sent.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 sleep(grace_period).await;

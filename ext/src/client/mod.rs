@@ -88,7 +88,7 @@ impl Client {
         &self.0.page_limit
     }
 
-    /// Returns how many values a page can hold (at most 250), as far as the server has shown.
+    /// Returns the largest page size that the server accepts (at most 250), as far as is known.
     pub(crate) fn max_page_size(&self) -> u64 {
         self.0.page_limit.get()
     }

@@ -8,10 +8,10 @@ use crate::event::WaitReason;
 
 /// How often and for how long a call is retried.
 ///
-/// The policy follows the provider's advice. Status 429, 500, 502, 503 and 504, temporary redirects,
-/// failed connections and responses that can't be parsed are retried with exponential backoff and
-/// full jitter. Upserts and deletes are idempotent, so a retry is safe. A 429 that says how long to
-/// wait doesn't count as an attempt.
+/// The policy follows the provider's advice. Status 429, 500, 502, 503 and 504, temporary
+/// redirects, failed connections and responses that can't be parsed are retried with exponential
+/// backoff and full jitter. Upserts and deletes are idempotent, so a retry is safe. A 429 that says
+/// how long to wait doesn't count as an attempt.
 ///
 /// ```
 /// use std::time::Duration;
@@ -203,7 +203,7 @@ pub(crate) fn decide(
         }
         FailureCause::Status(429) => (WaitReason::Busy, ErrorKind::RateLimited),
         FailureCause::Status(500 | 502 | 503 | 504) => (WaitReason::Server, ErrorKind::Unavailable),
-        // By their definition these are temporary.
+        // By definition, these redirects are temporary.
         FailureCause::Status(302 | 303 | 307) => (WaitReason::Server, ErrorKind::Redirect),
         FailureCause::Status(300..=399) => return give_up(ErrorKind::Redirect),
         FailureCause::Status(400..=499) => return give_up(ErrorKind::InvalidRequest),

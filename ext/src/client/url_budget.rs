@@ -1,19 +1,19 @@
-//! How many bytes of a URL lists of IDs can take.
+//! The number of bytes that a URL has for lists of IDs.
 
-/// The length of a URL that every proxy and server lets pass.
-pub(crate) const MAX_URL: usize = 2_000;
-/// The length of the path, the page, the limit, and the names of the lists.
-pub(crate) const FIXED: usize = 100;
-/// The length of a comma, percent-encoded.
-const COMMA: usize = 3;
+/// A URL length that every proxy and server accepts.
+pub(crate) const MAX_URL_LEN: usize = 2_000;
+/// The length of the endpoint's path and of all parameters but the IDs.
+pub(crate) const FIXED_LEN: usize = 100;
+/// The length of a percent-encoded comma.
+const COMMA_LEN: usize = 3;
 
-/// Returns how many bytes of a URL are left for lists of IDs.
+/// Returns the number of bytes that are left for lists of IDs.
 pub(crate) fn room_for_ids(base_url: &str) -> usize {
-    MAX_URL.saturating_sub(base_url.len() + FIXED)
+    MAX_URL_LEN.saturating_sub(base_url.len() + FIXED_LEN)
 }
 
-/// Returns how many bytes of a URL an ID takes, including the comma after it.
+/// Returns the number of bytes of an ID and the comma after it.
 pub(crate) fn id_len(id: i64) -> usize {
     let digits = id.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
-    usize::try_from(digits).unwrap_or(0) + COMMA
+    usize::try_from(digits).unwrap_or(0) + COMMA_LEN
 }

@@ -15,13 +15,16 @@ use crate::event::{Event, Observer};
 use crate::list::{Filter, filter_methods};
 use crate::outcome::Report;
 use crate::row::IntoRow;
-use crate::run::{LINGER, Outcomes, RunOptions, STOP_AFTER_REFUSED, Stop, WINDOW};
+use crate::run::{
+    DEFAULT_LINGER, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes, RunOptions,
+    StopFuture,
+};
 
 use selection::SelectionDelete;
 
-/// A delete of any number of attribute values; see [`Store::delete`](crate::Store::delete).
+/// Deletes any number of attribute values; see [`Store::delete`](crate::Store::delete).
 ///
-/// By the values' own IDs, with as many in a call as a URL surely holds:
+/// Values are deleted by their IDs, with as many in a call as fit a URL:
 ///
 /// ```
 /// # use bigcommerce_ext::Store;
@@ -38,9 +41,7 @@ use selection::SelectionDelete;
 /// # }
 /// ```
 ///
-/// Or by a selection, as in a list. What it selects is listed to the end before anything is
-/// deleted, since a delete moves the values behind it to other pages, and listed again afterwards
-/// until nothing is left, three times at most:
+/// Or by a selection, with the same conditions as a [`List`](crate::List):
 ///
 /// ```
 /// # use bigcommerce_ext::Store;
@@ -51,24 +52,32 @@ use selection::SelectionDelete;
 /// # sandbox.insert(2048, 101, "Yes");
 /// # sandbox.insert(2048, 102, "Blue");
 /// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
-/// let would_go = store.delete().customers([2048]).attributes([101]).dry_run().send().await?;
-/// assert_eq!(would_go.summary().planned, 1);
+/// let preview = store.delete().customers([2048]).attributes([101]).dry_run().send().await?;
+/// assert_eq!(preview.summary().planned, 1);
 /// let report = store.delete().customers([2048]).attributes([101]).send().await?;
 /// assert_eq!(report.summary().deleted, 1);
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// Without IDs and without a selection, and with an empty one, nothing is deleted and nothing is
-/// sent. Before anything is deleted, each value that was listed is held against the selection, so
-/// that a server which does not know a filter and leaves it out can't widen the selection: the
-/// delete ends with an error then. Dates are held against it with a day to spare, since it is the
-/// provider who says where a day begins.
+/// Without IDs and conditions, nothing is deleted and nothing is sent.
 ///
-/// A server may leave IDs that it does not know unmentioned, or answer 404: such a value counts as
-/// [`Deleted`](crate::OutcomeKind::Deleted), since it is not there. Where it answers 422 instead, its ID
-/// counts as rejected, even if it was an earlier attempt that has deleted it and whose answer was
-/// lost.
+/// # Selections
+///
+/// Matches are listed in full and checked against the conditions before anything is deleted. If a
+/// listed value does not meet them, the server ignores a condition. The delete then ends with an
+/// error, and no value of that list is deleted. Dates get a day's tolerance in this check: the
+/// server's time zone is unknown.
+///
+/// After the deletes, the selection is listed again and new matches are deleted, until there are
+/// none (at most 3 rounds). An empty list of customers or attributes selects nothing.
+///
+/// # Values that do not exist
+///
+/// A server may ignore an ID that does not exist, or respond 404. Such an ID gets the outcome
+/// [`Deleted`](crate::OutcomeKind::Deleted). If the server responds 422, the ID gets the outcome
+/// [`Rejected`](crate::OutcomeKind::Rejected). That includes an ID whose value was deleted by an
+/// earlier attempt of the same call, if the response to that attempt was lost.
 ///
 /// Maps to the endpoint [Delete customer attribute values][1].
 ///
@@ -79,7 +88,7 @@ pub struct Delete {
     ids: Vec<i64>,
     filter: Filter,
     options: DeleteOptions,
-    stop: Option<Stop>,
+    stop: Option<StopFuture>,
     observer: Observer,
 }
 
@@ -90,66 +99,72 @@ impl Delete {
             ids: Vec::new(),
             filter: Filter::default(),
             options: DeleteOptions {
-                stop_after_refused: STOP_AFTER_REFUSED,
-                is_dry: false,
+                stop_after_rejected: DEFAULT_STOP_AFTER_REJECTED,
+                is_dry_run: false,
             },
             stop: None,
             observer: Observer::default(),
         }
     }
 
-    /// Adds IDs of values.
+    /// Adds IDs of values to delete.
     pub fn ids(mut self, ids: impl IntoIterator<Item = i64>) -> Self {
         self.ids.extend(ids);
         self
     }
 
-    filter_methods!();
+    filter_methods!("Limits the selection to values");
 
-    /// Changes nothing in the store: what would be deleted gets the outcome
+    /// Changes nothing in the store: an ID that would be deleted gets the outcome
     /// [`Planned`](crate::OutcomeKind::Planned).
+    ///
+    /// The selection is listed as usual.
     pub fn dry_run(mut self) -> Self {
-        self.options.is_dry = true;
+        self.options.is_dry_run = true;
         self
     }
 
-    /// Sets after how many IDs the run stops by itself if the server has refused all that were
-    /// sent so far: 100 by default, 0 for never.
-    pub fn stop_after_refused(mut self, ids: u64) -> Self {
-        self.options.stop_after_refused = ids;
+    /// Sets after how many rejected IDs the run stops, if no ID was deleted until then (default
+    /// 100, 0 for never).
+    pub fn stop_after_rejected(mut self, ids: u64) -> Self {
+        self.options.stop_after_rejected = ids;
         self
     }
 
-    /// Stops the run when a future is ready; see [`Upsert::stop_when`](crate::Upsert::stop_when).
+    /// Stops the run when the future completes; see
+    /// [`Upsert::stop_when`](crate::Upsert::stop_when).
     pub fn stop_when(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(Box::pin(stop));
         self
     }
 
-    /// Sets a function that is told of events while the run goes on; see
+    /// Sets a function that receives the events of the run; see
     /// [`Upsert::observe`](crate::Upsert::observe).
     pub fn observe(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Observer::new(observe);
         self
     }
 
-    /// Deletes what was added and what is selected, and returns an outcome for each ID.
+    /// Deletes the added IDs and then the selected values, and returns the outcome of each.
     ///
-    /// An ID that was added twice has two outcomes; the first is
-    /// [`Superseded`](crate::OutcomeKind::Superseded), unless 10,000 IDs or more stand between them,
-    /// so that it was deleted before the second was seen. Those of a selection come after those that
-    /// were added, and each once. Memory grows with the number of IDs.
+    /// If an ID was added twice, its first outcome is
+    /// [`Superseded`](crate::OutcomeKind::Superseded), unless 10,000 or more IDs are between the
+    /// two: then the ID is deleted before it is read again. Selected values follow the added IDs,
+    /// each once.
+    ///
+    /// Memory grows with the number of IDs.
     ///
     /// Cancel safety: dropping the future cancels the calls in flight and loses the outcomes.
     ///
     /// # Errors
     ///
-    /// Only when nothing was deleted: where the selection can't be meant, or could not be listed.
-    /// Whatever happens after that is in the report; [`Report::into_result`] is the strict form.
+    /// Returns an error only if nothing was deleted: the selection is invalid or could not be
+    /// listed, or there is no tokio runtime. Any later error is in the report;
+    /// [`Report::into_result`] returns it.
     pub async fn send(self) -> Result<Report<i64>, Error> {
         let mut delete = SelectionDelete::new(self.client, self.options, self.stop, self.observer);
-        // A selection that can't be meant keeps everything as it is.
-        let selection = match self.filter.is_unfiltered() {
+        // An invalid selection is an error before the added IDs are deleted.
+        let selection = match self.filter.selects_all() {
             true => None,
             false => Some(delete.resolve(self.filter).await?),
         };
@@ -160,15 +175,15 @@ impl Delete {
         Ok(delete.into_report())
     }
 
-    /// Deletes the values with the IDs that were added and then those that a stream yields, in
-    /// bounded memory, and yields the outcome of each as it is known.
+    /// Deletes the added IDs and then the streamed IDs, in bounded memory, and yields each outcome
+    /// as soon as it is known.
     ///
-    /// The stream yields IDs, or `Result`s of them: an `Err` gets an outcome of its own and stops
-    /// nothing. An ID that comes again while it waits or is on its way is not sent twice at once.
+    /// The stream yields IDs, or `Result`s of IDs. An `Err` gets an outcome of its own, and the run
+    /// continues. An ID is never in two requests at the same time.
     ///
-    /// A selection has no place here, since it has to be listed before anything is deleted: with
-    /// one, nothing is sent, and [`Outcomes::stopped_by`] says so. To delete by a selection in
-    /// less memory than a [`Report`] takes, list the IDs and stream them.
+    /// A selection can't be streamed, because it is listed in full before anything is deleted. With
+    /// a selection, nothing is sent, and [`Outcomes::stopped_by`] returns the error. To delete a
+    /// selection in less memory than a [`Report`] takes, list the values and stream their IDs.
     pub fn stream<S>(self, ids: S) -> Outcomes<S, i64>
     where
         S: Stream,
@@ -178,20 +193,20 @@ impl Delete {
             .options
             .run_options(&self.client, self.ids, self.stop, self.observer);
         let mut outcomes = Outcomes::new(self.client, options, ids);
-        if !self.filter.is_unfiltered() {
+        if !self.filter.selects_all() {
             outcomes.stop(Error::invalid_input(
-                "a delete by a selection can't be streamed: use send, or list the IDs",
+                "a delete by a selection can't be streamed: use send(), or list the values and \
+                 stream their IDs",
             ));
         }
         outcomes
     }
 }
 
-/// How a delete is done.
 #[derive(Clone, Copy, Debug)]
 struct DeleteOptions {
-    stop_after_refused: u64,
-    is_dry: bool,
+    stop_after_rejected: u64,
+    is_dry_run: bool,
 }
 
 impl DeleteOptions {
@@ -199,24 +214,24 @@ impl DeleteOptions {
         self,
         client: &Client,
         ids: Vec<i64>,
-        stop: Option<Stop>,
+        stop: Option<StopFuture>,
         observer: Observer,
     ) -> RunOptions<i64> {
         RunOptions {
             engine: EngineConfig {
-                window: WINDOW,
+                window: DEFAULT_WINDOW_ROWS,
                 customers_per_call: usize::MAX,
                 max_url_len: room_for_ids(client.base_url()),
                 max_attempts: client.retry().max_attempts,
-                stop_after_rejected: self.stop_after_refused,
+                stop_after_rejected: self.stop_after_rejected,
                 skips_unchanged: false,
             },
             checks_types: None,
-            is_dry: self.is_dry,
-            linger: LINGER,
+            is_dry_run: self.is_dry_run,
+            linger: DEFAULT_LINGER,
             stop,
             observer,
-            added: ids,
+            initial_rows: ids,
         }
     }
 }

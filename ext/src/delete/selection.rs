@@ -1,4 +1,4 @@
-//! A delete by rounds: what is selected is listed to the end, deleted, and listed again.
+//! A delete by a selection: list the matches in full, delete them, and list again.
 
 use std::collections::HashMap;
 
@@ -12,19 +12,19 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
 use crate::list::{Filter, ValidFilter, Values};
 use crate::outcome::{Outcome, OutcomeKind, Report, RunKind, Summary};
-use crate::run::{Outcomes, Stop};
+use crate::run::{Outcomes, StopFuture};
 
-/// How often what a selection finds is deleted, before what is still there is left.
-const ROUNDS: usize = 3;
+/// The maximum number of times that the matches of a selection are listed and deleted.
+const MAX_ROUNDS: usize = 3;
 
 pub(super) struct SelectionDelete {
     client: Client,
     options: DeleteOptions,
-    stop: Option<Shared<Stop>>,
+    stop: Option<Shared<StopFuture>>,
     observer: Observer,
     outcomes: Vec<Outcome<i64>>,
-    /// Where the outcome of an ID is.
-    places: HashMap<i64, usize>,
+    /// The index of each ID's outcome.
+    outcome_indices: HashMap<i64, usize>,
     requests: u64,
     stopped_by: Option<Error>,
 }
@@ -33,7 +33,7 @@ impl SelectionDelete {
     pub(super) fn new(
         client: Client,
         options: DeleteOptions,
-        stop: Option<Stop>,
+        stop: Option<StopFuture>,
         observer: Observer,
     ) -> Self {
         Self {
@@ -42,59 +42,58 @@ impl SelectionDelete {
             stop: stop.map(FutureExt::shared),
             observer,
             outcomes: Vec::new(),
-            places: HashMap::new(),
+            outcome_indices: HashMap::new(),
             requests: 0,
             stopped_by: None,
         }
     }
 
-    /// Deletes values by their IDs; of those that had an outcome before, the new one counts.
+    /// Deletes values by their IDs. The outcome of an ID replaces its outcome of an earlier round.
     pub(super) async fn delete(&mut self, ids: Vec<i64>) -> Result<(), Error> {
         if ids.is_empty() {
             return Ok(());
         }
-        let stop = self.stop.clone().map(|stop| Box::pin(stop) as Stop);
+        let stop = self.stop.clone().map(|stop| Box::pin(stop) as StopFuture);
         let options = self
             .options
             .run_options(&self.client, ids, stop, self.observer.clone());
-        let mut running = Outcomes::new(self.client.clone(), options, stream::empty::<i64>());
-        let mut new: Vec<_> = running.by_ref().collect().await;
-        self.requests += running.summary().requests;
-        self.stopped_by = running.stopped_by().cloned();
+        let mut run = Outcomes::new(self.client.clone(), options, stream::empty::<i64>());
+        let mut outcomes: Vec<_> = run.by_ref().collect().await;
+        self.requests += run.summary().requests;
+        self.stopped_by = run.stopped_by().cloned();
         if let Some(error) = &self.stopped_by
             && error.kind() == ErrorKind::InvalidInput
         {
             return Err(error.clone());
         }
-        new.sort_unstable_by_key(|outcome| outcome.index);
-        let known = std::mem::take(&mut self.places);
-        let before = self.outcomes.len();
-        for mut outcome in new {
-            let place = outcome.row.and_then(|id| known.get(&id).copied());
-            outcome.index = place.unwrap_or(self.outcomes.len()) as u64;
+        outcomes.sort_unstable_by_key(|outcome| outcome.index);
+        let earlier_rounds = self.outcomes.len();
+        for mut outcome in outcomes {
+            let index = outcome.row.and_then(|id| self.outcome_indices.get(&id));
+            let index = index.copied().unwrap_or(self.outcomes.len());
+            outcome.index = index as u64;
             if let OutcomeKind::Rejected(error) = &mut outcome.kind {
-                // Its place in this round says nothing to the caller.
+                // The error has the row's index within this round.
                 *error = error.for_row(outcome.index);
             }
-            match place.and_then(|place| self.outcomes.get_mut(place)) {
-                Some(old) => *old = outcome,
+            match self.outcomes.get_mut(index) {
+                Some(earlier) => *earlier = outcome,
                 None => self.outcomes.push(outcome),
             }
         }
-        self.places = known;
-        let new = self.outcomes.iter().enumerate().skip(before);
-        let places = new.filter_map(|(place, outcome)| Some((outcome.row?, place)));
-        self.places.extend(places);
+        // Only now: an ID that was added twice has two outcomes.
+        let new = self.outcomes.iter().enumerate().skip(earlier_rounds);
+        let new = new.filter_map(|(index, outcome)| Some((outcome.row?, index)));
+        self.outcome_indices.extend(new);
         Ok(())
     }
 
-    /// Deletes what a filter selects, until nothing of it is left.
+    /// Deletes the values that a filter selects, until there are none.
     pub(super) async fn delete_selected(&mut self, selection: &ValidFilter) -> Result<(), Error> {
         if self.stopped_by.is_some() {
             return Ok(());
         }
-        let result = self.delete_in_rounds(selection).await;
-        match result {
+        match self.delete_in_rounds(selection).await {
             Err(error) if self.outcomes.is_empty() => Err(error),
             Err(error) => {
                 self.stopped_by = Some(error);
@@ -105,49 +104,46 @@ impl SelectionDelete {
     }
 
     async fn delete_in_rounds(&mut self, selection: &ValidFilter) -> Result<(), Error> {
-        for _ in 0..ROUNDS {
-            let found = self.find(selection).await?;
-            if found.is_empty() {
+        for _ in 0..MAX_ROUNDS {
+            let ids = self.list_ids(selection).await?;
+            if ids.is_empty() {
                 return Ok(());
             }
-            self.delete(found).await?;
-            if self.stopped_by.is_some() || self.options.is_dry {
+            self.delete(ids).await?;
+            if self.stopped_by.is_some() || self.options.is_dry_run {
                 return Ok(());
             }
         }
-        for id in self.find(selection).await? {
-            self.leave(id);
+        for id in self.list_ids(selection).await? {
+            self.record_still_listed(id);
         }
         Ok(())
     }
 
-    /// Puts the ID of a named attribute in place of its name: a server that does not know the
-    /// filter and leaves it out would select everything, and by the ID that can be seen.
-    pub(super) async fn resolve(&mut self, mut filter: Filter) -> Result<ValidFilter, Error> {
-        let name = filter.name.take();
-        let mut valid = Filter {
-            name: name.clone(),
-            ..filter
-        }
-        .validate()?;
+    /// Validates the filter, and replaces the attribute's name by its ID.
+    ///
+    /// Listed values have the attribute's ID but not its name. Only by the ID can they show that
+    /// the server ignores the condition and lists the values of all attributes.
+    pub(super) async fn resolve(&mut self, filter: Filter) -> Result<ValidFilter, Error> {
+        let name = filter.attribute_name.clone();
+        let mut filter = filter.validate()?;
         let Some(name) = name else {
-            return Ok(valid);
+            return Ok(filter);
         };
         let (client, run) = (self.client.clone(), RunContext::new(self.observer.clone()));
         let outcome = in_task(async move { attributes::fetch(&client, &run, 0).await }).await?;
         self.requests += u64::from(outcome.requests);
         let definitions = outcome.result.map_err(|failure| failure.error)?;
-        let known = definitions.by_name(&name);
-        let id = known
-            .map_err(|rule| Error::invalid_input(rule.to_string()))?
-            .id;
-        valid.resolve_name(id);
-        Ok(valid)
+        match definitions.by_name(&name) {
+            Ok(attribute) => filter.resolve_name(attribute.id),
+            Err(violation) => return Err(Error::invalid_input(violation.to_string())),
+        }
+        Ok(filter)
     }
 
-    /// Lists the IDs of a selection, but those that the server refuses to delete.
-    async fn find(&mut self, selection: &ValidFilter) -> Result<Vec<i64>, Error> {
-        let mut values = Values::of(
+    /// Lists the IDs of the selected values, except those that the server has rejected.
+    async fn list_ids(&mut self, selection: &ValidFilter) -> Result<Vec<i64>, Error> {
+        let mut values = Values::with_filter(
             self.client.clone(),
             selection.clone(),
             self.observer.clone(),
@@ -162,7 +158,7 @@ impl SelectionDelete {
         let list = async {
             let mut ids = Vec::new();
             while let Some(value) = values.try_next().await? {
-                if !selection.can_match(&value) {
+                if !selection.may_match(&value) {
                     return Err(Error::filter_ignored());
                 }
                 ids.push(value.id.ok_or_else(Error::missing_id)?);
@@ -176,8 +172,8 @@ impl SelectionDelete {
         };
         self.requests += values.requests();
         let is_rejected = |id: &i64| {
-            let place = self.places.get(id);
-            let outcome = place.and_then(|&place| self.outcomes.get(place));
+            let index = self.outcome_indices.get(id);
+            let outcome = index.and_then(|&index| self.outcomes.get(index));
             outcome.is_some_and(|outcome| matches!(outcome.kind, OutcomeKind::Rejected(_)))
         };
         let mut ids = ids?;
@@ -185,14 +181,14 @@ impl SelectionDelete {
         Ok(ids)
     }
 
-    /// Hears that a value is still there after all rounds.
-    fn leave(&mut self, id: i64) {
-        let place = self.places.get(&id);
-        match place.and_then(|&place| self.outcomes.get_mut(place)) {
+    /// Records that a value is still listed after all rounds.
+    fn record_still_listed(&mut self, id: i64) {
+        let index = self.outcome_indices.get(&id);
+        match index.and_then(|&index| self.outcomes.get_mut(index)) {
             Some(outcome) if matches!(outcome.kind, OutcomeKind::Deleted) => {
                 outcome.kind = OutcomeKind::Unknown(Error::still_listed());
             }
-            // It has its reason.
+            // The outcome already says why the value was not deleted.
             Some(_) => {}
             None => self.outcomes.push(Outcome {
                 index: self.outcomes.len() as u64,

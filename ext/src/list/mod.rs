@@ -1,4 +1,4 @@
-//! Listing values: which, and how they are read.
+//! Lists of attribute values: their conditions, and how their pages are read.
 
 mod date_filter;
 mod filter;
@@ -16,60 +16,66 @@ pub(crate) use filter::{Filter, ValidFilter};
 pub use pages::{Page, Pages, Values};
 pub(crate) use read_request::{ReadRequest, probe, read};
 
-/// Adds the methods by which a builder says which values it is about; its `filter` is a
-/// [`Filter`](crate::list::Filter).
+/// Adds the methods that set the conditions of a builder with a `filter`. The argument begins the
+/// documentation of each method.
 macro_rules! filter_methods {
-    () => {
-        /// Only values of these customers. An empty list selects nothing. Any number is split over
-        /// as many queries as it takes.
+    ($limits_to_values:literal) => {
+        #[doc = concat!($limits_to_values, " of these customers.")]
+        ///
+        /// An empty list selects nothing. A list of any length is split into queries that each fit
+        /// a URL.
         pub fn customers(mut self, ids: impl IntoIterator<Item = i64>) -> Self {
             self.filter.customers = Some(ids.into_iter().collect());
             self
         }
 
-        /// Only values of these attributes. An empty list selects nothing.
+        #[doc = concat!($limits_to_values, " of these attributes.")]
+        ///
+        /// An empty list selects nothing.
         pub fn attributes(mut self, ids: impl IntoIterator<Item = i64>) -> Self {
             self.filter.attributes = Some(ids.into_iter().collect());
             self
         }
 
-        /// Only values of the attribute with this name, which must not be empty.
+        #[doc = concat!($limits_to_values, " of the attribute with this name.")]
+        ///
+        /// The name must not be empty.
         pub fn attribute_name(mut self, name: impl Into<String>) -> Self {
-            self.filter.name = Some(name.into());
+            self.filter.attribute_name = Some(name.into());
             self
         }
 
-        /// Only values that were first stored on this date, or at this time.
+        #[doc = concat!($limits_to_values, " created on this date or at this time.")]
         pub fn created_on(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.created.on = Some(when.into());
             self
         }
 
-        /// Only values that were first stored on this date or at this time, or later.
+        #[doc = concat!($limits_to_values, " created on or after this date or time.")]
         pub fn created_since(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.created.since = Some(when.into());
             self
         }
 
-        /// Only values that were first stored on this date or at this time, or earlier.
+        #[doc = concat!($limits_to_values, " created on or before this date or time.")]
         pub fn created_until(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.created.until = Some(when.into());
             self
         }
 
-        /// Only values that were last changed on this date, or at this time.
+        #[doc = concat!($limits_to_values, " last modified on this date or at this time.")]
         pub fn modified_on(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.modified.on = Some(when.into());
             self
         }
 
-        /// Only values that were last changed on this date or at this time, or later.
+        #[doc = concat!($limits_to_values, " last modified on or after this date or time.")]
         pub fn modified_since(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.modified.since = Some(when.into());
             self
         }
 
-        /// Only values that were last changed on this date or at this time, or earlier.
+        #[doc = concat!($limits_to_values, " last modified on or before this date or time.")]
         pub fn modified_until(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
             self.filter.modified.until = Some(when.into());
             self
@@ -78,9 +84,10 @@ macro_rules! filter_methods {
 }
 pub(crate) use filter_methods;
 
-/// A list of attribute values; see [`Store::list`](crate::Store::list).
+/// Lists attribute values; see [`Store::list`](crate::Store::list).
 ///
-/// Without a filter it is all values of the store; what is set must hold together.
+/// Without conditions, the list contains all values of the store. With several conditions, it
+/// contains the values that meet all of them.
 ///
 /// ```
 /// use bigcommerce_ext::Store;
@@ -98,17 +105,22 @@ pub(crate) use filter_methods;
 ///     println!("{}: {}", value.customer_id, value.attribute_value);
 /// #   assert_eq!(value.attribute_value, "Yes");
 /// }
-/// if values.changed_during_read() { /* the store was changed meanwhile: read it again to be sure */ }
+/// if values.changed_during_read() { /* values may be missing: read the list again */ }
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// Pages are counted by offset. Where values come and go while one lists, those behind them move
-/// to other pages: a value that so comes twice is delivered once, but one that moves to a page
-/// that was read already is failed. [`Values::changed_during_read`] tells when that may have happened.
+/// # Changes during the read
 ///
-/// To know a value that comes twice, the IDs of those that were delivered are kept: a million take
-/// about half a megabyte where they lie close together, and 40 bytes each at worst.
+/// The server counts pages by offset. When values are added or deleted during the read, the values
+/// behind them move to other pages. A value that comes twice is delivered once. A value that moves
+/// to a page that has been read already is missed. [`Values::changed_during_read`] returns `true`
+/// if that may have happened.
+///
+/// # Memory
+///
+/// A list keeps the IDs of all delivered values, to recognize a value that comes twice. A million
+/// IDs take about half a megabyte if they are close together, and 40 megabytes at worst.
 ///
 /// Maps to the endpoint [Get customer attribute values][1].
 ///
@@ -131,36 +143,42 @@ impl List {
         }
     }
 
-    filter_methods!();
+    filter_methods!("Limits the list to values");
 
-    /// Sets how many values a page holds: 250 by default, the provider's most; at least 1. Where
-    /// the server refuses that for its size, 100 and 50 are tried.
+    /// Sets the maximum number of values per page (default 250, the provider's maximum; at least
+    /// 1).
+    ///
+    /// If the server rejects a page for its size, the list continues with 100 and then with 50
+    /// values per page.
     pub fn page_size(mut self, values: u64) -> Self {
         self.page_size = Some(values.max(1));
         self
     }
 
-    /// Sets a function that is told of events while the list is read. It is called from the tasks
-    /// that make the calls and from the one that polls, so it should be quick and must not block;
-    /// if it panics, so does whoever polls.
+    /// Sets a function that receives the events of the list.
+    ///
+    /// The function is called from the tasks that make the calls and from the task that polls the
+    /// stream. It should be quick and must not block. If it panics, the polling task panics too.
     pub fn observe(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Observer::new(observe);
         self
     }
 
-    /// Yields the values.
+    /// Returns a stream of the values. Nothing is sent before it is polled.
     ///
     /// # Errors
     ///
-    /// The stream ends with an error where a page could not be read after all retries, after the
-    /// values of all earlier pages; the error says which page it was. With an ID or a name that
-    /// can't be meant, nothing is sent.
+    /// The stream ends with an error if a page could not be read after all retries. The values of
+    /// all earlier pages come first, and the error names the page. If an ID or the attribute's name
+    /// is invalid, the stream yields only that error, and nothing is sent.
     pub fn stream(self) -> Values {
         Values::new(self.pages())
     }
 
-    /// Yields the pages, in order. After the first one, further pages are fetched ahead, as many
-    /// at a time as requests may be in flight.
+    /// Returns a stream of the pages, in order. Nothing is sent before it is polled.
+    ///
+    /// After the first page, up to [`max_in_flight`](crate::Limits::max_in_flight) pages are
+    /// fetched at a time.
     ///
     /// # Errors
     ///

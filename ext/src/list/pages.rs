@@ -1,4 +1,4 @@
-//! The streams that read a list: its pages, and their values.
+//! The streams of a list: its pages, and its values.
 
 use std::fmt;
 use std::pin::Pin;
@@ -25,17 +25,17 @@ use crate::event::{Event, Observer};
 pub struct Page {
     /// The page's number, counted from 1 over the whole list.
     pub number: u64,
-    /// Its values, without those that an earlier page has shown.
+    /// The page's values, except those that an earlier page has delivered.
     pub values: Vec<types::AttributeValue>,
 }
 
 /// The pages of a list, in order; see [`List::pages`](crate::List::pages).
 ///
-/// Pages are fetched ahead of the one that is delivered, each in a task of its own and only while
-/// this is polled: a slow reader slows the list down and breaks nothing. The first error ends the
-/// stream.
+/// Pages are fetched ahead, each in a task of its own. New requests start only while the stream is
+/// polled: a slow reader slows the list down, but does not make it fail. The stream ends after the
+/// first error.
 ///
-/// Cancel safety: `next()` may be dropped and called again. Dropping the stream itself cancels the
+/// Cancel safety: `next()` may be dropped and called again. Dropping the stream cancels the
 /// requests in flight.
 #[must_use = "streams do nothing unless polled"]
 pub struct Pages {
@@ -51,8 +51,8 @@ pub struct Pages {
     delivered_ids: IdSet,
     delivered_pages: u64,
     changed_during_read: bool,
-    /// Ends the stream before anything is sent.
-    invalid: Option<Error>,
+    /// The error of an invalid filter, to be yielded before anything is sent.
+    invalid_filter: Option<Error>,
     is_done: bool,
 }
 
@@ -64,12 +64,12 @@ impl Pages {
         observer: Observer,
     ) -> Self {
         let base_url = client.base_url();
-        let (queries, invalid) = match filter.map(|filter| filter.queries(base_url)) {
+        let (queries, invalid_filter) = match filter.map(|filter| filter.queries(base_url)) {
             Ok(queries) => (queries.into_iter().map(Arc::new).collect(), None),
             Err(error) => (Vec::new(), Some(error)),
         };
         Self {
-            // Twice as many as may be in flight, so that one late page does not stall the others.
+            // Twice the requests in flight, so that one slow page does not stall the others.
             scheduler: PageScheduler::new(
                 queries.len(),
                 client.limits().max_in_flight.saturating_mul(2),
@@ -85,35 +85,38 @@ impl Pages {
             delivered_ids: IdSet::default(),
             delivered_pages: 0,
             changed_during_read: false,
-            invalid,
+            invalid_filter,
             is_done: false,
         }
     }
 
-    /// Returns how many values there are on all pages, as the server said last; `None` until it
-    /// has said so for each query.
+    /// Returns the number of values on all pages, according to the server's latest responses.
+    ///
+    /// It is `None` until the server has told it for each of the list's queries.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.scheduler.total()
     }
 
-    /// Says whether the store was changed in a way that moves values between pages while the list
-    /// was read: the total has changed, or a value came twice. Values that were there all the time
-    /// may then be missing, since pages are counted by offset; read the list again to be sure.
+    /// Returns `true` if the store changed during the read: the total changed, or a value came
+    /// twice.
     ///
-    /// A value that went and another one that came between two pages show no such sign.
+    /// Values may then be missing from the list, even values that did not change. Read the list
+    /// again to be sure.
+    ///
+    /// A change goes unnoticed if, between two pages, one value is deleted and another one is added.
     #[must_use]
     pub fn changed_during_read(&self) -> bool {
         self.changed_during_read
     }
 
-    /// Returns how many requests were made by now, retries included.
+    /// Returns the number of requests so far, including retries.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests
     }
 
-    /// Makes tasks of the pages that are to be fetched next; says whether there were any.
+    /// Starts calls for the next pages. Returns `true` if there were any.
     fn start_calls(&mut self, runtime: &Handle) -> bool {
         let mut started = false;
         while self.calls.len() < self.client.limits().max_in_flight && self.run.may_start_call() {
@@ -139,7 +142,7 @@ impl Pages {
         started
     }
 
-    /// Hears of the calls that have ended.
+    /// Records the calls that have finished.
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
         while let Some(((page, size), call, outcome)) = self.calls.poll_finished(cx) {
             self.requests += u64::from(outcome.requests);
@@ -169,7 +172,8 @@ impl Pages {
         }
     }
 
-    fn page(&mut self, page: types::AttributeValuePage) -> Page {
+    /// Removes the values that an earlier page has delivered.
+    fn deliver(&mut self, page: types::AttributeValuePage) -> Page {
         self.delivered_pages += 1;
         let mut values = page.data;
         let count = values.len();
@@ -200,14 +204,14 @@ pub(super) fn page_head(page: &types::AttributeValuePage) -> PageHead {
 pub(super) async fn fetch(
     client: &Client,
     run: &RunContext,
-    number: u64,
+    call_number: u64,
     query: &Arc<Query>,
     query_index: Option<usize>,
     page: u64,
     size: u64,
 ) -> CallOutcome<types::AttributeValuePage> {
     let operation = Operation::list(page, query_index);
-    call(client, run, &operation, number, |sdk| {
+    call(client, run, &operation, call_number, |sdk| {
         let query = Arc::clone(query);
         async move { query.send(sdk, page, size).await }
     })
@@ -219,7 +223,7 @@ impl Stream for Pages {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if let Some(error) = this.invalid.take() {
+        if let Some(error) = this.invalid_filter.take() {
             this.is_done = true;
             return Poll::Ready(Some(Err(error)));
         }
@@ -242,8 +246,7 @@ impl Stream for Pages {
             this.is_done = this.scheduler.is_done();
             match delivered {
                 Some(Ok(page)) => {
-                    let page = this.page(page);
-                    return Poll::Ready(Some(Ok(page)));
+                    return Poll::Ready(Some(Ok(this.deliver(page))));
                 }
                 Some(Err(error)) => {
                     this.is_done = true;
@@ -251,7 +254,7 @@ impl Stream for Pages {
                     return Poll::Ready(Some(Err(error)));
                 }
                 None if this.is_done => return Poll::Ready(None),
-                // Nothing wakes this for a new task before it was asked for.
+                // A new task wakes this stream only after it has been polled once.
                 None if started => {}
                 None => return Poll::Pending,
             }
@@ -261,7 +264,7 @@ impl Stream for Pages {
 
 impl FusedStream for Pages {
     fn is_terminated(&self) -> bool {
-        self.is_done && self.invalid.is_none()
+        self.is_done && self.invalid_filter.is_none()
     }
 }
 
@@ -279,7 +282,7 @@ impl fmt::Debug for Pages {
 
 /// The values of a list, page by page in order; see [`List::stream`](crate::List::stream).
 ///
-/// Fetches, ends and is cancelled as [`Pages`] is.
+/// Fetching, errors and cancel safety are as for [`Pages`].
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Values {
@@ -288,7 +291,7 @@ pub struct Values {
 }
 
 impl Values {
-    pub(crate) fn of(client: Client, filter: ValidFilter, observer: Observer) -> Self {
+    pub(crate) fn with_filter(client: Client, filter: ValidFilter, observer: Observer) -> Self {
         Self::new(Pages::new(client, Ok(filter), None, observer))
     }
 
@@ -299,19 +302,20 @@ impl Values {
         }
     }
 
-    /// See [`Pages::total`].
+    /// Returns the number of values on all pages; see [`Pages::total`].
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.pages.total()
     }
 
-    /// See [`Pages::changed_during_read`].
+    /// Returns `true` if the store changed during the read, so that values may be missing; see
+    /// [`Pages::changed_during_read`].
     #[must_use]
     pub fn changed_during_read(&self) -> bool {
         self.pages.changed_during_read()
     }
 
-    /// See [`Pages::requests`].
+    /// Returns the number of requests so far, including retries.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.pages.requests()

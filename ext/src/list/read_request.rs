@@ -17,7 +17,7 @@ pub(crate) struct ReadRequest {
     pub attributes: BTreeSet<i64>,
 }
 
-/// Reads the values that the store holds.
+/// Reads the requested values from the store.
 pub(crate) async fn read(
     client: &Client,
     run: &RunContext,
@@ -41,9 +41,9 @@ pub(crate) async fn read(
     };
     let mut values = Vec::new();
     let accept = |page: types::AttributeValuePage| {
-        // A server that ignores a filter lists the whole store, and with it the values of customers
-        // that are being written.
-        if !page.data.iter().all(|value| filter.can_match(value)) {
+        // A server that ignores the filter lists the whole store, including the customers that the
+        // run is writing at the same time.
+        if !page.data.iter().all(|value| filter.may_match(value)) {
             return Err(CallFailure::from(Error::filter_ignored()));
         }
         let head = page_head(&page);

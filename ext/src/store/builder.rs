@@ -34,7 +34,7 @@ pub struct StoreBuilder {
     allow_http: bool,
 }
 
-/// Where the API of the store is.
+/// The base URL, or the store hash that it is built from.
 enum BaseUrl {
     StoreHash(String),
     Url(String),
@@ -93,8 +93,8 @@ impl StoreBuilder {
     /// Sets the HTTP client's settings, such as proxies, certificates and pools.
     ///
     /// This crate overrides the settings that protect the token and the limits: redirects, the
-    /// `Referer` header, retries, the connect timeout, and proxies for loopback. The `User-Agent` of
-    /// the given builder is kept, unless [`user_agent`](Self::user_agent) sets another one.
+    /// `Referer` header, retries, the connect timeout, and proxies for loopback. The `User-Agent`
+    /// of the given builder is kept, unless [`user_agent`](Self::user_agent) sets another one.
     pub fn http(mut self, builder: ClientBuilder) -> Self {
         self.http = Some(builder);
         self
@@ -129,8 +129,8 @@ impl StoreBuilder {
     /// # Errors
     ///
     /// Returns [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if the store hash, the
-    /// base URL, the access token, a limit or a retry setting is invalid. The message says which and
-    /// why.
+    /// base URL, the access token, a limit or a retry setting is invalid. The message says which
+    /// and why.
     pub fn build(self) -> Result<Store, Error> {
         self.limits.validate()?;
         self.retry.validate()?;
@@ -248,12 +248,15 @@ mod tests {
             Limits::default().max_in_flight(0),
             Limits::default().max_in_flight(usize::MAX),
         ] {
-            let error = builder().limits(limits).build().expect_err("a bad limit");
+            let error = builder()
+                .limits(limits)
+                .build()
+                .expect_err("an invalid limit");
             assert!(error.to_string().contains("in_flight"), "{error}");
         }
         for token in ["", "s3cr3t\n"] {
             let store = StoreBuilder::new("abc".to_owned(), token.into());
-            let error = store.build().expect_err("a bad token");
+            let error = store.build().expect_err("an invalid token");
             assert!(error.to_string().contains("access token"), "{error}");
             assert!(!format!("{error} {error:?}").contains("s3cr3t"));
         }

@@ -6,7 +6,7 @@ use reqwest::header::HeaderMap;
 
 use super::state::{DEFAULT_WINDOW, MAX_WAIT};
 
-/// What the rate-limit headers of a response say.
+/// The rate-limit headers of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::client) struct RateLimitHeaders {
     /// The quota, if the headers that describe it are complete.

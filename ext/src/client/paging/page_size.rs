@@ -11,7 +11,7 @@ const MAX: u64 = 250;
 /// provider's default.
 const SIZES: [u64; 3] = [MAX, 100, 50];
 
-/// The number of values per page that the server accepts, as far as it has shown.
+/// The largest page size that the server accepts, as far as is known.
 #[derive(Debug)]
 pub(in crate::client) struct PageLimit(AtomicU64);
 

@@ -218,7 +218,7 @@ mod tests {
         Some(pagination.try_into().expect("a pagination"))
     }
 
-    /// The first value of a page; each page has another one.
+    /// The first value of a page, a different one for each page.
     fn first(page: u64) -> Option<FirstKey> {
         Some((1, page.cast_signed()))
     }
