@@ -4,10 +4,9 @@ use reqwest::header::HeaderValue;
 
 use crate::hooks::ResponseRecorder;
 
-/// What a [`Client`](crate::Client) needs besides a URL: the access token, and how much of an
-/// answer it reads.
+/// The access token that a [`Client`](crate::Client) sends, and the size limit of response bodies.
 ///
-/// The token is in no output of this type, and its header is marked as sensitive.
+/// The `Debug` output does not contain the token, and its header is marked as sensitive.
 #[derive(Clone)]
 pub struct Credentials {
     pub(crate) token: HeaderValue,
@@ -16,12 +15,12 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Takes the access token of an API account or app of the store.
+    /// Creates credentials from the access token of one of the store's API accounts or apps.
     ///
     /// # Errors
     ///
-    /// When the token is empty or holds a character that a header can't carry. The error does not
-    /// repeat the token.
+    /// Returns an error if the token is empty or contains a character that a header can't carry. The
+    /// error does not repeat the token.
     pub fn new(token: &str) -> Result<Self, InvalidToken> {
         let mut token = match HeaderValue::from_str(token) {
             Ok(value) if !value.is_empty() => value,
@@ -35,8 +34,7 @@ impl Credentials {
         })
     }
 
-    /// Sets how many bytes of an answer's body are read, 8 MiB by default; a longer body is an
-    /// error.
+    /// Sets the maximum size of a response's body in bytes (default 8 MiB). A longer body is an error.
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
@@ -53,13 +51,13 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The access token is empty or holds a character that a header can't carry.
+/// The access token is empty or contains a character that a header can't carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidToken(());
 
 impl fmt::Display for InvalidToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the access token is empty or holds a character that a header can't carry")
+        f.write_str("the access token is empty or contains a character that a header can't carry")
     }
 }
 
@@ -70,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_is_in_no_output() {
+    fn no_output_contains_the_token() {
         let credentials = Credentials::new("s3cr3t").expect("a plain token");
         let client = crate::Client::new("http://127.0.0.1:1", credentials.clone());
         let client = client.expect("a client");

@@ -1,6 +1,5 @@
-//! What happens to every request between the generated code and the wire.
+//! The hooks that run for each request: headers, tracing, recording, and the body limit.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -17,16 +16,18 @@ const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 impl ClientHooks<Credentials> for Client {
     async fn pre<E>(&self, request: &mut Request, _: &OperationInfo) -> Result<(), Error<E>> {
-        // Nobody says what an empty list means: nothing, or everything.
-        let is_empty_list = |(name, value): (_, Cow<'_, str>)| {
-            let name: Cow<'_, str> = name;
-            name.ends_with(":in") && value.is_empty()
-        };
-        if request.url().query_pairs().any(is_empty_list) {
-            return Err(Error::InvalidRequest("a list of IDs is empty".to_owned()));
+        // The documentation doesn't say whether an empty list selects nothing or everything.
+        let empty_list = request
+            .url()
+            .query_pairs()
+            .find(|(name, value)| name.ends_with(":in") && value.is_empty());
+        if let Some((name, _)) = empty_list {
+            return Err(Error::InvalidRequest(format!(
+                "the list of IDs in {name} is empty: give at least one ID"
+            )));
         }
         let headers = request.headers_mut();
-        // The generator's own header, which this API does not know.
+        // The generator adds it, and this API doesn't define it.
         headers.remove("api-version");
         headers.insert(AUTH_TOKEN, self.inner.token.clone());
         Ok(())
@@ -51,25 +52,28 @@ impl ClientHooks<Credentials> for Client {
                 headers: response.headers().clone(),
             });
         }
-        Ok(limited(response, self.inner.body_limit))
+        Ok(limit_body(response, self.inner.body_limit))
     }
 }
 
-/// Caps what is read of an answer's body; the rest of the answer stays as it is.
-fn limited(response: Response, bytes: usize) -> Response {
+/// Limits the response's body to `max_bytes` and leaves everything else as it is.
+fn limit_body(response: Response, max_bytes: usize) -> Response {
+    // The conversion to `http::Response` drops the URL.
     let mut with_url = http::Response::builder().url(response.url().clone());
     let (mut parts, body) = http::Response::<Body>::from(response).into_parts();
     if let Some(url) = with_url.extensions_mut() {
         parts.extensions.extend(std::mem::take(url));
     }
-    http::Response::from_parts(parts, Body::wrap(Limited::new(body, bytes))).into()
+    http::Response::from_parts(parts, Body::wrap(Limited::new(body, max_bytes))).into()
 }
 
 impl Client {
-    /// Makes a client that writes down what it is answered: for one call at a time.
+    /// Returns a clone of this client that records response heads, and the recorder to read them
+    /// from.
     ///
-    /// The generated [`Error`] loses status and headers of an answer whose body breaks or does not
-    /// parse; the recorder keeps them.
+    /// The generated [`Error`] omits the status and headers of a response whose body breaks off or
+    /// can't be parsed. The recorder keeps them. Use the returned client for one request at a time,
+    /// since the recorder keeps only the latest response.
     #[must_use]
     pub fn recorded(&self) -> (Self, ResponseRecorder) {
         let recorder = ResponseRecorder::default();
@@ -79,7 +83,7 @@ impl Client {
     }
 }
 
-/// Status and headers of an answer, whatever became of its body.
+/// The status and headers of a response, recorded before its body is read.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ResponseHead {
@@ -89,16 +93,17 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
 }
 
-/// Keeps the last [`ResponseHead`] to the client that it was made with, by [`Client::recorded`].
+/// Keeps the [`ResponseHead`] of the latest response to a client; see [`Client::recorded`].
 #[derive(Clone, Default)]
 pub struct ResponseRecorder(Arc<Mutex<Option<ResponseHead>>>);
 
 impl ResponseRecorder {
-    fn set(&self, answer: ResponseHead) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    fn set(&self, head: ResponseHead) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
     }
 
-    /// Takes the last answer out, `None` if no answer's headers arrived since the last time.
+    /// Removes and returns the latest response's head, or returns `None` if no response arrived
+    /// since the previous call.
     #[must_use]
     pub fn take(&self) -> Option<ResponseHead> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()

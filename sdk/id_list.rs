@@ -4,15 +4,15 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-/// A list of IDs, written on the wire as `4,5,6`.
+/// A list of IDs, sent as `4,5,6` in one query parameter.
 ///
-/// The endpoints' `…:in` parameters take this form only: a list that is spread over repeated
-/// parameters is silently cut down to its last ID. An empty one is not sent: the request fails.
+/// The endpoints' `…:in` parameters accept only this form. If a parameter is repeated, the server
+/// silently uses its last value only. A request with an empty list fails without being sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IdList(Vec<i64>);
 
 impl IdList {
-    /// The IDs.
+    /// Returns the IDs.
     #[must_use]
     pub fn ids(&self) -> &[i64] {
         &self.0
@@ -39,8 +39,8 @@ impl<const N: usize> From<[i64; N]> for IdList {
 
 impl fmt::Display for IdList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, id) in self.0.iter().enumerate() {
-            if place > 0 {
+        for (index, id) in self.0.iter().enumerate() {
+            if index > 0 {
                 f.write_str(",")?;
             }
             write!(f, "{id}")?;

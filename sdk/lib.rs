@@ -1,12 +1,13 @@
-//! Typed bindings for BigCommerce's [Customer Attribute Values][reference] endpoints, and for those
-//! that list and create the attributes.
+//! Typed bindings for BigCommerce's [Customer Attribute Values][reference] endpoints, and for the
+//! endpoints that list and create the attributes themselves.
 //!
 //! `build.rs` generates [`Client`], its request [`builder`]s and the [`types`] from an OpenAPI
-//! document: the one vendored in `bigcommerce-openapi`, or the one that the environment variable
-//! `BIGCOMMERCE_OPENAPI` names (an absolute path, YAML or JSON).
+//! document. By default this is the document vendored in `bigcommerce-openapi`. To use another one,
+//! set the environment variable `BIGCOMMERCE_OPENAPI` to its absolute path (YAML or JSON).
 //!
-//! This crate sends one request per call and knows no limits. For any number of values, in step
-//! with the provider's limits, use `bigcommerce-ext`, which stands on top of it.
+//! Each call sends one request, without rate limiting and without retries. To store, list or delete
+//! any number of values within the provider's limits, use `bigcommerce-ext`, which builds on this
+//! crate.
 //!
 //! ```no_run
 //! use bigcommerce_sdk::{Client, Credentials, types::AttributeValueUpsert};
@@ -27,9 +28,27 @@
 //!
 //! # Features
 //!
-//! - `rustls` (default) or `native-tls`: who does TLS. Without either, only plain `http` is possible.
-//! - `http2`: HTTP/2, where the server speaks it.
+//! One of the first three is needed for `https`. If several are enabled, `native-tls` is used.
+//!
+//! - `rustls` (default): TLS by rustls, with aws-lc as its crypto provider.
+//! - `rustls-no-provider`: TLS by rustls, with the crypto provider that the program installs; see
+//!   below.
+//! - `native-tls`: TLS by the operating system's library.
+//! - `http2`: HTTP/2, if the server supports it.
 //! - `httpmock`: typed mocks of the operations, for tests against an `httpmock` server.
+//!
+//! ## Another crypto provider
+//!
+//! To use ring instead of aws-lc, depend on rustls and disable the default features of this crate:
+//!
+//! ```toml
+//! [dependencies]
+//! bigcommerce-sdk = { version = "0.1", default-features = false, features = ["rustls-no-provider"] }
+//! rustls = { version = "0.23", default-features = false, features = ["ring"] }
+//! ```
+//!
+//! Then call `rustls::crypto::ring::default_provider().install_default()` once, before the first
+//! client is created. Without an installed provider, [`Client::new`] returns an error.
 //!
 //! [reference]: https://developer.bigcommerce.com/docs/rest-management/customers/customer-attribute-values
 
@@ -37,12 +56,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod credentials;
+mod crypto_provider;
 mod hooks;
 mod id_list;
 mod transport;
 
-// The generator leaves some public items without documentation or its `# Errors`, and brings a
-// prelude that this crate does not pass on.
+// The generator leaves some public items and `# Errors` undocumented, and adds a prelude that this
+// crate doesn't re-export.
 #[allow(missing_docs, unused_imports, clippy::missing_errors_doc)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/client.rs"));
@@ -50,18 +70,19 @@ mod generated {
 
 /// Typed mocks of the operations for an `httpmock` server.
 #[cfg(feature = "httpmock")]
-// Generated like the client: some public items come without documentation, and regular
-// expressions that are known to compile are unwrapped.
+// The generator leaves some public items undocumented, and unwraps regular expressions that are
+// known to compile.
 #[allow(missing_docs, clippy::unwrap_used)]
 pub mod httpmock {
     include!(concat!(env!("OUT_DIR"), "/httpmock.rs"));
 }
 
 pub use credentials::{Credentials, InvalidToken};
+pub use crypto_provider::require_crypto_provider;
 pub use generated::{ByteStream, Client, ClientInfo, Error, ResponseValue, builder, types};
 pub use hooks::{ResponseHead, ResponseRecorder};
 pub use id_list::IdList;
-pub use transport::harden;
+pub use transport::{BuildError, build_http, harden};
 
 // Compiles the first program that the README shows.
 #[cfg(doctest)]

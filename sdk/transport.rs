@@ -1,40 +1,134 @@
+use std::any::Any;
+use std::error::Error as StdError;
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{ClientBuilder, StatusCode, Url};
 
-use crate::{Client, Credentials};
+use crate::crypto_provider;
+use crate::{Client, Credentials, require_crypto_provider};
 
-const MOST_REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
-    /// Makes a client for a store's base URL, such as
-    /// `https://api.bigcommerce.com/stores/abc123/v3`, which keeps to [`harden`]'s rules and waits
-    /// for an answer for up to 30 s.
+    /// Creates a client for a store's base URL, such as
+    /// `https://api.bigcommerce.com/stores/abc123/v3`.
     ///
-    /// [`new_with_client`](Self::new_with_client) takes an HTTP client of the caller's own: one
-    /// that was not hardened takes the token wherever a redirect leads.
+    /// Its HTTP client is [hardened](harden) and has a timeout of 30 s per request (10 s to connect).
+    ///
+    /// To use another HTTP client, call [`new_with_client`](Self::new_with_client). Build it with
+    /// [`harden`] and [`build_http`]: a client that isn't hardened sends the token wherever a redirect
+    /// leads.
     ///
     /// # Errors
     ///
-    /// When no HTTP client can be made, such as for a lack of TLS roots.
-    pub fn new(base_url: &str, credentials: Credentials) -> reqwest::Result<Self> {
-        let http = harden(reqwest::Client::builder())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .build()?;
+    /// Returns an error if the HTTP client can't be built, such as if the system has no root
+    /// certificates, or if rustls has no crypto provider (feature `rustls-no-provider`).
+    pub fn new(base_url: &str, credentials: Credentials) -> Result<Self, BuildError> {
+        require_crypto_provider()?;
+        let http = build_http(
+            harden(reqwest::Client::builder())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(TIMEOUT),
+        )?;
         Ok(Self::new_with_client(base_url, http, credentials))
     }
 }
 
-/// Sets on a client builder what keeps the token and the body with the store, over whatever was
-/// set before.
+/// Builds an HTTP client, and returns an error where [`ClientBuilder::build`] panics because rustls
+/// has no crypto provider.
 ///
-/// - Redirects are followed only where they keep the method (307 and 308) and stay on the same
-///   origin; any other is handed back as the answer that it is.
-/// - No request is sent again behind the caller's back.
+/// A builder with TLS settings of its own
+/// ([`tls_backend_preconfigured`](ClientBuilder::tls_backend_preconfigured)) needs no installed
+/// provider.
+///
+/// # Errors
+///
+/// Returns an error if reqwest can't build the client, or if a crypto provider is missing. In a
+/// program that is compiled with `panic = "abort"`, a missing provider aborts the program; call
+/// [`require_crypto_provider`] first if the builder has no TLS settings of its own.
+pub fn build_http(builder: ClientBuilder) -> Result<reqwest::Client, BuildError> {
+    if !crypto_provider::is_missing() {
+        return builder.build().map_err(BuildError::http);
+    }
+    // A builder doesn't show whether it has TLS settings of its own, so only the attempt tells.
+    match panic::catch_unwind(AssertUnwindSafe(|| builder.build())) {
+        Ok(result) => result.map_err(BuildError::http),
+        Err(payload) if is_about_crypto_provider(&*payload) => {
+            Err(BuildError::missing_crypto_provider())
+        }
+        Err(payload) => panic::resume_unwind(payload),
+    }
+}
+
+fn is_about_crypto_provider(payload: &(dyn Any + Send)) -> bool {
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    message.is_some_and(|message| message.contains("crypto provider"))
+}
+
+/// The HTTP client of a [`Client`] can't be built.
+#[derive(Debug)]
+pub struct BuildError(BuildErrorKind);
+
+#[derive(Debug)]
+enum BuildErrorKind {
+    Http(reqwest::Error),
+    MissingCryptoProvider,
+}
+
+impl BuildError {
+    fn http(error: reqwest::Error) -> Self {
+        Self(BuildErrorKind::Http(error))
+    }
+
+    pub(crate) fn missing_crypto_provider() -> Self {
+        Self(BuildErrorKind::MissingCryptoProvider)
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            BuildErrorKind::Http(error) => {
+                write!(f, "{error}")?;
+                let mut cause = error.source();
+                while let Some(error) = cause {
+                    write!(f, ": {error}")?;
+                    cause = error.source();
+                }
+                Ok(())
+            }
+            BuildErrorKind::MissingCryptoProvider => f.write_str(
+                "rustls has no crypto provider: install one when the program starts, such as with \
+                 rustls::crypto::ring::default_provider().install_default(), or enable the feature \
+                 \"rustls\" instead of \"rustls-no-provider\"",
+            ),
+        }
+    }
+}
+
+impl StdError for BuildError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0 {
+            BuildErrorKind::Http(error) => Some(error),
+            BuildErrorKind::MissingCryptoProvider => None,
+        }
+    }
+}
+
+/// Sets what keeps the token and the request bodies with the store, and overrides earlier settings.
+///
+/// - A redirect is followed only if it keeps the method (307 or 308) and the origin. Any other
+///   redirect is returned as the response.
+/// - The `Referer` header is never sent.
+/// - Requests are not retried.
 pub fn harden(builder: ClientBuilder) -> ClientBuilder {
     builder
         .redirect(Policy::custom(|attempt| {
@@ -49,7 +143,7 @@ pub fn harden(builder: ClientBuilder) -> ClientBuilder {
 }
 
 fn is_safe(attempt: &Attempt<'_>) -> bool {
-    attempt.previous().len() <= MOST_REDIRECTS
+    attempt.previous().len() <= MAX_REDIRECTS
         && attempt
             .previous()
             .last()
@@ -70,7 +164,7 @@ mod tests {
     #[test]
     fn only_307_and_308_on_the_same_origin_are_followed() {
         let from = Url::parse("https://api.example.com/stores/abc/v3").expect("a URL");
-        for (status, to, followed) in [
+        for (status, to, is_followed) in [
             (307, "https://api.example.com/elsewhere", true),
             (308, "https://api.example.com:443/elsewhere", true),
             (301, "https://api.example.com/elsewhere", false),
@@ -82,7 +176,11 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).expect("a status");
             let to = Url::parse(to).expect("a URL");
-            assert_eq!(keeps_request(status, &from, &to), followed, "{status} {to}");
+            assert_eq!(
+                keeps_request(status, &from, &to),
+                is_followed,
+                "{status} {to}"
+            );
         }
     }
 }

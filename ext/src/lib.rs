@@ -132,10 +132,28 @@
 //!
 //! # Features
 //!
-//! - `rustls` (default): TLS by rustls.
-//! - `native-tls`: TLS by the operating system's library. Without either TLS feature, only plain
-//!   `http` works.
+//! One of the first three is needed for `https`. If several are enabled, `native-tls` is used.
+//!
+//! - `rustls` (default): TLS by rustls, with aws-lc as its crypto provider.
+//! - `rustls-no-provider`: TLS by rustls, with the crypto provider that the program installs; see
+//!   below.
+//! - `native-tls`: TLS by the operating system's library.
 //! - `http2`: HTTP/2, if the server supports it.
+//!
+//! ## Another crypto provider
+//!
+//! To use ring instead of aws-lc, depend on rustls and disable the default features of this crate:
+//!
+//! ```toml
+//! [dependencies]
+//! bigcommerce-ext = { version = "0.1", default-features = false, features = ["rustls-no-provider"] }
+//! rustls = { version = "0.23", default-features = false, features = ["ring"] }
+//! ```
+//!
+//! Then call `rustls::crypto::ring::default_provider().install_default()` once, before the first
+//! store is built. Without an installed provider, [`StoreBuilder::build`] returns an error, unless
+//! [`StoreBuilder::http`] got a builder with TLS settings of its own. If such a builder lacks them,
+//! and the program is compiled with `panic = "abort"`, reqwest aborts the program instead.
 
 // Feature badges, on docs.rs.
 #![cfg_attr(docsrs, feature(doc_cfg))]

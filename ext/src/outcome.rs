@@ -190,7 +190,7 @@ impl fmt::Display for Summary {
             RunKind::Upsert => write!(f, "{} requests: {} stored, ", self.requests, self.stored)?,
             RunKind::Delete => write!(f, "{} requests: {} deleted, ", self.requests, self.deleted)?,
         }
-        // BatchLimit runs have none of these.
+        // Most runs have none of these.
         for (rows, what) in [(self.unchanged, "unchanged"), (self.planned, "planned")] {
             if rows > 0 {
                 write!(f, "{rows} {what}, ")?;

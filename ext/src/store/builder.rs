@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bigcommerce_sdk::{self as sdk, Credentials, harden};
+use bigcommerce_sdk::{self as sdk, Credentials};
 use reqwest::{ClientBuilder, Url};
 
 use super::Store;
@@ -129,8 +129,9 @@ impl StoreBuilder {
     /// # Errors
     ///
     /// Returns [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if the store hash, the
-    /// base URL, the access token, a limit or a retry setting is invalid. The message says which
-    /// and why.
+    /// base URL, the access token, a limit or a retry setting is invalid, or if the HTTP client can't
+    /// be built, such as for lack of a [crypto provider](crate#another-crypto-provider). The message
+    /// says which and why.
     pub fn build(self) -> Result<Store, Error> {
         self.limits.validate()?;
         self.retry.validate()?;
@@ -143,6 +144,11 @@ impl StoreBuilder {
         let credentials = Credentials::new(self.token.secret())
             .map_err(|error| Error::invalid_input(error.to_string()))?;
 
+        let build_failed =
+            |error| Error::invalid_input_from("the HTTP client can't be built", error);
+        if self.http.is_none() {
+            sdk::require_crypto_provider().map_err(build_failed)?;
+        }
         let mut http = match (self.http, &self.user_agent) {
             (Some(http), None) => http,
             (http, name) => http
@@ -152,10 +158,8 @@ impl StoreBuilder {
         if is_loopback(&base) {
             http = http.no_proxy();
         }
-        let http = harden(http)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build()
-            .map_err(|error| Error::invalid_input_from("the HTTP client can't be built", error))?;
+        let http = sdk::build_http(sdk::harden(http).connect_timeout(CONNECT_TIMEOUT))
+            .map_err(build_failed)?;
 
         let base = base.as_str().trim_end_matches('/');
         let sdk = sdk::Client::new_with_client(base, http, credentials);
@@ -254,6 +258,13 @@ mod tests {
                 .expect_err("an invalid limit");
             assert!(error.to_string().contains("in_flight"), "{error}");
         }
+        let error = builder()
+            .user_agent("a\nb")
+            .build()
+            .expect_err("a bad name");
+        let expected =
+            "the HTTP client can't be built: builder error: failed to parse header value";
+        assert_eq!(error.to_string(), expected);
         for token in ["", "s3cr3t\n"] {
             let store = StoreBuilder::new("abc".to_owned(), token.into());
             let error = store.build().expect_err("an invalid token");
