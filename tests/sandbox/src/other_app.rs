@@ -93,19 +93,6 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_requests() {
-        let taken = |seed| {
-            let mut app = OtherApp::new(seed, 0.5);
-            app.start_window(450, WINDOW);
-            (1..=30)
-                .map(|s| app.take_due(Duration::from_secs(s)))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(taken(1), taken(1));
-        assert_ne!(taken(1), taken(2));
-    }
-
-    #[test]
     fn the_share_is_exact_for_any_quota() {
         for (quota, share, expected) in [
             (16_101_495, 0.3, 4_830_449),

@@ -6,17 +6,10 @@ use bigcommerce_sandbox::{AttributeType, BatchRejection, ErrorKeys, Sandbox};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::client::{
-    ATTRIBUTES, TestResponse, get, get_attributes, post_attributes, put, request, row, send,
-};
+use crate::client::{ATTRIBUTES, get, get_attributes, post_attributes, put, request, row, send};
 
 fn attribute(name: &str, attribute_type: &str) -> Value {
     json!({"name": name, "type": attribute_type})
-}
-
-fn keys(response: &TestResponse) -> Vec<String> {
-    let errors = response.errors();
-    errors.as_object().unwrap().keys().cloned().collect()
 }
 
 /// Starts a store with four attributes, two of them defined a day later.
@@ -143,7 +136,7 @@ async fn unknown_and_malformed_filters_are_rejected() {
     ] {
         let response = get_attributes(sandbox.base_url(), query).await;
         assert_eq!(response.status, 422, "{query}");
-        assert_eq!(keys(&response).len(), 1, "{query}");
+        assert_eq!(response.error_keys().len(), 1, "{query}");
     }
     assert_eq!(sandbox.counts().rejected, 9);
 }
@@ -167,27 +160,44 @@ async fn invalid_definitions_are_named_and_valid_ones_stored_as_configured() {
         "1.name", "10.name", "2.name", "3.name", "4.name", "5.type", "6.name", "7.type", "8.name",
         "9.type",
     ];
-    for (named, expected, rejection, left) in [
-        (ErrorKeys::Indexed, &indexed[..], BatchRejection::Atomic, 1),
-        (
-            ErrorKeys::Field,
-            &["name", "type"],
-            BatchRejection::Atomic,
-            1,
-        ),
-        (ErrorKeys::Empty, &[], BatchRejection::Partial, 2),
+    struct Case<'a> {
+        error_keys: ErrorKeys,
+        rejection: BatchRejection,
+        expected_keys: &'a [&'a str],
+        /// The attribute that was there before, and the valid one if it is stored.
+        attributes: usize,
+    }
+    for case in [
+        Case {
+            error_keys: ErrorKeys::Indexed,
+            rejection: BatchRejection::Atomic,
+            expected_keys: &indexed,
+            attributes: 1,
+        },
+        Case {
+            error_keys: ErrorKeys::Field,
+            rejection: BatchRejection::Atomic,
+            expected_keys: &["name", "type"],
+            attributes: 1,
+        },
+        Case {
+            error_keys: ErrorKeys::Empty,
+            rejection: BatchRejection::Partial,
+            expected_keys: &[],
+            attributes: 2,
+        },
     ] {
         let sandbox = Sandbox::builder()
             .attribute(101, "Tier")
-            .error_keys(named)
-            .batch_rejection(rejection)
+            .error_keys(case.error_keys)
+            .batch_rejection(case.rejection)
             .start()
             .await
             .unwrap();
         let rejected = post_attributes(sandbox.base_url(), rows.clone()).await;
         assert_eq!(rejected.status, 422);
-        assert_eq!(keys(&rejected), expected);
-        assert_eq!(sandbox.attributes().len(), left);
+        assert_eq!(rejected.error_keys(), case.expected_keys);
+        assert_eq!(sandbox.attributes().len(), case.attributes);
         assert_eq!(sandbox.counts().rejected, 1);
     }
 }
@@ -205,12 +215,12 @@ async fn a_store_has_at_most_fifty_attributes() {
     };
     let rejected = post_attributes(base_url, rows(0..51)).await;
     assert_eq!(rejected.status, 422);
-    assert_eq!(keys(&rejected), ["49.name", "50.name"]);
+    assert_eq!(rejected.error_keys(), ["49.name", "50.name"]);
     assert_eq!(sandbox.attributes().len(), 1);
     assert_eq!(post_attributes(base_url, rows(0..49)).await.status, 200);
     let rejected = post_attributes(base_url, rows(50..51)).await;
     assert_eq!(
-        (rejected.status, keys(&rejected)),
+        (rejected.status, rejected.error_keys()),
         (422, vec!["0.name".to_owned()])
     );
     let listed = get_attributes(base_url, "").await;
@@ -291,7 +301,7 @@ async fn values_must_match_their_attributes_type() {
     ]);
     let rejected = put(base_url, invalid).await;
     assert_eq!(
-        (rejected.status, keys(&rejected)),
+        (rejected.status, rejected.error_keys()),
         (422, vec!["1.value".to_owned(), "2.value".to_owned()])
     );
     assert_eq!(sandbox.counts().values, 0);

@@ -29,6 +29,11 @@ impl TestResponse {
         self.json()["errors"].clone()
     }
 
+    pub fn error_keys(&self) -> Vec<String> {
+        let errors = self.errors();
+        errors.as_object().unwrap().keys().cloned().collect()
+    }
+
     /// Returns the field of each item in `data`.
     pub fn column(&self, field: &str) -> Vec<i64> {
         let json = self.json();

@@ -120,15 +120,3 @@ async fn a_plan_can_be_replaced_and_ended() {
     // The faults of earlier plans stay counted.
     assert_eq!(sandbox.counts().faults, 2);
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_plan_can_be_restricted_to_one_operation() {
-    let plan = FaultPlan::seeded(1).rate(1.0).only([Fault::Busy]);
-    let plan = plan.operations([Operation::Delete]);
-    let sandbox = Sandbox::builder().faults(plan).start().await.unwrap();
-    let base_url = sandbox.base_url();
-    assert_eq!(put(base_url, json!([row(1, 1, "v")])).await.status, 200);
-    assert_eq!(get(base_url, "").await.status, 200);
-    assert_eq!(delete(base_url, "id:in=5001").await.status, 429);
-    assert_eq!(sandbox.counts().values, 1);
-}

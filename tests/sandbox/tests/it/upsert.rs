@@ -15,11 +15,6 @@ async fn put_to(builder: SandboxBuilder, rows: Value) -> (TestResponse, Sandbox)
     (response, sandbox)
 }
 
-fn keys(response: &TestResponse) -> Vec<String> {
-    let errors = response.errors();
-    errors.as_object().unwrap().keys().cloned().collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_second_write_updates_the_value() {
     let sandbox = Sandbox::builder().start().await.unwrap();
@@ -67,7 +62,7 @@ async fn each_invalid_row_is_named() {
         "6.id",
         "7.value",
     ];
-    assert_eq!(keys(&response), expected);
+    assert_eq!(response.error_keys(), expected);
     assert_eq!(sandbox.counts().values, 0);
     assert_eq!(sandbox.counts().rejected, 1);
 }
@@ -121,7 +116,7 @@ async fn errors_name_the_row_by_the_configured_keys() {
         let (response, _) =
             put_to(rejecting_bad_values().error_keys(error_keys), rows.clone()).await;
         assert_eq!(response.status, 422);
-        assert_eq!(keys(&response), expected);
+        assert_eq!(response.error_keys(), expected);
     }
 }
 
@@ -132,7 +127,7 @@ async fn rows_of_unknown_attributes_are_invalid() {
         .batch_rejection(BatchRejection::Partial);
     let rows = json!([row(1, 101, "v"), row(2, 103, "v")]);
     let (response, sandbox) = put_to(builder, rows).await;
-    assert_eq!(keys(&response), ["1.attribute_id"]);
+    assert_eq!(response.error_keys(), ["1.attribute_id"]);
     assert_eq!(sandbox.counts().values, 1);
 }
 
@@ -153,7 +148,7 @@ async fn duplicate_rows_are_handled_as_configured() {
     let (response, sandbox) =
         put_to(Sandbox::builder().duplicates(Duplicates::Rejected), rows).await;
     assert_eq!(
-        (response.status, keys(&response)),
+        (response.status, response.error_keys()),
         (422, vec!["2.attribute_id".to_owned()])
     );
     assert_eq!(sandbox.counts().values, 0);
