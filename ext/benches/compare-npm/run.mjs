@@ -107,9 +107,8 @@ function attributeArgs() {
 
 /** Runs a client against a sandbox of its own and checks that all values were stored. */
 async function measure(command) {
-    const sandbox = start(join(targetDir, "release/bigcommerce-sandbox"), [
-        ...["--port", "0", "--latency", latency],
-    ]);
+    const sandboxArgs = ["--port", "0", "--latency", latency];
+    const sandbox = start(join(targetDir, "release/bigcommerce-sandbox"), sandboxArgs);
     const lines = createInterface({ input: sandbox.stdout })[Symbol.asyncIterator]();
     const { value: url } = await lines.next();
     if (url === undefined) {
