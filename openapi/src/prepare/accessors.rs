@@ -1,10 +1,10 @@
-//! Where things are in a document once [`select`](super::select) has run.
+//! Access to the parts of a document after [`select`](super::select).
 
 use serde_json::Value;
 
-use crate::bound::Operation;
+use crate::contract::Operation;
 
-/// Where an operation's JSON schema is, within its request body or within an answer.
+/// The place of the JSON schema within a request body or a response.
 const JSON_SCHEMA: &str = "/content/application~1json/schema";
 
 pub(super) fn operation<'a>(root: &'a Value, bound: &Operation) -> Option<&'a Value> {
@@ -31,7 +31,7 @@ pub(super) fn parameters_mut<'a>(
         .as_array_mut()
 }
 
-/// The schema of a request: an array.
+/// Returns the schema of the request body, an array.
 pub(super) fn request<'a>(root: &'a Value, bound: &Operation) -> Option<&'a Value> {
     operation(root, bound)?
         .get("requestBody")?
@@ -44,15 +44,15 @@ pub(super) fn request_mut<'a>(root: &'a mut Value, bound: &Operation) -> Option<
         .pointer_mut(JSON_SCHEMA)
 }
 
-/// The schema of an operation's answer with this status.
-pub(super) fn answer<'a>(root: &'a Value, bound: &Operation, status: &str) -> Option<&'a Value> {
+/// Returns the schema of the response with this status.
+pub(super) fn response<'a>(root: &'a Value, bound: &Operation, status: &str) -> Option<&'a Value> {
     operation(root, bound)?
         .get("responses")?
         .get(status)?
         .pointer(JSON_SCHEMA)
 }
 
-pub(super) fn answer_mut<'a>(
+pub(super) fn response_mut<'a>(
     root: &'a mut Value,
     bound: &Operation,
     status: &str,
