@@ -45,13 +45,13 @@ impl Document {
     pub fn compare(&self, newer: &Self) -> Result<Vec<Difference>, Error> {
         let [ours, theirs] = [self, newer].map(|document| Source::new(&document.root));
         let mut found = Vec::new();
-        for bound in &OPERATIONS {
+        for spec in &OPERATIONS {
             let read = |source, document: &Self| {
-                endpoint(source, bound)
+                endpoint(source, spec)
                     .map_err(|problem: Problem| problem.in_document(&document.name))
             };
             let (one, other) = (read(ours, self)?, read(theirs, newer)?);
-            compare_operation(bound, (ours, &one), (theirs, &other), &mut found);
+            compare_operation(spec, (ours, &one), (theirs, &other), &mut found);
         }
         found.sort_by_key(|difference| difference.impact);
         Ok(found)
@@ -59,20 +59,20 @@ impl Document {
 }
 
 fn compare_operation(
-    bound: &Operation,
+    spec: &Operation,
     ours: (Source, &Lookup),
     theirs: (Source, &Lookup),
     found: &mut Vec<Difference>,
 ) {
     let mut add = |impact, change, before, after| {
-        let difference = Difference::new(impact, bound.label(), change, before, after);
+        let difference = Difference::new(impact, spec.label(), change, before, after);
         found.push(difference);
     };
     match (ours.1, theirs.1) {
         (Lookup::Operation(one), Lookup::Operation(other)) => {
             let mut endpoints = EndpointPair {
-                label: bound.label(),
-                success: bound.success,
+                label: spec.label(),
+                success: spec.success,
                 ours: (ours.0, one),
                 theirs: (theirs.0, other),
                 found,
@@ -82,11 +82,11 @@ fn compare_operation(
             endpoints.responses();
         }
         (Lookup::Operation(one), Lookup::PathOnly | Lookup::Missing) => {
-            let after = parent(theirs.0, bound);
+            let after = parent(theirs.0, spec);
             add(Impact::Breaking, "is missing", &one.operation, &after);
         }
         (Lookup::PathOnly | Lookup::Missing, Lookup::Operation(other)) => {
-            let before = parent(ours.0, bound);
+            let before = parent(ours.0, spec);
             add(Impact::Compatible, "is new", &before, &other.operation);
         }
         _ => (),
@@ -94,8 +94,8 @@ fn compare_operation(
 }
 
 /// Returns the node that holds an operation, or would hold its path.
-fn parent<'a>(source: Source<'a>, bound: &Operation) -> Node<'a> {
-    let path = find_path(source, bound.path).unwrap_or_default();
+fn parent<'a>(source: Source<'a>, spec: &Operation) -> Node<'a> {
+    let path = find_path(source, spec.path).unwrap_or_default();
     path.unwrap_or_else(|| paths(source))
 }
 

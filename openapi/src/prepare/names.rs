@@ -86,8 +86,8 @@ pub(super) fn name_canonically(root: &mut Value) -> Result<(), Problem> {
             let location = Location::new(&operation.label(), "request");
             components.add_role(items, row.name, &location)?;
         }
-        if let Some(bound) = operation_mut(root, operation) {
-            bound["operationId"] = operation.name.into();
+        if let Some(own) = operation_mut(root, operation) {
+            own["operationId"] = operation.name.into();
         }
         check_parameter_names(root, operation)?;
     }

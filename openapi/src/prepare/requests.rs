@@ -9,7 +9,7 @@ use crate::schema::{Schema, text};
 ///
 /// Whether a field is required decides its Rust type, and a DELETE without `id:in` must not be
 /// sent. The array of rows loses its limits, which would generate a tuple or a set; `ext` has its
-/// own. A field of the contract's enums becomes a Rust enum, with or without values in the document.
+/// own. A field of the contract's enums becomes a Rust enum, even if the document lists no values.
 pub(super) fn fix_requests(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         if let (Some(row), Some(Value::Object(request))) =

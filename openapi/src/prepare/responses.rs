@@ -31,8 +31,8 @@ pub(super) fn relax_responses(root: &mut Value) -> Result<(), Problem> {
         let response =
             json!({"description": "", "content": {"application/json": {"schema": page}}});
         for operation in record.operations() {
-            let bound = operation_mut(root, operation);
-            if let Some(responses) = bound.and_then(|o| o.get_mut("responses")) {
+            let own = operation_mut(root, operation);
+            if let Some(responses) = own.and_then(|o| o.get_mut("responses")) {
                 for status in operation.success {
                     responses[status] = response.clone();
                 }

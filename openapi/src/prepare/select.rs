@@ -13,9 +13,9 @@ use crate::schema::{COMPOSITION, Schema};
 pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
     let source = Source::new(root);
     let mut selected = json!({});
-    for bound in &OPERATIONS {
-        let Operation { path, method, .. } = bound;
-        let endpoint = match endpoint(source, bound)? {
+    for spec in &OPERATIONS {
+        let Operation { path, method, .. } = spec;
+        let endpoint = match endpoint(source, spec)? {
             Lookup::Operation(endpoint) => endpoint,
             Lookup::PathOnly => {
                 return Err(Problem::new(format!(
@@ -30,7 +30,7 @@ pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
                 )));
             }
         };
-        selected[path][method] = operation(bound, *endpoint)?;
+        selected[path][method] = operation(spec, *endpoint)?;
     }
     *root = json!({
         "openapi": "3.0.3",
@@ -41,7 +41,7 @@ pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
     Ok(())
 }
 
-fn operation(bound: &Operation, endpoint: Endpoint) -> Result<Value, Problem> {
+fn operation(spec: &Operation, endpoint: Endpoint) -> Result<Value, Problem> {
     let mut out = Map::new();
     for key in ["summary", "description"] {
         let text = endpoint.operation.value.get(key);
@@ -51,22 +51,22 @@ fn operation(bound: &Operation, endpoint: Endpoint) -> Result<Value, Problem> {
     }
     let mut parameters = Vec::new();
     for parameter in &endpoint.parameters {
-        parameters.extend(convert(bound, parameter)?);
+        parameters.extend(convert(spec, parameter)?);
     }
     out.insert("parameters".to_owned(), parameters.into());
-    if bound.sends.is_some() {
+    if spec.sends.is_some() {
         let content = content(endpoint.request, || {
             format!(
                 "{}: the request has no JSON schema, but the SDK needs one",
-                bound.label()
+                spec.label()
             )
         })?;
         let body = json!({"required": true, "content": content});
         out.insert("requestBody".to_owned(), body);
     }
-    let responses = if bound.returns.is_some() {
+    let responses = if spec.returns.is_some() {
         let content = content(endpoint.response, || {
-            let label = bound.label();
+            let label = spec.label();
             format!("{label}: no successful response has a JSON schema, but the SDK needs one")
         })?;
         json!({"200": {"description": "", "content": content}})
@@ -78,13 +78,13 @@ fn operation(bound: &Operation, endpoint: Endpoint) -> Result<Value, Problem> {
 }
 
 /// Returns the parameter for the prepared document, or `None` for a cookie: the SDK sends none.
-fn convert(bound: &Operation, parameter: &Parameter) -> Result<Option<Value>, Problem> {
+fn convert(spec: &Operation, parameter: &Parameter) -> Result<Option<Value>, Problem> {
     let (name, sent_in) = (parameter.name(), parameter.sent_in());
     if sent_in == "cookie" {
         if parameter.is_required() {
             return Err(Problem::new(format!(
                 "{}: cookie parameter \"{name}\" is required, but the SDK sends no cookies",
-                bound.label()
+                spec.label()
             )));
         }
         return Ok(None);
@@ -284,35 +284,6 @@ mod tests {
         }
         let number = json!({"type": "integer", "enum": [1], "maximum": 1});
         assert_eq!(normalized(number), json!({"type": "integer", "maximum": 1}));
-    }
-
-    #[test]
-    fn an_error_names_the_missing_operation_or_path() {
-        let path = "/stores/{hash}/v3/customers/attribute-values/";
-        let mut root = document();
-        root["paths"][path]
-            .as_object_mut()
-            .and_then(|item| item.remove("delete"))
-            .expect("existed");
-        let missing = "/customers/attribute-values: DELETE is missing, but the SDK needs it";
-        assert_eq!(rejected(&mut root), missing);
-
-        let mut root = document();
-        root["paths"]["/stores/{hash}/v3/customers/attributes"]
-            .as_object_mut()
-            .and_then(|item| item.remove("post"))
-            .expect("existed");
-        let missing = "/customers/attributes: POST is missing, but the SDK needs it";
-        assert_eq!(rejected(&mut root), missing);
-
-        root["paths"]
-            .as_object_mut()
-            .and_then(|paths| paths.remove("/stores/{hash}/v3/customers/attributes"))
-            .expect("existed");
-        assert!(rejected(&mut root).starts_with("/customers/attributes is missing"));
-
-        root["paths"] = json!({"/customers": {}});
-        assert!(rejected(&mut root).starts_with("/customers/attribute-values is missing"));
     }
 
     #[test]

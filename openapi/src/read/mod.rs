@@ -21,7 +21,7 @@ pub(crate) use merge::{LimitPolicy, merge};
 pub(crate) use node::Node;
 pub(crate) use source::Source;
 
-/// The part of a document that belongs to one operation.
+/// The result of looking up an operation in a document.
 pub(crate) enum Lookup<'a> {
     Operation(Box<Endpoint<'a>>),
     /// The path exists without this operation.
@@ -72,18 +72,18 @@ impl Parameter<'_> {
 }
 
 /// Reads one of the contract's operations.
-pub(crate) fn endpoint<'a>(source: Source<'a>, bound: &Operation) -> Result<Lookup<'a>, Problem> {
-    let Some(path) = find_path(source, bound.path)? else {
+pub(crate) fn endpoint<'a>(source: Source<'a>, spec: &Operation) -> Result<Lookup<'a>, Problem> {
+    let Some(path) = find_path(source, spec.path)? else {
         return Ok(Lookup::Missing);
     };
-    let operation = resolve_field(source, &path, bound.method)?;
+    let operation = resolve_field(source, &path, spec.method)?;
     let Some(operation) = operation.filter(|operation| operation.value.is_object()) else {
         return Ok(Lookup::PathOnly);
     };
     let mut reader = Reader {
         source,
         expander: Expander::new(source),
-        label: bound.label(),
+        label: spec.label(),
     };
     let endpoint = reader.endpoint(&path, operation)?;
     Ok(Lookup::Operation(Box::new(endpoint)))
