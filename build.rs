@@ -1,4 +1,4 @@
-//! Generates the bindings from the vendored document, or from the one `BIGCOMMERCE_OPENAPI` names.
+//! Generates the bindings from the vendored document, or from the file in `BIGCOMMERCE_OPENAPI`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
@@ -23,8 +23,8 @@ fn generate() -> Result<(), String> {
             let path = PathBuf::from(path);
             if !path.is_absolute() {
                 return Err(format!(
-                    "{VARIABLE} is {path:?}: give an absolute path, or set it in .cargo/config.toml \
-                     as {{ value = \"…\", relative = true }}"
+                    "{VARIABLE} is the relative path {path:?}; give an absolute path, or set it in \
+                     .cargo/config.toml as {{ value = \"…\", relative = true }}"
                 ));
             }
             println!("cargo::rerun-if-changed={}", path.display());

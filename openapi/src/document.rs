@@ -2,13 +2,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::error::Problem;
-use crate::{Error, Prepared};
+use crate::error::{Error, Problem};
+use crate::prepare::{self, Prepared};
 
-/// The document that this crate carries, as text.
+/// The text of the vendored document (YAML).
 pub const VENDORED: &str = include_str!("../customers.v3.yaml");
 
-/// A parsed OpenAPI 3.0 document, and the name it goes by in messages.
+/// A parsed OpenAPI 3.0 document, and its name in messages.
 #[derive(Debug, Clone)]
 pub struct Document {
     pub(crate) name: String,
@@ -16,33 +16,33 @@ pub struct Document {
 }
 
 impl Document {
-    /// The document that this crate carries.
+    /// Parses the vendored document.
     ///
     /// # Errors
     ///
-    /// None, for the document as published.
+    /// Never, for the document as published.
     pub fn vendored() -> Result<Self, Error> {
         Self::parse("customers.v3.yaml", VENDORED)
     }
 
-    /// Reads a document, YAML or JSON, from a file.
+    /// Reads a document (YAML or JSON) from a file.
     ///
     /// # Errors
     ///
-    /// When the file can't be read, or [`Document::parse`] refuses its text.
+    /// If the file can't be read, or [`Document::parse`] rejects its text.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&name, &text),
-            Err(error) => Err(Problem::new(format!("can't be read: {error}")).of(&name)),
+            Err(error) => Err(Problem::new(format!("can't be read: {error}")).in_document(&name)),
         }
     }
 
-    /// Reads a document, YAML or JSON, from text. Messages call it `name`.
+    /// Parses a document (YAML or JSON). Error messages begin with `name`.
     ///
     /// # Errors
     ///
-    /// When the text is neither YAML nor JSON, or not an OpenAPI 3.0 document.
+    /// If the text is neither YAML nor JSON, or not an OpenAPI 3.0 document.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let parsed = parse(text).and_then(|root| {
             check_version(&root)?;
@@ -53,20 +53,20 @@ impl Document {
                 name: name.to_owned(),
                 root,
             }),
-            Err(problem) => Err(problem.of(name)),
+            Err(problem) => Err(problem.in_document(name)),
         }
     }
 
-    /// Makes of the document the one that code is generated from.
+    /// Prepares the document for code generation.
     ///
     /// # Errors
     ///
-    /// When the document lacks something that the SDK needs, requires something that the SDK does
-    /// not send, or contradicts itself.
+    /// If the document lacks something that the SDK needs, requires something that the SDK doesn't
+    /// send, or contradicts itself.
     pub fn prepare(self) -> Result<Prepared, Error> {
-        match crate::prepare::run(self.root) {
+        match prepare::run(self.root) {
             Ok(document) => Ok(Prepared::new(self.name, document)),
-            Err(problem) => Err(problem.of(&self.name)),
+            Err(problem) => Err(problem.in_document(&self.name)),
         }
     }
 }
@@ -76,8 +76,8 @@ fn parse(text: &str) -> Result<Value, Problem> {
     if text.trim().is_empty() {
         return Err(Problem::new("is empty"));
     }
-    // JSON gets its own parser: YAML's stumbles over tabs and over pairs of \u escapes. What
-    // starts like JSON can still be YAML in flow style.
+    // JSON has its own parser, because the YAML parser fails on tabs and on pairs of \u escapes.
+    // Text that starts like JSON can still be YAML in flow style.
     let json = text
         .trim_start()
         .starts_with('{')
@@ -94,7 +94,7 @@ fn parse(text: &str) -> Result<Value, Problem> {
     })
 }
 
-/// How deep brackets may nest: the parser of YAML takes ever longer for each that is open.
+/// The maximum depth of brackets. The YAML parser slows down with each open one.
 const MAX_BRACKETS: usize = 200;
 
 fn check_depth(text: &str) -> Result<(), Problem> {
@@ -108,7 +108,7 @@ fn check_depth(text: &str) -> Result<(), Problem> {
             }
             if open > MAX_BRACKETS {
                 return Err(Problem::new(format!(
-                    "has more than {MAX_BRACKETS} brackets that are not closed at line {number}"
+                    "has more than {MAX_BRACKETS} nested brackets at line {number}"
                 )));
             }
         }
@@ -119,23 +119,23 @@ fn check_depth(text: &str) -> Result<(), Problem> {
 fn check_version(root: &Value) -> Result<(), Problem> {
     if let Some(version) = root.get("swagger") {
         return Err(Problem::new(format!(
-            "is Swagger {}; only OpenAPI 3.0 documents can be used: convert it, or take a newer one",
-            plain(version)
+            "is Swagger {}, but only OpenAPI 3.0 is supported; convert it to 3.0",
+            display_version(version)
         )));
     }
     match root.get("openapi") {
         Some(Value::String(version)) if version.trim().starts_with("3.0.") => Ok(()),
         Some(version) => Err(Problem::new(format!(
-            "is OpenAPI {}; only OpenAPI 3.0.x documents can be used",
-            plain(version)
+            "is OpenAPI {}, but only OpenAPI 3.0 is supported; convert it to 3.0",
+            display_version(version)
         ))),
         None => Err(Problem::new(
-            "is not an OpenAPI document: it has no field \"openapi\" at its top",
+            "is not an OpenAPI document: it has no top-level field \"openapi\"",
         )),
     }
 }
 
-fn plain(version: &Value) -> String {
+fn display_version(version: &Value) -> String {
     version
         .as_str()
         .map_or_else(|| version.to_string(), str::to_owned)

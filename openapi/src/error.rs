@@ -1,9 +1,9 @@
 use std::fmt;
 
-/// Why a document can't become code.
+/// The reason why a document was rejected.
 ///
-/// Its `Display` is one line: the document's name, the place, what is wrong there and, where that
-/// is known, what to do.
+/// Its `Display` is one line: the document's name, the place in it, what is wrong there and, where
+/// known, what to do.
 #[derive(Clone)]
 pub struct Error {
     document: String,
@@ -16,7 +16,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The same line as `Display`: it is what a build script that returns the error prints.
+/// Writes the same line as `Display`, because a build script that returns the error prints this.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -25,18 +25,18 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-/// What is wrong and where, told by code that does not know the document's name.
+/// An error message without the document's name, for code that doesn't know the name.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem(String);
 
 impl Problem {
-    /// Parsers' messages can span lines; ours are one.
+    /// Creates a problem whose message is one line. Parsers' messages can have several.
     pub(crate) fn new(text: impl fmt::Display) -> Self {
         let text = text.to_string();
         Self(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    pub(crate) fn of(self, document: &str) -> Error {
+    pub(crate) fn in_document(self, document: &str) -> Error {
         Error {
             document: document.to_owned(),
             problem: self,

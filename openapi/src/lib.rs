@@ -1,8 +1,8 @@
 //! The OpenAPI document of BigCommerce's endpoints for customer attributes and their values, and
-//! how such a document becomes Rust.
+//! the code generator that turns such a document into Rust.
 //!
-//! A build script takes a [`Document`] (the vendored one, or a file that its user points at),
-//! prepares it, and writes what [`Prepared::generate`] returns:
+//! A build script loads a [`Document`] (the vendored one, or a file of the user's choice),
+//! prepares it, and writes the source that [`Prepared::generate`] returns:
 //!
 //! ```
 //! use bigcommerce_openapi::Document;
@@ -12,20 +12,29 @@
 //! # Ok::<(), bigcommerce_openapi::Error>(())
 //! ```
 //!
-//! The provider's own document, unedited, gives the same Rust names as the vendored one: names,
-//! layout and order of a document don't matter, only its endpoints and fields do. What a document
-//! adds (an optional request field, a query parameter, a field of an answer) appears in the
-//! generated code; what it lacks, though the SDK needs it, is an [`Error`] that says where.
+//! The provider's own document, unedited, generates the same Rust names as the vendored one. Only
+//! its endpoints and fields matter, not its names, layout or order. Additions (an optional request
+//! field, a query parameter, a response field) appear in the generated code. If a document lacks
+//! something that the SDK needs, preparing it returns an [`Error`] that names the place.
+//!
+//! # Features
+//!
+//! - `cli` (on by default): comparing documents, that is `Document::compare`, `Difference` and
+//!   `Impact`, and the program `bigcommerce-openapi`. A build script doesn't need it and sets
+//!   `default-features = false`.
 
-mod bound;
+#[cfg(feature = "cli")]
 mod compare;
+mod constraints;
+mod contract;
 mod document;
 mod error;
 mod generate;
 mod prepare;
 mod read;
-mod said;
+mod schema;
 
+#[cfg(feature = "cli")]
 pub use compare::{Difference, Impact};
 pub use document::{Document, VENDORED};
 pub use error::Error;

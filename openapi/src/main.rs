@@ -1,4 +1,4 @@
-//! Compares an OpenAPI document with the vendored one, and shows what is made of one.
+//! Compares an OpenAPI document with the vendored one, and prints prepared documents.
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::path::PathBuf;
@@ -9,20 +9,20 @@ use lexopt::{Arg, Parser, ValueExt};
 use serde_json::{Value, json};
 
 const HELP: &str = "\
-Compares an OpenAPI document with the one that these crates carry.
+Compares an OpenAPI document with the vendored one, and prepares documents for code generation.
 
 Usage:
   bigcommerce-openapi check [--format text|json] DOCUMENT
-      Prints what differs in the operations that the SDK binds, one line each: what breaks a
-      program that is built with the vendored document, then what does not. A line ends in the
-      places in both documents, as JSON pointers. If the SDK can't be built with DOCUMENT, a last
-      line begins with \"refused\" and says why.
-      Exit status: 0 if nothing breaks, 1 if something does or is refused, 2 if DOCUMENT can't be read.
+      Prints the differences in the operations that the SDK binds, one per line, breaking ones
+      first. Each line ends with the place in both documents, as JSON pointers. If the SDK can't be
+      built with DOCUMENT, a last line begins with \"rejected\" and gives the reason.
+      Exit status: 0 if nothing breaks, 1 if something breaks or DOCUMENT is rejected, 2 if
+      DOCUMENT can't be read.
   bigcommerce-openapi prepare DOCUMENT
-      Prints, as JSON, the document that code is generated from.
-      Exit status: 0, or 2 if there is none.
+      Prints the document that code is generated from, as JSON.
+      Exit status: 0, or 2 if DOCUMENT can't be read or is rejected.
 
-DOCUMENT is a file, YAML or JSON, OpenAPI 3.0, as the provider publishes it.
+DOCUMENT is a file in YAML or JSON, OpenAPI 3.0, as the provider publishes it.
 ";
 
 enum Command {
@@ -34,12 +34,12 @@ enum Command {
 fn main() -> ExitCode {
     let command = match command(Parser::from_env()) {
         Ok(command) => command,
-        Err(error) => return failed(&format!("{error}; --help tells more")),
+        Err(error) => return failed(&format!("{error}; see --help")),
     };
     match run(command) {
         Ok((text, status)) => match stdout().write_all(text.as_bytes()) {
             Ok(()) => status,
-            // Who reads no more has read enough.
+            // The reader of the pipe has closed it on purpose.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => status,
             Err(error) => failed(&error.to_string()),
         },
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(message: &str) -> ExitCode {
-    // Where this can't be said, the exit status still is.
+    // If stderr is closed, the exit status still reports the failure.
     let _ = writeln!(stderr(), "error: {message}");
     ExitCode::from(2)
 }
@@ -67,16 +67,16 @@ fn command(mut args: Parser) -> Result<Command, lexopt::Error> {
     let is_json = match format.as_deref() {
         None | Some("text") => false,
         Some("json") => true,
-        Some(other) => return Err(format!("--format is text or json, not {other:?}").into()),
+        Some(other) => return Err(format!("--format must be text or json, not {other:?}").into()),
     };
-    let [verb, document] = <[_; 2]>::try_from(words)
-        .map_err(|_| "a command and a document are needed: check DOCUMENT, or prepare DOCUMENT")?;
+    let [name, document] = <[_; 2]>::try_from(words)
+        .map_err(|_| "expected a command and a document: check DOCUMENT, or prepare DOCUMENT")?;
     let document = PathBuf::from(document);
-    match verb.to_str() {
+    match name.to_str() {
         Some("check") => Ok(Command::Check { document, is_json }),
         Some("prepare") if format.is_none() => Ok(Command::Prepare { document }),
-        Some("prepare") => Err("--format is for check".into()),
-        _ => Err(format!("there is no command {verb:?}").into()),
+        Some("prepare") => Err("--format is only valid with check".into()),
+        _ => Err(format!("unknown command {name:?}").into()),
     }
 }
 
@@ -93,31 +93,31 @@ fn run(command: Command) -> Result<(String, ExitCode), Error> {
 
 fn check(document: Document, is_json: bool) -> Result<(String, ExitCode), Error> {
     let differences = Document::vendored()?.compare(&document)?;
-    let refused = document
+    let rejection = document
         .prepare()
         .and_then(|prepared| prepared.generate())
         .err();
-    let breaks = |difference: &Difference| difference.impact == Impact::Breaking;
+    let is_breaking = |difference: &Difference| difference.impact == Impact::Breaking;
     let status = ExitCode::from(u8::from(
-        refused.is_some() || differences.iter().any(breaks),
+        rejection.is_some() || differences.iter().any(is_breaking),
     ));
     if is_json {
-        let differences: Vec<_> = differences.iter().map(object).collect();
-        let refused = refused.map(|error| error.to_string());
-        let report = json!({"differences": differences, "refused": refused});
+        let differences: Vec<_> = differences.iter().map(to_json).collect();
+        let rejection = rejection.map(|error| error.to_string());
+        let report = json!({"differences": differences, "rejected": rejection});
         return Ok((format!("{report:#}\n"), status));
     }
     let mut text = String::new();
     for difference in differences {
         text.push_str(&format!("{difference}\n"));
     }
-    if let Some(error) = refused {
-        text.push_str(&format!("refused: {error}\n"));
+    if let Some(error) = rejection {
+        text.push_str(&format!("rejected: {error}\n"));
     }
     Ok((text, status))
 }
 
-fn object(difference: &Difference) -> Value {
+fn to_json(difference: &Difference) -> Value {
     json!({
         "impact": difference.impact.to_string(),
         "subject": difference.subject,

@@ -1,309 +1,306 @@
-//! Tells what differs between two documents, in the operations that we bind.
+//! Compares two documents in the contract's operations.
 //!
-//! None of the published crates does: the one that is well kept leaves changed limits and lists of
-//! required fields unclassified.
+//! No published crate does this: the best-kept one doesn't classify changed limits and required
+//! fields.
 
-mod place;
-mod schema;
+mod difference;
+mod pointer;
+mod schemas;
 
-use std::fmt;
+use serde_json::Value;
 
-use crate::bound::{OPERATIONS, Operation};
-use crate::error::Problem;
-use crate::prepare::is_sent_by_client;
-use crate::read::{Body, Endpoint, Found, Node, Parameter, Source, Spot, endpoint};
-use crate::{Document, Error};
-use schema::{Pair, Part};
+use crate::contract::{OPERATIONS, Operation, is_sent_by_client};
+use crate::document::Document;
+use crate::error::{Error, Problem};
+use crate::read::{
+    Endpoint, Location, Lookup, Node, Parameter, Source, endpoint, find_path, paths,
+    request_schema, resolve_field, response_schema, responses,
+};
+use crate::schema::{Schema, is_set, text};
+use difference::addition;
+use schemas::{Part, SchemaPair};
 
-/// What a difference between two documents means for a program that was written for the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Impact {
-    /// What the program sends can be refused, or what it receives can be something else than it
-    /// was written for.
-    Breaking,
-    /// The program goes on working as it is.
-    Compatible,
-}
-
-impl fmt::Display for Impact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Breaking => "breaking",
-            Self::Compatible => "compatible",
-        })
-    }
-}
-
-/// Something that a document says otherwise than another one.
-///
-/// Its `Display` is one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Difference {
-    /// What it means.
-    pub impact: Impact,
-    /// The operation and, within it, what has changed:
-    /// `PUT /customers/attribute-values: request field "value"`.
-    pub subject: String,
-    /// What is said of it now, and what was: `maxLength is 100, was 255`.
-    pub change: String,
-    /// Where the first document says it, as a JSON pointer; what stands around it, if it does not.
-    pub before: String,
-    /// Where the second document says it.
-    pub after: String,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            impact,
-            subject,
-            change,
-            before,
-            after,
-        } = self;
-        write!(f, "{impact}: {subject}: {change} (#{before} -> #{after})")
-    }
-}
-
-impl Difference {
-    fn new(impact: Impact, subject: String, change: &str, before: &Node, after: &Node) -> Self {
-        Self {
-            impact,
-            subject,
-            change: change.to_owned(),
-            before: before.at.clone(),
-            after: after.at.clone(),
-        }
-    }
-}
+pub use difference::{Difference, Impact};
 
 impl Document {
-    /// Tells how `newer` differs from this document in the operations that the SDK binds: what
-    /// breaks first, then in the order of the operations.
+    /// Returns the differences between this document and `newer` in the operations that the SDK
+    /// binds: breaking ones first, then in the order of the operations.
     ///
-    /// What counts is what goes over the wire: not names, layout, order, descriptions, examples and
-    /// defaults. What is sent may be restricted less than before, and what is received more; the
-    /// opposite breaks. So does what was there and is gone, and what is of another type. New fields
-    /// of answers and new answers are compatible.
+    /// Only the content of requests and responses counts, not names, layout, order, descriptions,
+    /// examples or defaults:
     ///
-    /// Not seen is what `oneOf`, `anyOf` and `not` hold (only that they are there), what the fields
-    /// of a map are that has no names for them, how many fields an object has, the formats of
-    /// parameters and numbers, a second answer for success, and of an answer that is no success all
-    /// but its status. A keyword with a value of the wrong kind counts as not set.
+    /// - A request that is less restricted than before is compatible; a more restricted one breaks.
+    /// - A response that is more restricted than before is compatible; a less restricted one breaks.
+    /// - Anything that is removed or changes its type breaks.
+    /// - New response fields and new response statuses are compatible.
+    ///
+    /// Some changes are not detected: within `oneOf`, `anyOf` and `not` (only their presence and
+    /// number of schemas count), in `additionalProperties`, in the number of an object's fields, in
+    /// the formats of parameters and numbers, in a second successful response, and in the bodies of
+    /// error responses. A keyword with a value of the wrong type counts as not set.
     ///
     /// # Errors
     ///
-    /// When a document contradicts itself, or refers to what it does not have.
+    /// If a document contradicts itself, or has a reference that doesn't resolve.
     pub fn compare(&self, newer: &Self) -> Result<Vec<Difference>, Error> {
         let [ours, theirs] = [self, newer].map(|document| Source::new(&document.root));
         let mut found = Vec::new();
-        for bound in &OPERATIONS {
+        for spec in &OPERATIONS {
             let read = |source, document: &Self| {
-                endpoint(source, bound).map_err(|problem: Problem| problem.of(&document.name))
+                endpoint(source, spec)
+                    .map_err(|problem: Problem| problem.in_document(&document.name))
             };
-            let (ours, theirs) = ((ours, read(ours, self)?), (theirs, read(theirs, newer)?));
-            operation(bound, ours, theirs, &mut found);
+            let (one, other) = (read(ours, self)?, read(theirs, newer)?);
+            compare_operation(spec, (ours, &one), (theirs, &other), &mut found);
         }
         found.sort_by_key(|difference| difference.impact);
         Ok(found)
     }
 }
 
-type Side<'a> = (Source<'a>, Found<'a>);
-
-fn operation(bound: &Operation, ours: Side, theirs: Side, found: &mut Vec<Difference>) {
+fn compare_operation(
+    spec: &Operation,
+    ours: (Source, &Lookup),
+    theirs: (Source, &Lookup),
+    found: &mut Vec<Difference>,
+) {
     let mut add = |impact, change, before, after| {
-        found.push(Difference::new(
-            impact,
-            bound.label(),
-            change,
-            before,
-            after,
-        ));
+        let difference = Difference::new(impact, spec.label(), change, before, after);
+        found.push(difference);
     };
-    match (&ours.1, &theirs.1) {
-        (Found::Whole(one), Found::Whole(other)) => {
-            let mut endpoints = Endpoints {
-                label: bound.label(),
-                success: bound.success,
+    match (ours.1, theirs.1) {
+        (Lookup::Operation(one), Lookup::Operation(other)) => {
+            let mut endpoints = EndpointPair {
+                label: spec.label(),
+                success: spec.success,
                 ours: (ours.0, one),
                 theirs: (theirs.0, other),
                 found,
             };
             endpoints.parameters();
-            endpoints.requests();
-            endpoints.answers();
+            endpoints.request();
+            endpoints.responses();
         }
-        (Found::Whole(one), Found::Path(path) | Found::Nothing(path)) => {
-            add(Impact::Breaking, "is missing", &one.operation, path);
+        (Lookup::Operation(one), Lookup::PathOnly | Lookup::Missing) => {
+            let after = parent(theirs.0, spec);
+            add(Impact::Breaking, "is missing", &one.operation, &after);
         }
-        (Found::Path(path) | Found::Nothing(path), Found::Whole(other)) => {
-            add(Impact::Compatible, "is new", path, &other.operation);
+        (Lookup::PathOnly | Lookup::Missing, Lookup::Operation(other)) => {
+            let before = parent(ours.0, spec);
+            add(Impact::Compatible, "is new", &before, &other.operation);
         }
         _ => (),
     }
 }
 
-/// An operation, as both documents have it.
-struct Endpoints<'a, 'f> {
+/// Returns the node that holds an operation, or would hold its path.
+fn parent<'a>(source: Source<'a>, spec: &Operation) -> Node<'a> {
+    let path = find_path(source, spec.path).unwrap_or_default();
+    path.unwrap_or_else(|| paths(source))
+}
+
+/// An operation in both documents.
+struct EndpointPair<'a, 'f> {
     label: String,
-    /// The statuses that the SDK takes for success.
+    /// The statuses that the SDK accepts as success.
     success: &'static [&'static str],
     ours: (Source<'a>, &'f Endpoint<'a>),
     theirs: (Source<'a>, &'f Endpoint<'a>),
     found: &'f mut Vec<Difference>,
 }
 
-impl<'a> Endpoints<'a, '_> {
-    fn add(&mut self, impact: Impact, spot: &Spot, change: &str, before: &Node, after: &Node) {
-        let subject = spot.to_string();
+impl<'a> EndpointPair<'a, '_> {
+    fn add(
+        &mut self,
+        impact: Impact,
+        location: &Location,
+        change: &str,
+        before: &Node,
+        after: &Node,
+    ) {
+        let subject = location.to_string();
         self.found
             .push(Difference::new(impact, subject, change, before, after));
     }
 
-    fn spot(&self, part: &str) -> Spot {
-        Spot::new(&self.label, part)
+    fn location(&self, part: &str) -> Location {
+        Location::new(&self.label, part)
     }
 
-    fn schemas(&mut self, part: Part, spot: Spot, ours: Half<'a, '_>, theirs: Half<'a, '_>) {
-        let pair = Pair::new(part, (self.ours.0, ours.node), (self.theirs.0, theirs.node));
-        pair.compare(spot, ours.schema, theirs.schema, self.found);
+    fn schemas(
+        &mut self,
+        part: Part,
+        location: Location,
+        ours: SchemaNode<'a, '_>,
+        theirs: SchemaNode<'a, '_>,
+    ) {
+        let pair = SchemaPair::new(part, (self.ours.0, ours.node), (self.theirs.0, theirs.node));
+        pair.compare(location, ours.schema, theirs.schema, self.found);
     }
 
     fn parameters(&mut self) {
         let theirs = self.theirs.1;
-        for ours in counted(self.ours.1) {
-            let spot = self.parameter_spot(ours);
-            match counted(theirs).find(|theirs| theirs.is_same(ours)) {
+        for ours in user_parameters(self.ours.1) {
+            let location = self.parameter_location(ours);
+            match user_parameters(theirs).find(|theirs| theirs.is_same(ours)) {
                 Some(theirs) => {
                     self.requirement(
-                        &spot,
+                        &location,
                         (ours.is_required(), &ours.node),
                         (theirs.is_required(), &theirs.node),
                     );
-                    self.exploded(&spot, ours, theirs);
+                    self.explode(&location, ours, theirs);
                     let part = Part::Parameter(ours.name());
-                    let theirs_half = Half::parameter(theirs);
-                    self.schemas(part, spot, Half::parameter(ours), theirs_half);
+                    let [ours, theirs] = [ours, theirs].map(SchemaNode::parameter);
+                    self.schemas(part, location, ours, theirs);
                 }
                 None => {
                     let after = &theirs.operation;
-                    self.add(Impact::Breaking, &spot, "is missing", &ours.node, after);
+                    self.add(Impact::Breaking, &location, "is missing", &ours.node, after);
                 }
             }
         }
-        for new in counted(theirs) {
-            if counted(self.ours.1).any(|ours| ours.is_same(new)) {
+        for new in user_parameters(theirs) {
+            if user_parameters(self.ours.1).any(|ours| ours.is_same(new)) {
                 continue;
             }
             let (impact, change) = addition(new.is_required());
-            let spot = self.parameter_spot(new);
+            let location = self.parameter_location(new);
             let before = &self.ours.1.operation;
-            self.add(impact, &spot, change, before, &new.node);
+            self.add(impact, &location, change, before, &new.node);
         }
     }
 
-    /// A list by commas and a list by repetition are different things on the wire.
-    fn exploded(&mut self, spot: &Spot, ours: &Parameter, theirs: &Parameter) {
-        let (was, is) = (ours.is_exploded(), theirs.is_exploded());
+    /// Compares whether a list is sent as one parameter per item or joined by commas.
+    fn explode(&mut self, location: &Location, ours: &Parameter, theirs: &Parameter) {
+        let (was, is) = (is_exploded(ours), is_exploded(theirs));
         if was != is {
             let change = format!("explode is {is}, was {was}");
-            self.add(Impact::Breaking, spot, &change, &ours.node, &theirs.node);
+            self.add(
+                Impact::Breaking,
+                location,
+                &change,
+                &ours.node,
+                &theirs.node,
+            );
         }
     }
 
-    fn parameter_spot(&self, parameter: &Parameter) -> Spot {
-        let (place, name) = (parameter.place(), parameter.name());
-        self.spot(&format!("{place} parameter \"{name}\""))
+    fn parameter_location(&self, parameter: &Parameter) -> Location {
+        let (sent_in, name) = (parameter.sent_in(), parameter.name());
+        self.location(&format!("{sent_in} parameter \"{name}\""))
     }
 
-    /// Whether something that is sent has to be.
-    fn requirement(&mut self, spot: &Spot, ours: (bool, &Node), theirs: (bool, &Node)) {
+    /// Compares whether a parameter or request body is required.
+    fn requirement(&mut self, location: &Location, ours: (bool, &Node), theirs: (bool, &Node)) {
         let (impact, change) = match (ours.0, theirs.0) {
             (false, true) => (Impact::Breaking, "is required, was optional"),
             (true, false) => (Impact::Compatible, "is optional, was required"),
             _ => return,
         };
-        self.add(impact, spot, change, ours.1, theirs.1);
+        self.add(impact, location, change, ours.1, theirs.1);
     }
 
-    fn requests(&mut self) {
-        let spot = self.spot("request");
+    fn request(&mut self) {
+        let location = self.location("request");
         let (one, other) = (self.ours.1, self.theirs.1);
-        match (&one.request, &other.request) {
+        let [our_body, their_body] =
+            [self.ours, self.theirs].map(|(source, endpoint)| request_body(source, endpoint));
+        let is_required =
+            |body: &Option<Node>| body.as_ref().is_some_and(|b| is_set(b.value, "required"));
+        let [ours, theirs] = [self.ours, self.theirs].map(SchemaNode::request);
+        match (ours, theirs) {
             (Some(ours), Some(theirs)) => {
-                if let (Some(ours), Some(theirs)) = (&one.body, &other.body) {
-                    let (one, other) = (one.needs_body(), other.needs_body());
-                    self.requirement(&spot, (one, ours), (other, theirs));
+                if let (Some(before), Some(after)) = (&our_body, &their_body) {
+                    let (was, is) = (is_required(&our_body), is_required(&their_body));
+                    self.requirement(&location, (was, before), (is, after));
                 }
-                self.schemas(Part::Request, spot, Half::body(ours), Half::body(theirs));
+                self.schemas(Part::Request, location, ours, theirs);
             }
             (Some(ours), None) => {
                 let after = &other.operation;
-                self.add(Impact::Breaking, &spot, "is missing", &ours.node, after);
+                self.add(Impact::Breaking, &location, "is missing", &ours.node, after);
             }
             (None, Some(theirs)) => {
-                let (impact, change) = addition(other.needs_body());
-                self.add(impact, &spot, change, &one.operation, &theirs.node);
+                let (impact, change) = addition(is_required(&their_body));
+                self.add(impact, &location, change, &one.operation, &theirs.node);
             }
             (None, None) => (),
         }
     }
 
-    fn answers(&mut self) {
+    fn responses(&mut self) {
+        self.statuses();
+        let location = self.location("response");
         let (one, other) = (self.ours.1, self.theirs.1);
+        let [ours, theirs] = [self.ours, self.theirs].map(SchemaNode::response);
+        match (ours, theirs) {
+            (Some(ours), Some(theirs)) => {
+                self.schemas(Part::Response, location, ours, theirs);
+            }
+            (Some(ours), None) => {
+                let change = "no longer has a JSON schema";
+                let after = &other.operation;
+                self.add(Impact::Breaking, &location, change, &ours.node, after);
+            }
+            (None, Some(theirs)) => {
+                let change = "now has a JSON schema";
+                let before = &one.operation;
+                self.add(Impact::Compatible, &location, change, before, &theirs.node);
+            }
+            (None, None) => (),
+        }
+    }
+
+    fn statuses(&mut self) {
+        let (one, other) = (self.ours.1, self.theirs.1);
+        // Reading the endpoints has shown that these references resolve.
+        let [ours, theirs] = [self.ours, self.theirs]
+            .map(|(source, endpoint)| responses(source, &endpoint.operation).unwrap_or_default());
         let success = self.success;
-        let has = |endpoint: &Endpoint, status: &str| {
-            let mut others = endpoint.answers.iter();
-            others.any(|(other, _)| covers(other, status, success))
+        let has = |responses: &[(&str, Node)], status: &str| {
+            let mut responses = responses.iter();
+            responses.any(|(other, _)| covers(other, status, success))
         };
-        for (status, node) in one.answers.iter().filter(|(s, _)| !has(other, s)) {
-            let is_success = status.starts_with('2');
-            let impact = if is_success {
+        for (status, node) in ours.iter().filter(|(status, _)| !has(&theirs, status)) {
+            let impact = if status.starts_with('2') {
                 Impact::Breaking
             } else {
                 Impact::Compatible
             };
-            let spot = self.spot(&format!("answer {status}"));
-            self.add(impact, &spot, "is missing", node, &other.operation);
+            let location = self.location(&format!("response {status}"));
+            self.add(impact, &location, "is missing", node, &other.operation);
         }
-        for (status, node) in other.answers.iter().filter(|(s, _)| !has(one, s)) {
-            let spot = self.spot(&format!("answer {status}"));
-            self.add(Impact::Compatible, &spot, "is new", &one.operation, node);
-        }
-        let spot = self.spot("answer");
-        match (&one.answer, &other.answer) {
-            (Some(ours), Some(theirs)) => {
-                self.schemas(Part::Answer, spot, Half::body(ours), Half::body(theirs));
-            }
-            (Some(ours), None) => {
-                let after = &other.operation;
-                self.add(
-                    Impact::Breaking,
-                    &spot,
-                    "has no JSON schema",
-                    &ours.node,
-                    after,
-                );
-            }
-            (None, Some(theirs)) => {
-                let change = "has a JSON schema now";
-                self.add(
-                    Impact::Compatible,
-                    &spot,
-                    change,
-                    &one.operation,
-                    &theirs.node,
-                );
-            }
-            (None, None) => (),
+        for (status, node) in theirs.iter().filter(|(status, _)| !has(&ours, status)) {
+            let location = self.location(&format!("response {status}"));
+            self.add(
+                Impact::Compatible,
+                &location,
+                "is new",
+                &one.operation,
+                node,
+            );
         }
     }
 }
 
-/// Whether an answer of one status stands for one of another: as a class of statuses, as any other
-/// answer, or because either is success.
+fn request_body<'a>(source: Source<'a>, endpoint: &Endpoint<'a>) -> Option<Node<'a>> {
+    // Reading the endpoint has shown that the reference resolves.
+    resolve_field(source, &endpoint.operation, "requestBody").unwrap_or_default()
+}
+
+/// Returns `true` if a list in the query is sent as one parameter per item.
+fn is_exploded(parameter: &Parameter) -> bool {
+    let value = parameter.node.value;
+    let is_form = ["", "form"].contains(&text(value, "style"));
+    let explode = value.get("explode").and_then(Value::as_bool);
+    let kind = parameter.schema.get("type");
+    let is_list = kind.is_some_and(|kind| kind == "array");
+    is_list && parameter.sent_in() == "query" && explode.unwrap_or(is_form)
+}
+
+/// Returns `true` if a response of status `one` includes one of status `other`: as a class of
+/// statuses, as `default`, or because both mean success.
 fn covers(one: &str, other: &str, success: &[&str]) -> bool {
     let is_class = |status: &str| {
         let class = status.get(1..);
@@ -315,28 +312,19 @@ fn covers(one: &str, other: &str, success: &[&str]) -> bool {
         || (success.contains(&one) && success.contains(&other))
 }
 
-/// What is sent, if it was not before.
-fn addition(is_required: bool) -> (Impact, &'static str) {
-    if is_required {
-        (Impact::Breaking, "is new and required")
-    } else {
-        (Impact::Compatible, "is new")
-    }
+/// Returns the parameters that the client doesn't set itself.
+fn user_parameters<'e, 'a>(endpoint: &'e Endpoint<'a>) -> impl Iterator<Item = &'e Parameter<'a>> {
+    let is_user_parameter = |p: &&Parameter| !is_sent_by_client(p.sent_in(), p.name());
+    endpoint.parameters.iter().filter(is_user_parameter)
 }
 
-/// The parameters that users see.
-fn counted<'e, 'a>(endpoint: &'e Endpoint<'a>) -> impl Iterator<Item = &'e Parameter<'a>> {
-    let is_counted = |p: &&Parameter| !is_sent_by_client(p.place(), p.name());
-    endpoint.parameters.iter().filter(is_counted)
-}
-
-/// A schema of one of the documents: where it stands, and written out.
-struct Half<'a, 'e> {
+/// A schema's place in its document, and its expanded form.
+struct SchemaNode<'a, 'e> {
     node: Node<'a>,
-    schema: &'e serde_json::Map<String, serde_json::Value>,
+    schema: &'e Schema,
 }
 
-impl<'a, 'e> Half<'a, 'e> {
+impl<'a, 'e> SchemaNode<'a, 'e> {
     fn parameter(parameter: &'e Parameter<'a>) -> Self {
         let node = &parameter.node;
         Self {
@@ -345,10 +333,16 @@ impl<'a, 'e> Half<'a, 'e> {
         }
     }
 
-    fn body(body: &'e Body<'a>) -> Self {
-        Self {
-            node: body.node.clone(),
-            schema: &body.schema,
-        }
+    // Reading the endpoint has shown that its references resolve.
+    fn request((source, endpoint): (Source<'a>, &'e Endpoint<'a>)) -> Option<Self> {
+        let node = request_schema(source, &endpoint.operation).unwrap_or_default()?;
+        let schema = endpoint.request.as_ref()?;
+        Some(Self { node, schema })
+    }
+
+    fn response((source, endpoint): (Source<'a>, &'e Endpoint<'a>)) -> Option<Self> {
+        let node = response_schema(source, &endpoint.operation).unwrap_or_default()?;
+        let schema = endpoint.response.as_ref()?;
+        Some(Self { node, schema })
     }
 }

@@ -1,12 +1,15 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::prepare::ID_LIST;
-use crate::said;
+use crate::constraints;
+use crate::contract::ID_LIST;
+use crate::schema::Schema;
 
-/// A `JsonSchema` for every generated type, from the document's own schema: a derived one would
-/// lose constraints such as `maxLength`, and turn optional fields into nullable ones.
+/// Implements `JsonSchema` for every generated type from the document's schema.
+///
+/// A derived implementation would lose constraints such as `maxLength`, and make optional fields
+/// nullable.
 pub(super) fn impls(document: &Value) -> TokenStream {
     let components = document
         .pointer("/components/schemas")
@@ -20,7 +23,7 @@ pub(super) fn impls(document: &Value) -> TokenStream {
 }
 
 fn implementation(name: &str, schema: &Value) -> TokenStream {
-    // Names of components are Rust identifiers by now.
+    // Preparing the document has made the components' names Rust identifiers.
     let ident = format_ident!("{name}");
     let mut refers = false;
     let entries = schema_entries(&translate(schema), &mut refers);
@@ -44,10 +47,10 @@ fn implementation(name: &str, schema: &Value) -> TokenStream {
     }
 }
 
-/// Writes OpenAPI 3.0's dialect as JSON Schema 2020-12.
-fn translate(schema: &Value) -> Map<String, Value> {
+/// Translates OpenAPI 3.0's dialect into JSON Schema 2020-12.
+fn translate(schema: &Value) -> Schema {
     let mut out = schema.as_object().cloned().unwrap_or_default();
-    said::restore(&mut out);
+    constraints::restore(&mut out);
     for key in ["items", "properties"] {
         match (key, out.get_mut(key)) {
             ("items", Some(items)) => *items = translate(items).into(),
@@ -73,12 +76,12 @@ fn translate(schema: &Value) -> Map<String, Value> {
         out.insert("examples".to_owned(), json!([example]));
     }
     if out.remove("nullable").is_some() {
-        admit_null(&mut out);
+        add_null_type(&mut out);
     }
     out
 }
 
-fn admit_null(schema: &mut Map<String, Value>) {
+fn add_null_type(schema: &mut Schema) {
     if let Some(kind) = schema.get_mut("type") {
         *kind = json!([kind, "null"]);
     }
@@ -91,10 +94,10 @@ fn admit_null(schema: &mut Map<String, Value>) {
     }
 }
 
-/// A schema's keywords as expressions, in which a `$ref` is a question to the schema generator.
+/// Returns a schema's keywords as Rust expressions, in which a `$ref` asks the schema generator.
 ///
-/// Not `json!`: a wide object runs into the compiler's recursion limit.
-fn schema_entries(schema: &Map<String, Value>, refers: &mut bool) -> Vec<TokenStream> {
+/// They don't use `json!`, because a wide object exceeds the compiler's recursion limit.
+fn schema_entries(schema: &Schema, refers: &mut bool) -> Vec<TokenStream> {
     let entries = schema.iter().map(|(key, value)| {
         let value = match (key.as_str(), value) {
             ("properties", Value::Object(properties)) => {
@@ -164,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_dialect_becomes_json_schema() {
+    fn openapis_dialect_becomes_json_schema() {
         let schema = json!({
             "type": "object",
             "nullable": true,

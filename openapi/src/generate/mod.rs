@@ -1,26 +1,26 @@
 mod json_schema;
-mod plain;
+mod simplify;
 
 use openapiv3::OpenAPI;
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl};
 use quote::quote;
 
-use crate::error::Problem;
-use crate::prepare::ID_LIST;
-use crate::{Error, Prepared};
+use crate::contract::ID_LIST;
+use crate::error::{Error, Problem};
+use crate::prepare::Prepared;
 
-/// Rust source, generated from a document.
+/// Rust source generated from a document.
 ///
-/// Both texts are for `include!` into the crate that has `Credentials` (the client's inner type)
-/// and `IdList` (comma-joined IDs) at its root, and `progenitor-client`, `reqwest`, `serde`,
-/// `serde_json`, `chrono` and `schemars` among its dependencies.
+/// A crate includes both files by `include!`. At its root it needs the types `Credentials` (the
+/// client's inner type) and `IdList` (comma-joined IDs). Its dependencies must include
+/// `progenitor-client`, `reqwest`, `serde`, `serde_json`, `chrono` and `schemars`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Generated {
-    /// The client, its builders and its types. Include it in a module that the crate's root
-    /// re-exports.
+    /// The client, its builders and its types. The crate's root must re-export the module that
+    /// includes them.
     pub client: String,
-    /// Typed mock helpers, which need `httpmock` and `regex` as dependencies and find the types as
+    /// Typed mocks. They need the dependencies `httpmock` and `regex`, and the types at
     /// `crate::types`.
     pub httpmock: String,
 }
@@ -30,32 +30,35 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// None that is known: what the generator can't do, preparation refuses.
+    /// If the generator fails. No such document is known: [`Document::prepare`] rejects what the
+    /// generator doesn't support.
+    ///
+    /// [`Document::prepare`]: crate::Document::prepare
     pub fn generate(&self) -> Result<Generated, Error> {
-        generate(self).map_err(|problem| problem.of(&self.name))
+        generate(self).map_err(|problem| problem.in_document(&self.name))
     }
 }
 
 fn generate(prepared: &Prepared) -> Result<Generated, Problem> {
     let spec: OpenAPI =
-        serde_json::from_value(plain::plain(prepared.document())).map_err(refused)?;
+        serde_json::from_value(simplify::for_codegen(prepared.document())).map_err(failed)?;
     let mut client = Generator::new(&settings())
         .generate_tokens(&spec)
-        .map_err(refused)?;
+        .map_err(failed)?;
     client.extend(json_schema::impls(prepared.document()));
-    let client = without_new(syn::parse2(client).map_err(refused)?);
+    let client = without_new(syn::parse2(client).map_err(failed)?);
     let httpmock = Generator::new(&settings())
         .httpmock(&spec, "crate")
-        .map_err(refused)?;
+        .map_err(failed)?;
     Ok(Generated {
-        // The generator's examples name arguments that nobody has: they are text, no tests.
+        // The generator's examples use arguments that don't exist, so they can't be tests.
         client: prettyplease::unparse(&client).replace("```ignore", "```text"),
-        httpmock: prettyplease::unparse(&syn::parse2(httpmock).map_err(refused)?),
+        httpmock: prettyplease::unparse(&syn::parse2(httpmock).map_err(failed)?),
     })
 }
 
-/// Leaves out `Client::new`, which makes an HTTP client that follows any redirect, with the token:
-/// the SDK has its own.
+/// Removes `Client::new`, whose HTTP client sends the token to any redirect's target. The SDK has
+/// its own.
 fn without_new(mut file: syn::File) -> syn::File {
     for item in &mut file.items {
         if let syn::Item::Impl(block) = item
@@ -84,6 +87,6 @@ fn settings() -> GenerationSettings {
     settings
 }
 
-fn refused(error: impl std::fmt::Display) -> Problem {
-    Problem::new(format!("can't become code: {error}"))
+fn failed(error: impl std::fmt::Display) -> Problem {
+    Problem::new(format!("code generation failed: {error}"))
 }

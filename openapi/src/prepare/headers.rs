@@ -1,14 +1,14 @@
 use serde_json::Value;
 
-use super::endpoint::parameters_mut;
-use crate::bound::OPERATIONS;
+use super::accessors::parameters_mut;
+use crate::contract::{OPERATIONS, is_sent_by_client};
 use crate::error::Problem;
-use crate::read::text;
+use crate::schema::text;
 
-const OURS: [&str; 4] = ["accept", "authorization", "content-type", "x-auth-token"];
-
-/// Drops header parameters for what the client sends anyway: the provider declares `Accept` and
-/// `Content-Type` on every operation, and each would become an argument that users have to give.
+/// Drops header parameters that the client sets itself.
+///
+/// The provider declares `Accept` and `Content-Type` on every operation. Each would become a
+/// required argument.
 pub(super) fn drop_client_headers(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         if let Some(parameters) = parameters_mut(root, operation) {
@@ -20,20 +20,15 @@ pub(super) fn drop_client_headers(root: &mut Value) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whether a parameter is what the client sends by itself.
-pub(crate) fn is_sent_by_client(place: &str, name: &str) -> bool {
-    place == "header" && OURS.contains(&name.to_lowercase().as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::bound::VALUES;
+    use crate::contract::VALUES;
 
     #[test]
-    fn only_what_the_client_sends_is_dropped() {
+    fn only_headers_that_the_client_sends_are_dropped() {
         let parameter = |place: &str, name: &str| json!({"in": place, "name": name});
         let mut root = json!({"paths": {VALUES: {"get": {"parameters": [
             parameter("header", "Accept"),

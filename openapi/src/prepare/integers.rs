@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
 
-use super::endpoint::{answer_mut, parameters_mut, request_mut};
-use crate::bound::OPERATIONS;
+use super::accessors::{parameters_mut, request_mut, response_mut};
+use crate::constraints;
+use crate::contract::{OPERATIONS, is_id_or_count};
 use crate::error::Problem;
-use crate::read::text;
-use crate::said;
+use crate::schema::text;
 
-/// What bounds an integer, and thereby changes its Rust type: a minimum of 1 makes a `NonZeroU64`.
+/// Keywords that change an integer's Rust type: a minimum of 1 generates a `NonZeroU64`.
 const BOUNDS: [&str; 6] = [
     "enum",
     "exclusiveMaximum",
@@ -16,18 +16,17 @@ const BOUNDS: [&str; 6] = [
     "multipleOf",
 ];
 
-/// Makes every integer an `int64`, and integers of IDs and counts also where the document says
-/// `number`: `limit=50.0` is wrong on the wire, and documents disagree about `format`.
+/// Makes every integer an `int64`, because documents differ in `format`.
 ///
-/// Of IDs and counts the bounds go too, so that a document that adds one does not change their
-/// Rust type; other integers keep theirs, for the JSON Schema.
+/// IDs and counts are integers even if a document declares a `number`, because `limit=50.0` is
+/// invalid in a request. Their bounds go, so that a new bound doesn't change the Rust type.
 pub(super) fn widen_integers(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         for parameter in parameters_mut(root, operation).into_iter().flatten() {
             let name = text(parameter, "name").to_owned();
             widen(&mut parameter["schema"], &name);
         }
-        if let Some(schema) = answer_mut(root, operation, "200") {
+        if let Some(schema) = response_mut(root, operation, "200") {
             widen(schema, "");
         }
         if let Some(schema) = request_mut(root, operation) {
@@ -52,24 +51,14 @@ fn widen(schema: &mut Value, name: &str) {
         .get("type")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let counts = counts(name);
-    if kind == "integer" || (kind == "number" && counts) {
+    let is_id_or_count = is_id_or_count(name);
+    if kind == "integer" || (kind == "number" && is_id_or_count) {
         schema.insert("type".to_owned(), json!("integer"));
         schema.insert("format".to_owned(), json!("int64"));
-        if counts {
-            said::keep_back(schema, |key, _| !BOUNDS.contains(&key));
+        if is_id_or_count {
+            constraints::stash(schema, |key, _| !BOUNDS.contains(&key));
         }
     }
-}
-
-/// Whether a field or parameter of this name is an ID or a count.
-pub(crate) fn counts(name: &str) -> bool {
-    let is_id = name == "id" || name.ends_with("_id");
-    let is_count = matches!(
-        name,
-        "page" | "limit" | "total" | "count" | "per_page" | "current_page" | "total_pages"
-    );
-    is_id || is_count
 }
 
 #[cfg(test)]
@@ -92,7 +81,7 @@ mod tests {
             schema["items"]["properties"],
             json!({
                 "id": int64,
-                "customer_id": {"type": "integer", "format": "int64", "x-said": {"minimum": 1}},
+                "customer_id": {"type": "integer", "format": "int64", "x-constraints": {"minimum": 1}},
                 "total": {"type": "integer", "format": "int64", "description": "All."},
                 "rank": {"type": "integer", "format": "int64", "maximum": 9},
                 "score": {"type": "number", "format": "float"},

@@ -1,16 +1,15 @@
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::endpoint::parameters_mut;
-use super::names::ID_LIST;
-use crate::bound::OPERATIONS;
+use super::accessors::parameters_mut;
+use crate::contract::{ID_LIST, OPERATIONS};
 use crate::error::Problem;
-use crate::read::text;
+use crate::schema::{Schema, text};
 
-/// Makes `IdList`, our own type that writes `4,5,6`, of lists in the query: progenitor writes an
-/// array as a parameter per item, whatever the document says, and the server keeps the last one.
+/// Gives lists of IDs in the query the type `IdList`, which joins them by commas (`4,5,6`).
 ///
-/// Commas are what the endpoints take, so `explode` is not asked. A list of other things than
-/// numbers is text, to be joined by whoever sends it.
+/// progenitor sends an array as one parameter per item, of which the server keeps the last. The
+/// endpoints take commas, whatever the document's `explode` says. A list of anything else becomes
+/// a string, which the caller joins.
 pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         for parameter in parameters_mut(root, operation).into_iter().flatten() {
@@ -30,23 +29,23 @@ pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whether a parameter is a list of IDs, as which its name can tell it, too.
-fn is_id_list(name: &str, schema: &Map<String, Value>) -> bool {
-    let of = schema.get("items").map(|items| text(items, "type"));
-    name.ends_with("id:in") || (is_list(schema) && matches!(of, Some("integer" | "number")))
+/// Returns `true` if a parameter's name or type shows that it is a list of IDs.
+fn is_id_list(name: &str, schema: &Schema) -> bool {
+    let items = schema.get("items").map(|items| text(items, "type"));
+    name.ends_with("id:in") || (is_list(schema) && matches!(items, Some("integer" | "number")))
 }
 
-fn is_list(schema: &Map<String, Value>) -> bool {
+fn is_list(schema: &Schema) -> bool {
     schema.get("type").is_some_and(|kind| kind == "array")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bound::VALUES;
+    use crate::contract::VALUES;
 
     #[test]
-    fn lists_are_joined_whatever_they_are_declared_as() {
+    fn lists_are_joined_however_they_are_declared() {
         let list = |of: &str| json!({"type": "array", "items": {"type": of}});
         let mut root = json!({
             "paths": {VALUES: {"get": {"parameters": [

@@ -1,13 +1,13 @@
-mod answers;
-mod endpoint;
+mod accessors;
+mod error_body;
 mod headers;
 mod integers;
 mod lists;
 mod names;
-mod needs;
-mod one_error;
 mod parameters;
 mod requests;
+mod requirements;
+mod responses;
 mod select;
 mod sort;
 
@@ -15,22 +15,18 @@ use serde_json::Value;
 
 use crate::error::Problem;
 
-pub(crate) use headers::is_sent_by_client;
-pub(crate) use integers::counts;
-pub(crate) use names::ID_LIST;
-
 type Pass = fn(&mut Value) -> Result<(), Problem>;
 
-/// What is done to a document, in this order. Each pass says why it exists.
+/// The passes that prepare a document, in order. Each documents why it exists.
 const PASSES: [Pass; 11] = [
     select::select,
     headers::drop_client_headers,
     lists::join_lists,
     integers::widen_integers,
     parameters::simplify_parameters,
-    answers::tolerate_answers,
-    one_error::unify_errors,
-    needs::check_needs,
+    responses::relax_responses,
+    error_body::unify_errors,
+    requirements::check_requirements,
     requests::fix_requests,
     names::name_canonically,
     sort::sort,
@@ -43,7 +39,9 @@ pub(crate) fn run(mut root: Value) -> Result<Value, Problem> {
     Ok(root)
 }
 
-/// A document that code can be generated from: it has our names, whatever document it was made of.
+/// A document that is ready for code generation.
+///
+/// It has the SDK's names, whatever the source document calls things.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     pub(crate) name: String,
@@ -55,7 +53,7 @@ impl Prepared {
         Self { name, document }
     }
 
-    /// The prepared document: OpenAPI 3.0, with everything that names or order could change gone.
+    /// Returns the prepared document (OpenAPI 3.0). The source's names and order don't affect it.
     pub fn document(&self) -> &Value {
         &self.document
     }

@@ -1,24 +1,22 @@
 use heck::{ToPascalCase, ToSnakeCase};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::endpoint::{answer_mut, operation_mut, parameters, request_mut};
-use crate::bound::{OPERATIONS, Operation, RECORDS, Row};
+use super::accessors::{operation_mut, parameters, request_mut, response_mut};
+use crate::contract::{ID_LIST, OPERATIONS, Operation, RECORDS, Row};
 use crate::error::Problem;
-use crate::read::{Spot, text};
-
-/// The component for lists in the query, which the SDK has a type of its own for.
-pub(crate) const ID_LIST: &str = "IdList";
+use crate::read::Location;
+use crate::schema::{Schema, text};
 
 const ERROR_BODY: &str = "ErrorBody";
 const PAGE_META: &str = "PageMeta";
 
-/// What a role is called that all pages share: the schema that a property of another one holds.
+/// Roles that all pages share: the owner's name, its property, and the name of the property's type.
 const ROLES: [(&str, &str, &str); 2] = [
     (PAGE_META, "pagination", "Pagination"),
     ("Pagination", "links", "PageLinks"),
 ];
 
-/// What the schema that a property holds is called, or a list of which, if it has a role.
+/// Returns the fixed name for a property's type or, in a list, for its items' type.
 fn role(owner: &str, property: &str) -> Option<&'static str> {
     let of_pages = || {
         let record = RECORDS.into_iter().find(|record| record.page == owner)?;
@@ -30,8 +28,8 @@ fn role(owner: &str, property: &str) -> Option<&'static str> {
     };
     let of_rows = || {
         let row = rows().find(|row| row.name == owner)?;
-        let choice = row.choices.iter().find(|choice| choice.field == property)?;
-        Some(choice.name)
+        let known = row.enums.iter().find(|known| known.field == property)?;
+        Some(known.name)
     };
     let shared = ROLES
         .iter()
@@ -44,16 +42,15 @@ fn rows() -> impl Iterator<Item = &'static Row> {
     OPERATIONS.iter().filter_map(|operation| operation.sends)
 }
 
-/// Whether a name belongs to a schema that has a role.
+/// Returns `true` if a role has this name.
 fn is_role(name: &str) -> bool {
     [ID_LIST, ERROR_BODY, PAGE_META].contains(&name)
         || ROLES.iter().any(|(.., role)| *role == name)
         || RECORDS.iter().any(|r| r.name == name || r.page == name)
-        || rows().any(|row| row.name == name || row.choices.iter().any(|c| c.name == name))
+        || rows().any(|row| row.name == name || row.enums.iter().any(|e| e.name == name))
 }
 
-/// What the generated code calls things in an operation's builder, where parameters are called
-/// something too.
+/// Names that the generated builders use themselves, so that no parameter can have them.
 const RESERVED: [&str; 7] = [
     "body",
     "client",
@@ -64,11 +61,12 @@ const RESERVED: [&str; 7] = [
     "send",
 ];
 
-/// Names operations by their path and method and schemas by their role or place, and moves each
-/// schema that becomes a Rust type to the components: the provider renames both, and a user's code
-/// names them.
+/// Names operations by path and method, and schemas by role or place.
+///
+/// The provider renames both, while user code depends on the names. Each schema that becomes a Rust
+/// type moves to the components.
 pub(super) fn name_canonically(root: &mut Value) -> Result<(), Problem> {
-    let mut components = Components(Map::new());
+    let mut components = Components(Schema::new());
     for operation in &OPERATIONS {
         let page = operation.returns.map(|record| record.page);
         let pages = operation
@@ -77,19 +75,19 @@ pub(super) fn name_canonically(root: &mut Value) -> Result<(), Problem> {
             .copied()
             .zip(page.into_iter().cycle());
         for (status, role) in pages.chain([("4XX", ERROR_BODY), ("5XX", ERROR_BODY)]) {
-            if let Some(schema) = answer_mut(root, operation, status) {
-                let spot = Spot::new(&operation.label(), "answer");
-                components.add_role(schema, role, &spot)?;
+            if let Some(schema) = response_mut(root, operation, status) {
+                let location = Location::new(&operation.label(), "response");
+                components.add_role(schema, role, &location)?;
             }
         }
         if let (Some(row), Some(request)) = (operation.sends, request_mut(root, operation))
             && let Some(items) = request.get_mut("items")
         {
-            let spot = Spot::new(&operation.label(), "request");
-            components.add_role(items, row.name, &spot)?;
+            let location = Location::new(&operation.label(), "request");
+            components.add_role(items, row.name, &location)?;
         }
-        if let Some(bound) = operation_mut(root, operation) {
-            bound["operationId"] = operation.name.into();
+        if let Some(own) = operation_mut(root, operation) {
+            own["operationId"] = operation.name.into();
         }
         check_parameter_names(root, operation)?;
     }
@@ -99,40 +97,45 @@ pub(super) fn name_canonically(root: &mut Value) -> Result<(), Problem> {
     Ok(())
 }
 
-struct Components(Map<String, Value>);
+struct Components(Schema);
 
 impl Components {
-    /// Moves a schema to the components and leaves a reference to it. Schemas of the same role are
-    /// the same by now.
-    fn add_role(&mut self, schema: &mut Value, role: &str, spot: &Spot) -> Result<(), Problem> {
+    /// Moves a schema to the components and leaves a reference to it. By now, all schemas of a role
+    /// are equal.
+    fn add_role(
+        &mut self,
+        schema: &mut Value,
+        role: &str,
+        location: &Location,
+    ) -> Result<(), Problem> {
         if !self.0.contains_key(role) {
-            self.add(schema.take(), role, spot)?;
+            self.add(schema.take(), role, location)?;
         }
         *schema = refer(role);
         Ok(())
     }
 
-    /// Moves a schema to the components, and those of its properties that need it.
-    fn add(&mut self, mut schema: Value, name: &str, spot: &Spot) -> Result<(), Problem> {
+    /// Moves a schema to the components, and the schemas of its properties that become types.
+    fn add(&mut self, mut schema: Value, name: &str, location: &Location) -> Result<(), Problem> {
         if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-            check_field_names(properties, spot)?;
+            check_field_names(properties, location)?;
             for (property, schema) in properties.iter_mut() {
                 let nested = match role(name, property) {
                     Some(role) => Name::Role(role),
                     None => Name::Place(format!("{name}_{property}")),
                 };
-                self.nest(schema, nested, &spot.field(property))?;
+                self.nest(schema, nested, &location.field(property))?;
             }
         }
         self.0.insert(name.to_owned(), schema);
         Ok(())
     }
 
-    fn nest(&mut self, schema: &mut Value, name: Name, spot: &Spot) -> Result<(), Problem> {
+    fn nest(&mut self, schema: &mut Value, name: Name, location: &Location) -> Result<(), Problem> {
         if text(schema, "type") == "array" {
             let items = &mut schema["items"];
-            self.nest(items, name.item(), &spot.item())?;
-            // A list item has no description apart from its type's.
+            self.nest(items, name.item(), &location.item())?;
+            // A list's items have no description besides that of their type.
             if let Some(reference) = items.pointer_mut("/allOf/0") {
                 *items = reference.take();
             }
@@ -150,17 +153,17 @@ impl Components {
         };
         let mut component = schema.take();
         *schema = refer_from(&mut component, &name);
-        // Of a role's schemas the first is as good as any; places have names that are free.
+        // All schemas of a role are equal, and names of places are unique.
         if self.0.contains_key(&name) {
             return Ok(());
         }
-        self.add(component, &name, spot)
+        self.add(component, &name, location)
     }
 
-    /// A name that is still free, and that the generator takes as it is.
+    /// Returns a name that is unused and that the generator doesn't change.
     fn free_name(&self, wanted: &str) -> String {
         let ascii = wanted.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        // The first turn can bring capitals together, of which the second makes a word.
+        // The first conversion can leave adjacent capitals, which the second makes one word.
         let mut name = ascii.to_pascal_case().to_pascal_case();
         while is_role(&name) || self.0.contains_key(&name) {
             name.push_str("Field");
@@ -187,12 +190,13 @@ fn refer(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// A reference, with what is said of the place and not of the type: a `$ref` has no neighbours.
+/// Returns a reference, with the property's own description and `nullable` in an `allOf`, because
+/// keywords beside a `$ref` are ignored.
 fn refer_from(component: &mut Value, name: &str) -> Value {
     let description = component.get("description").cloned();
     let nullable = component.as_object_mut().and_then(|c| c.remove("nullable"));
     let beside = [("description", description), ("nullable", nullable)];
-    let mut place: Map<_, _> = beside
+    let mut place: Schema = beside
         .into_iter()
         .filter_map(|(key, value)| Some((key.to_owned(), value?)))
         .collect();
@@ -203,10 +207,10 @@ fn refer_from(component: &mut Value, name: &str) -> Value {
     place.into()
 }
 
-fn check_field_names(properties: &Map<String, Value>, owner: &Spot) -> Result<(), Problem> {
+fn check_field_names(properties: &Schema, owner: &Location) -> Result<(), Problem> {
     match clash(properties.keys().map(String::as_str), &[]) {
         Some(name) => Err(Problem::new(format!(
-            "{} can't have a name of its own in Rust",
+            "{} can't have a unique name in Rust",
             owner.field(name)
         ))),
         None => Ok(()),
@@ -217,24 +221,24 @@ fn check_parameter_names(root: &Value, operation: &Operation) -> Result<(), Prob
     let names = parameters(root, operation).iter().map(|p| text(p, "name"));
     match clash(names, &RESERVED) {
         Some(name) => Err(Problem::new(format!(
-            "{}: parameter \"{name}\" can't have a name of its own in Rust",
+            "{}: parameter \"{name}\" can't have a unique name in Rust",
             operation.label()
         ))),
         None => Ok(()),
     }
 }
 
-/// The first name that in Rust is the same as one before it, or as a reserved one.
+/// Returns the first name that is empty, repeated or reserved in Rust.
 fn clash<'a>(names: impl Iterator<Item = &'a str>, reserved: &[&str]) -> Option<&'a str> {
-    let mut seen: Vec<String> = reserved.iter().map(ToString::to_string).collect();
+    let mut used: Vec<String> = reserved.iter().map(ToString::to_string).collect();
     for name in names {
         let rust = name
             .replace(|c: char| !c.is_alphanumeric(), "-")
             .to_snake_case();
-        if rust.is_empty() || seen.contains(&rust) {
+        if rust.is_empty() || used.contains(&rust) {
             return Some(name);
         }
-        seen.push(rust);
+        used.push(rust);
     }
     None
 }
@@ -243,15 +247,15 @@ fn clash<'a>(names: impl Iterator<Item = &'a str>, reserved: &[&str]) -> Option<
 mod tests {
     use super::*;
 
-    fn spot() -> Spot {
-        Spot::new("PUT /x", "request")
+    fn location() -> Location {
+        Location::new("PUT /x", "request")
     }
 
-    fn components(upsert: Value) -> Result<Map<String, Value>, String> {
-        let mut components = Components(Map::new());
+    fn components(upsert: Value) -> Result<Schema, String> {
+        let mut components = Components(Schema::new());
         let mut schema = upsert;
         components
-            .add_role(&mut schema, "AttributeValueUpsert", &spot())
+            .add_role(&mut schema, "AttributeValueUpsert", &location())
             .map_err(|problem| problem.to_string())?;
         assert_eq!(schema, refer("AttributeValueUpsert"));
         Ok(components.0)
@@ -294,9 +298,9 @@ mod tests {
         let meta = json!({"properties": {"pagination": pagination}});
         let data = json!({"items": {"properties": {"id": {}}}, "type": "array"});
         let mut page = json!({"properties": {"data": data, "meta": meta}});
-        let mut components = Components(Map::new());
+        let mut components = Components(Schema::new());
         components
-            .add_role(&mut page, "AttributeValuePage", &spot())
+            .add_role(&mut page, "AttributeValuePage", &location())
             .expect("all have names");
         let names: Vec<_> = components.0.keys().map(String::as_str).collect();
         for role in [
@@ -311,15 +315,15 @@ mod tests {
     }
 
     #[test]
-    fn what_all_pages_share_is_named_once() {
+    fn a_schema_that_all_pages_share_is_named_once() {
         let cursor = json!({"properties": {"after": {}}});
         let meta = json!({"properties": {"cursor": cursor}});
         let data = json!({"items": {"properties": {"id": {}}}, "type": "array"});
         let page = json!({"properties": {"data": data, "meta": meta}});
-        let mut components = Components(Map::new());
+        let mut components = Components(Schema::new());
         for role in ["AttributeValuePage", "AttributePage"] {
             components
-                .add_role(&mut page.clone(), role, &spot())
+                .add_role(&mut page.clone(), role, &location())
                 .expect("all have names");
         }
         let names: Vec<_> = components.0.keys().map(String::as_str).collect();
@@ -334,14 +338,14 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_has_a_name_of_its_own_that_nothing_else_takes() {
-        let choice = json!({"type": "string", "enum": ["string"]});
-        let mut create = json!({"properties": {"type": choice, "name": {"type": "string"}}});
-        let mut components = Components(Map::new());
+    fn an_enum_has_a_reserved_name() {
+        let values = json!({"type": "string", "enum": ["string"]});
+        let mut create = json!({"properties": {"type": values, "name": {"type": "string"}}});
+        let mut components = Components(Schema::new());
         components
-            .add_role(&mut create, "AttributeCreate", &spot())
+            .add_role(&mut create, "AttributeCreate", &location())
             .expect("all have names");
-        assert_eq!(components.0["AttributeType"], choice);
+        assert_eq!(components.0["AttributeType"], values);
         let kind = &components.0["AttributeCreate"]["properties"]["type"];
         assert_eq!(kind, &refer("AttributeType"));
         for name in ["Attribute_type", "Attribute_value", "Attribute_create"] {
@@ -350,9 +354,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_used_once_and_is_one_for_the_generator_too() {
+    fn a_free_name_is_unique_and_stays_the_same_in_the_generator() {
         let object = json!({"properties": {"x": {}}});
-        let mut components = Components(Map::from_iter([("AttributeValue".to_owned(), object)]));
+        let mut components = Components(Schema::from_iter([("AttributeValue".to_owned(), object)]));
         assert_eq!(
             components.free_name("AttributeValue_page"),
             "AttributeValuePageField"
@@ -368,9 +372,9 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_one_in_rust_are_refused() {
+    fn names_that_are_the_same_in_rust_are_rejected() {
         let fields = json!({"properties": {"a_b": {}, "aB": {}}});
-        let problem = components(fields).expect_err("is refused");
+        let problem = components(fields).expect_err("is rejected");
         assert!(
             problem.starts_with("PUT /x: request field \"a"),
             "{problem}"

@@ -1,14 +1,15 @@
 use serde_json::{Map, Value};
 
-use super::endpoint::parameters_mut;
-use crate::bound::OPERATIONS;
+use super::accessors::parameters_mut;
+use crate::contract::OPERATIONS;
 use crate::error::Problem;
-use crate::read::text;
+use crate::schema::text;
 
-/// Leaves of a parameter's schema its type alone: a default, a format or a list of values changes
-/// the Rust type, while the server checks them anyway (a date filter takes dates and date-times).
+/// Reduces a parameter's schema to its type.
 ///
-/// A schema that is no single type is text. Optional objects go: nothing says how to write them.
+/// A default, a format or an enum would change the Rust type, and the server validates them anyway
+/// (a date filter takes dates and date-times). A schema without a single type becomes a string.
+/// Optional objects are dropped, because their serialization is undefined.
 pub(super) fn simplify_parameters(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         let Some(parameters) = parameters_mut(root, operation) else {
@@ -45,7 +46,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::bound::VALUES;
+    use crate::contract::VALUES;
 
     #[test]
     fn only_the_type_stays() {

@@ -1,15 +1,15 @@
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::endpoint::{parameters_mut, request_mut};
-use crate::bound::{Choice, OPERATIONS, Row};
+use super::accessors::{parameters_mut, request_mut};
+use crate::contract::{EnumField, OPERATIONS, Row};
 use crate::error::Problem;
-use crate::read::text;
+use crate::schema::{Schema, text};
 
-/// Requires of a request what can't be left out, even if the document does not say so: whether a
-/// field is required decides its Rust type, and a DELETE without `id:in` is nothing to try. Limits
-/// of the list of rows go: they would make a tuple or a set of it, and `ext` keeps its own.
+/// Requires the fields and parameters that every request has, even if the document doesn't.
 ///
-/// A field that takes a few values only becomes an enum, whether or not the document lists them.
+/// Whether a field is required decides its Rust type, and a DELETE without `id:in` must not be
+/// sent. The array of rows loses its limits, which would generate a tuple or a set; `ext` has its
+/// own. A field of the contract's enums becomes a Rust enum, even if the document lists no values.
 pub(super) fn fix_requests(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         if let (Some(row), Some(Value::Object(request))) =
@@ -22,7 +22,11 @@ pub(super) fn fix_requests(root: &mut Value) -> Result<(), Problem> {
         }
         for parameter in parameters_mut(root, operation).into_iter().flatten() {
             let name = text(parameter, "name");
-            if operation.query.iter().any(|q| q.always && q.name == name) {
+            if operation
+                .query
+                .iter()
+                .any(|q| q.is_always_sent && q.name == name)
+            {
                 parameter["required"] = true.into();
             }
         }
@@ -41,20 +45,20 @@ fn require(item: &mut Value, row: &Row) {
         if names.contains(&name.as_str()) {
             field.remove("nullable");
         }
-        if let Some(choice) = row.choices.iter().find(|choice| choice.field == name) {
-            enumerate(field, choice);
+        if let Some(known) = row.enums.iter().find(|known| known.field == name) {
+            make_enum(field, known);
         }
     }
 }
 
-/// Ours come first, in our order: the order of a Rust enum's variants shows.
-fn enumerate(field: &mut Map<String, Value>, choice: &Choice) {
-    let mut values: Vec<Value> = choice.values.iter().map(|value| json!(value)).collect();
+/// Puts the contract's values first, in its order, which is the order of the Rust enum's variants.
+fn make_enum(field: &mut Schema, known: &EnumField) {
+    let mut values: Vec<Value> = known.values.iter().map(|value| json!(value)).collect();
     if let Some(Value::Array(theirs)) = field.remove("enum") {
         values.extend(
             theirs
                 .into_iter()
-                .filter(|v| !choice.values.iter().any(|ours| v == ours)),
+                .filter(|v| !known.values.iter().any(|ours| v == ours)),
         );
     }
     field.retain(|key, _| ["type", "description", "example"].contains(&key.as_str()));
@@ -64,7 +68,7 @@ fn enumerate(field: &mut Map<String, Value>, choice: &Choice) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bound::{ATTRIBUTES, VALUES};
+    use crate::contract::{ATTRIBUTES, VALUES};
 
     #[test]
     fn a_row_and_the_ids_to_delete_are_required() {
@@ -89,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_is_an_enum_in_our_order() {
+    fn an_enum_lists_the_contracts_values_first() {
         for (theirs, ours) in [
             (
                 json!({"type": "string", "maxLength": 9, "description": "Kind."}),

@@ -1,34 +1,36 @@
 use heck::ToPascalCase;
 use serde_json::{Map, Value, json};
 
-use crate::bound::{OPERATIONS, Operation};
+use crate::constraints;
+use crate::contract::{OPERATIONS, Operation};
 use crate::error::Problem;
-use crate::read::{Body, CHOICE, Endpoint, Found, Parameter, Source, endpoint};
-use crate::said;
+use crate::read::{Endpoint, Lookup, Parameter, Source, endpoint};
+use crate::schema::{COMPOSITION, Schema};
 
-/// Keeps the operations that we bind, each written out in place: the provider's document holds a
-/// dozen other paths, and much that refers from one to another.
+/// Keeps the contract's operations only, with their references resolved.
+///
+/// The provider's document has a dozen other paths, with references between them.
 pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
     let source = Source::new(root);
     let mut selected = json!({});
-    for bound in &OPERATIONS {
-        let Operation { path, method, .. } = bound;
-        let endpoint = match endpoint(source, bound)? {
-            Found::Whole(endpoint) => endpoint,
-            Found::Path(_) => {
+    for spec in &OPERATIONS {
+        let Operation { path, method, .. } = spec;
+        let endpoint = match endpoint(source, spec)? {
+            Lookup::Operation(endpoint) => endpoint,
+            Lookup::PathOnly => {
                 return Err(Problem::new(format!(
-                    "{path}: {} is missing, which the SDK needs",
+                    "{path}: {} is missing, but the SDK needs it",
                     method.to_uppercase()
                 )));
             }
-            Found::Nothing(_) => {
+            Lookup::Missing => {
                 return Err(Problem::new(format!(
-                    "{path} is missing; the SDK binds that path, with or without \
-                     /stores/{{store_hash}}/v3 before it"
+                    "{path} is missing, but the SDK needs it (with or without the prefix \
+                     /stores/{{store_hash}}/v3)"
                 )));
             }
         };
-        selected[path][method] = operation(bound, *endpoint)?;
+        selected[path][method] = operation(spec, *endpoint)?;
     }
     *root = json!({
         "openapi": "3.0.3",
@@ -39,7 +41,7 @@ pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
     Ok(())
 }
 
-fn operation(bound: &Operation, endpoint: Endpoint) -> Result<Value, Problem> {
+fn operation(spec: &Operation, endpoint: Endpoint) -> Result<Value, Problem> {
     let mut out = Map::new();
     for key in ["summary", "description"] {
         let text = endpoint.operation.value.get(key);
@@ -49,43 +51,47 @@ fn operation(bound: &Operation, endpoint: Endpoint) -> Result<Value, Problem> {
     }
     let mut parameters = Vec::new();
     for parameter in &endpoint.parameters {
-        parameters.extend(written(bound, parameter)?);
+        parameters.extend(convert(spec, parameter)?);
     }
     out.insert("parameters".to_owned(), parameters.into());
-    if bound.sends.is_some() {
+    if spec.sends.is_some() {
         let content = content(endpoint.request, || {
-            format!("{}: the request has no JSON schema", bound.label())
+            format!(
+                "{}: the request has no JSON schema, but the SDK needs one",
+                spec.label()
+            )
         })?;
         let body = json!({"required": true, "content": content});
         out.insert("requestBody".to_owned(), body);
     }
-    let answers = if bound.returns.is_some() {
-        let content = content(endpoint.answer, || {
-            format!("{}: no answer for success has a JSON schema", bound.label())
+    let responses = if spec.returns.is_some() {
+        let content = content(endpoint.response, || {
+            let label = spec.label();
+            format!("{label}: no successful response has a JSON schema, but the SDK needs one")
         })?;
         json!({"200": {"description": "", "content": content}})
     } else {
         json!({"204": {"description": ""}})
     };
-    out.insert("responses".to_owned(), answers);
+    out.insert("responses".to_owned(), responses);
     Ok(out.into())
 }
 
-/// A parameter as the prepared document has it; an HTTP API has no cookie that we would send.
-fn written(bound: &Operation, parameter: &Parameter) -> Result<Option<Value>, Problem> {
-    let (name, place) = (parameter.name(), parameter.place());
-    if place == "cookie" {
+/// Returns the parameter for the prepared document, or `None` for a cookie: the SDK sends none.
+fn convert(spec: &Operation, parameter: &Parameter) -> Result<Option<Value>, Problem> {
+    let (name, sent_in) = (parameter.name(), parameter.sent_in());
+    if sent_in == "cookie" {
         if parameter.is_required() {
             return Err(Problem::new(format!(
-                "{}: cookie \"{name}\" is required there, but the SDK sends none",
-                bound.label()
+                "{}: cookie parameter \"{name}\" is required, but the SDK sends no cookies",
+                spec.label()
             )));
         }
         return Ok(None);
     }
     let mut schema = parameter.schema.clone();
-    settle(&mut schema);
-    let mut out = json!({"name": name, "in": place, "schema": schema});
+    normalize(&mut schema);
+    let mut out = json!({"name": name, "in": sent_in, "schema": schema});
     if parameter.is_required() {
         out["required"] = true.into();
     }
@@ -95,43 +101,44 @@ fn written(bound: &Operation, parameter: &Parameter) -> Result<Option<Value>, Pr
     Ok(Some(out))
 }
 
-fn content(body: Option<Body>, missing: impl Fn() -> String) -> Result<Value, Problem> {
-    let Some(Body { mut schema, .. }) = body else {
+fn content(schema: Option<Schema>, missing: impl Fn() -> String) -> Result<Value, Problem> {
+    let Some(mut schema) = schema else {
         return Err(Problem::new(missing()));
     };
-    settle(&mut schema);
+    normalize(&mut schema);
     Ok(json!({"application/json": {"schema": schema}}))
 }
 
-/// Leaves what later passes and the generator know. Requests and answers have types of their own,
-/// so nothing says any more which fields are for one way only; but what only answers carry can't be
-/// required of a request.
-fn settle(schema: &mut Map<String, Value>) {
-    let mut not_sent = Vec::new();
+/// Reduces a schema to the keywords that later passes and the generator know.
+///
+/// Requests and responses have separate types, so `readOnly` and `writeOnly` go. A read-only field
+/// is no longer required.
+fn normalize(schema: &mut Schema) {
+    let mut read_only = Vec::new();
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     for (name, property) in properties.into_iter().flatten() {
         if let Some(property) = property.as_object_mut() {
-            not_sent.extend(property.get("readOnly").map(|_| name.clone()));
-            settle(property);
+            read_only.extend(property.get("readOnly").map(|_| name.clone()));
+            normalize(property);
         }
     }
     if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|name| !not_sent.iter().any(|other| name == other));
+        required.retain(|name| !read_only.iter().any(|other| name == other));
     }
     if let Some(Value::Object(items)) = schema.get_mut("items") {
-        settle(items);
+        normalize(items);
     }
     let is_enum = schema.get("type").is_some_and(|kind| kind == "string")
         && schema.get("enum").is_some_and(has_distinct_variants);
-    schema.retain(|key, _| !["readOnly", "writeOnly", CHOICE].contains(&key.as_str()));
-    said::keep_back(schema, |key, _| match key {
+    schema.retain(|key, _| !["readOnly", "writeOnly", COMPOSITION].contains(&key.as_str()));
+    constraints::stash(schema, |key, _| match key {
         "enum" => is_enum,
         "pattern" | "minLength" | "maxLength" => !is_enum,
         _ => true,
     });
 }
 
-/// Rust's enum needs a name for each value.
+/// Returns `true` if each value has its own name as a variant of a Rust enum.
 fn has_distinct_variants(values: &Value) -> bool {
     let Some(values) = values.as_array() else {
         return false;
@@ -154,7 +161,7 @@ fn has_distinct_variants(values: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bound::{ATTRIBUTES, VALUES};
+    use crate::contract::{ATTRIBUTES, VALUES};
 
     fn page() -> Value {
         json!({"description": "", "content": {"application/json; charset=utf-8": {"schema": {}}}})
@@ -205,14 +212,14 @@ mod tests {
         })
     }
 
-    fn refused(root: &mut Value) -> String {
-        select(root).expect_err("is refused").to_string()
+    fn rejected(root: &mut Value) -> String {
+        select(root).expect_err("is rejected").to_string()
     }
 
     #[test]
-    fn what_we_bind_is_kept_and_written_out() {
+    fn the_contracts_operations_are_kept_and_expanded() {
         let mut root = document();
-        select(&mut root).expect("has all that we bind");
+        select(&mut root).expect("has every operation");
         assert_eq!(root["paths"].as_object().map(Map::len), Some(2));
         for (path, methods) in [(VALUES, 3), (ATTRIBUTES, 2)] {
             let methods_kept = root["paths"][path].as_object().map(Map::len);
@@ -238,12 +245,12 @@ mod tests {
         assert_eq!(root["components"], json!({"schemas": {}}));
     }
 
-    fn settled(schema: Value) -> Value {
+    fn normalized(schema: Value) -> Value {
         let Value::Object(mut schema) = schema else {
             panic!("is an object");
         };
-        settle(&mut schema);
-        said::forget(&mut schema);
+        normalize(&mut schema);
+        constraints::discard(&mut schema);
         schema.into()
     }
 
@@ -257,14 +264,15 @@ mod tests {
             "required": ["a"],
             "properties": {"id": {}, "a": {}},
         }});
-        assert_eq!(settled(item), flat);
+        assert_eq!(normalized(item), flat);
     }
 
     #[test]
     fn an_enum_stays_where_rust_can_name_its_values() {
-        let of = |values: Value| settled(json!({"type": "string", "maxLength": 9, "enum": values}));
+        let with =
+            |values: Value| normalized(json!({"type": "string", "maxLength": 9, "enum": values}));
         let two = json!({"type": "string", "enum": ["a", "b c"]});
-        assert_eq!(of(json!(["a", "b c"])), two);
+        assert_eq!(with(json!(["a", "b c"])), two);
         for values in [
             json!(["a", "A"]),
             json!(["+", "-"]),
@@ -272,59 +280,30 @@ mod tests {
             json!([]),
             json!("a"),
         ] {
-            assert_eq!(of(values), json!({"type": "string", "maxLength": 9}));
+            assert_eq!(with(values), json!({"type": "string", "maxLength": 9}));
         }
         let number = json!({"type": "integer", "enum": [1], "maximum": 1});
-        assert_eq!(settled(number), json!({"type": "integer", "maximum": 1}));
+        assert_eq!(normalized(number), json!({"type": "integer", "maximum": 1}));
     }
 
     #[test]
-    fn an_operation_that_is_missing_is_named() {
-        let path = "/stores/{hash}/v3/customers/attribute-values/";
-        let mut root = document();
-        root["paths"][path]
-            .as_object_mut()
-            .and_then(|item| item.remove("delete"))
-            .expect("was there");
-        let missing = "/customers/attribute-values: DELETE is missing, which the SDK needs";
-        assert_eq!(refused(&mut root), missing);
-
-        let mut root = document();
-        root["paths"]["/stores/{hash}/v3/customers/attributes"]
-            .as_object_mut()
-            .and_then(|item| item.remove("post"))
-            .expect("was there");
-        let missing = "/customers/attributes: POST is missing, which the SDK needs";
-        assert_eq!(refused(&mut root), missing);
-
-        root["paths"]
-            .as_object_mut()
-            .and_then(|paths| paths.remove("/stores/{hash}/v3/customers/attributes"))
-            .expect("was there");
-        assert!(refused(&mut root).starts_with("/customers/attributes is missing"));
-
-        root["paths"] = json!({"/customers": {}});
-        assert!(refused(&mut root).starts_with("/customers/attribute-values is missing"));
-    }
-
-    #[test]
-    fn an_operation_that_cannot_be_called_or_read_is_refused() {
+    fn an_operation_that_cannot_be_called_or_parsed_is_rejected() {
         let path = "/stores/{hash}/v3/customers/attribute-values/";
         let mut root = document();
         root["paths"][path]["put"]["requestBody"] = json!({});
-        assert!(refused(&mut root).contains("the request has no JSON schema"));
+        assert!(rejected(&mut root).contains("the request has no JSON schema"));
 
         let mut root = document();
         root["paths"][path]["get"]["responses"] = json!({"200": {}});
-        assert!(refused(&mut root).contains("no answer for success"));
+        assert!(rejected(&mut root).contains("no successful response"));
 
         let mut root = document();
         root["paths"][path]["get"]["parameters"] =
             json!([{"name": "session", "in": "cookie", "required": true}]);
-        assert!(refused(&mut root).contains("cookie \"session\" is required"));
+        assert!(rejected(&mut root).contains("cookie parameter \"session\" is required"));
 
         let mut root = document();
         root["paths"][VALUES] = json!({});
-        assert!(refused(&mut root).contains("are the same endpoint"));
+        assert!(rejected(&mut root).contains("are the same endpoint"));
     }
 }

@@ -1,12 +1,12 @@
 use serde_json::{Map, Value};
 
-use super::endpoint::parameters_mut;
-use crate::bound::OPERATIONS;
+use super::accessors::parameters_mut;
+use crate::contract::OPERATIONS;
 use crate::error::Problem;
-use crate::read::text;
+use crate::schema::text;
 
-/// Sorts keys, parameters and lists of required fields, so that the order in which a document says
-/// things does not show in the generated code.
+/// Sorts keys, parameters and required fields, so that a document's order doesn't affect the
+/// generated code.
 pub(super) fn sort(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         if let Some(parameters) = parameters_mut(root, operation) {
@@ -40,7 +40,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::bound::VALUES;
+    use crate::contract::VALUES;
 
     #[test]
     fn order_does_not_matter() {

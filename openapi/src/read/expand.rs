@@ -1,22 +1,20 @@
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::merge::{Limits, merge};
-use super::node::Node;
+use super::location::Location;
+use super::merge::{LimitPolicy, merge};
 use super::source::{Source, circular, reference};
-use super::spot::Spot;
 use crate::error::Problem;
+use crate::schema::{COMPOSITION, Schema, conjuncts};
 
-/// How deep schemas may nest, and how many may come out of all `$ref`s together: a document that
-/// was made to overflow a stack or a memory gets a message.
+/// Bounds on nesting and on the number of schemas with all `$ref`s resolved. A document made to
+/// exhaust the stack or memory is rejected.
 const MAX_DEPTH: usize = 60;
 const MAX_SCHEMAS: usize = 2_000;
 
-/// Where a schema says that it is a choice among others.
-pub(crate) const CHOICE: &str = "x-choice";
-
-/// Writes schemas out: `$ref`s and `allOf` resolved, and only the keywords left that later passes
-/// and the generator know, each with a value of the right kind. What a schema says in other ways
-/// (`oneOf`, `anyOf`, `not`) is free-form JSON from here on.
+/// Resolves a schema's `$ref`s and `allOf`.
+///
+/// The expanded schema has only the keywords that later passes and the generator know, each with a
+/// value of the right type. A schema composed by `oneOf`, `anyOf` or `not` becomes free-form JSON.
 pub(crate) struct Expander<'a> {
     source: Source<'a>,
     trail: Vec<&'a str>,
@@ -37,30 +35,26 @@ impl<'a> Expander<'a> {
     pub(crate) fn expand(
         &mut self,
         schema: &'a Value,
-        spot: &Spot,
-    ) -> Result<Map<String, Value>, Problem> {
-        let mut expanded = self.expand_whole(schema, spot)?;
-        fit(&mut expanded);
+        location: &Location,
+    ) -> Result<Schema, Problem> {
+        let mut expanded = self.expand_schema(schema, location)?;
+        drop_misplaced_limits(&mut expanded);
         Ok(expanded)
     }
 
-    fn expand_whole(
-        &mut self,
-        schema: &'a Value,
-        spot: &Spot,
-    ) -> Result<Map<String, Value>, Problem> {
+    fn expand_schema(&mut self, schema: &'a Value, location: &Location) -> Result<Schema, Problem> {
         self.schemas += 1;
         if self.depth == MAX_DEPTH || self.schemas > MAX_SCHEMAS {
             return Err(Problem::new(format!(
-                "{spot} has schemas nested too deep, or too many of them"
+                "{location} has schemas nested too deeply, or too many of them"
             )));
         }
         self.depth += 1;
         let expanded = match (reference(schema), schema) {
-            (Some(reference), _) => self.expand_reference(reference, spot),
-            (None, Value::Object(schema)) => self.expand_schema(schema, spot),
+            (Some(reference), _) => self.expand_reference(reference, location),
+            (None, Value::Object(schema)) => self.expand_inline(schema, location),
             (None, _) => Err(Problem::new(format!(
-                "{spot} has a schema that is no object"
+                "{location} has a schema that is not an object"
             ))),
         };
         self.depth -= 1;
@@ -70,66 +64,72 @@ impl<'a> Expander<'a> {
     fn expand_reference(
         &mut self,
         reference: &'a str,
-        spot: &Spot,
-    ) -> Result<Map<String, Value>, Problem> {
+        location: &Location,
+    ) -> Result<Schema, Problem> {
         if self.trail.contains(&reference) {
             return Err(circular(reference));
         }
-        let schema = self.source.at(reference)?.value;
+        let schema = self.source.resolve(reference)?.value;
         self.trail.push(reference);
-        let expanded = self.expand_whole(schema, spot);
+        let expanded = self.expand_schema(schema, location);
         self.trail.pop();
         expanded
     }
 
-    fn expand_schema(
+    fn expand_inline(
         &mut self,
-        schema: &'a Map<String, Value>,
-        spot: &Spot,
-    ) -> Result<Map<String, Value>, Problem> {
-        let mut out = Map::new();
+        schema: &'a Schema,
+        location: &Location,
+    ) -> Result<Schema, Problem> {
+        let mut out = Schema::new();
         copy(&mut out, schema, "description", Value::is_string);
         copy(&mut out, schema, "example", |_| true);
         copy(&mut out, schema, "nullable", is_true);
         copy(&mut out, schema, "readOnly", is_true);
         copy(&mut out, schema, "writeOnly", is_true);
-        match kind(schema, spot)? {
-            Some("object") => self.expand_object(&mut out, schema, spot)?,
-            Some("array") => self.expand_array(&mut out, schema, spot)?,
+        match schema_type(schema, location)? {
+            Some("object") => self.expand_object(&mut out, schema, location)?,
+            Some("array") => self.expand_array(&mut out, schema, location)?,
             Some(kind) => {
                 out.insert("type".to_owned(), kind.into());
             }
             None => (),
         }
-        if let Some(choice) = choice(schema) {
-            out.insert(CHOICE.to_owned(), choice.into());
+        if let Some(composition) = composition(schema) {
+            out.insert(COMPOSITION.to_owned(), composition.into());
         }
-        // One part of an `allOf` can say the type, and another one the limits, or what is required.
+        // One part of an `allOf` can have the type, and another one the limits.
         copy(&mut out, schema, "required", Value::is_array);
         copy_limits(&mut out, schema);
         for part in conjuncts(schema).map(|(_, _, part)| part) {
-            let part = self.expand_whole(part, spot)?;
-            merge(&mut out, part, Limits::Both, spot, &|spot, one, other| {
-                Problem::new(format!(
-                    "{spot} is {one} in one part of its allOf and {other} in another"
-                ))
-            })?;
+            let part = self.expand_schema(part, location)?;
+            merge(
+                &mut out,
+                part,
+                LimitPolicy::Tighter,
+                location,
+                &|location, one, other| {
+                    Problem::new(format!(
+                        "{location} is {one} in one part of its allOf and {other} in another"
+                    ))
+                },
+            )?;
         }
         Ok(out)
     }
 
     fn expand_object(
         &mut self,
-        out: &mut Map<String, Value>,
-        schema: &'a Map<String, Value>,
-        spot: &Spot,
+        out: &mut Schema,
+        schema: &'a Schema,
+        location: &Location,
     ) -> Result<(), Problem> {
         out.insert("type".to_owned(), "object".into());
         copy(out, schema, "additionalProperties", |v| v == &json!(false));
         let properties = schema.get("properties").and_then(Value::as_object);
-        let mut expanded = Map::new();
+        let mut expanded = Schema::new();
         for (name, property) in properties.into_iter().flatten() {
-            let property = self.expand_whole(property, &spot.field(name))?;
+            let property = self.expand_schema(property, &location.field(name))?;
             expanded.insert(name.clone(), property.into());
         }
         if !expanded.is_empty() {
@@ -140,81 +140,60 @@ impl<'a> Expander<'a> {
 
     fn expand_array(
         &mut self,
-        out: &mut Map<String, Value>,
-        schema: &'a Map<String, Value>,
-        spot: &Spot,
+        out: &mut Schema,
+        schema: &'a Schema,
+        location: &Location,
     ) -> Result<(), Problem> {
         out.insert("type".to_owned(), "array".into());
         let items = match schema.get("items") {
-            Some(items) => self.expand_whole(items, &spot.item())?,
-            None => Map::new(),
+            Some(items) => self.expand_schema(items, &location.item())?,
+            None => Schema::new(),
         };
         out.insert("items".to_owned(), items.into());
         Ok(())
     }
 }
 
-/// What a schema says by choices, which nothing is made of: each keyword, and of how many.
-fn choice(schema: &Map<String, Value>) -> Option<String> {
-    let of = |key: &str| {
-        let number = match schema.get(key)? {
-            Value::Array(list) => list.len(),
-            _ => 1,
-        };
-        (key == "not" || number > 1).then(|| format!("{key} of {number}"))
+/// Describes the schema's `oneOf`, `anyOf` and `not`: each keyword with its number of schemas.
+fn composition(schema: &Schema) -> Option<String> {
+    let describe = |key: &str| match (key, schema.get(key)?) {
+        ("not", _) => Some("\"not\"".to_owned()),
+        (_, Value::Array(list)) if list.len() > 1 => Some(format!("\"{key}\" of {}", list.len())),
+        _ => None,
     };
-    let choices: Vec<_> = ["oneOf", "anyOf", "not"]
+    let keywords: Vec<_> = ["oneOf", "anyOf", "not"]
         .into_iter()
-        .filter_map(of)
+        .filter_map(describe)
         .collect();
-    (!choices.is_empty()).then(|| choices.join(", "))
+    (!keywords.is_empty()).then(|| keywords.join(", "))
 }
 
-/// Schemas that hold besides this one: their keyword, their place in its list, and themselves. A
-/// choice of one is no choice.
-fn conjuncts(schema: &Map<String, Value>) -> impl Iterator<Item = (&'static str, usize, &Value)> {
-    let list = |key| {
-        let list = schema.get(key).and_then(Value::as_array)?;
-        (key == "allOf" || list.len() == 1).then_some((key, list))
-    };
-    let lists = ["allOf", "oneOf", "anyOf"].into_iter().filter_map(list);
-    lists.flat_map(|(key, list)| list.iter().enumerate().map(move |(i, part)| (key, i, part)))
-}
-
-/// The schemas that hold besides a schema in a document.
-pub(crate) fn parts<'a>(schema: &Node<'a>) -> impl Iterator<Item = Node<'a>> {
-    let conjuncts = schema.value.as_object().map(conjuncts);
-    let of = |(key, index, _)| schema.get(key)?.items().nth(index);
-    conjuncts.into_iter().flatten().filter_map(of)
-}
-
-fn kind<'a>(schema: &'a Map<String, Value>, spot: &Spot) -> Result<Option<&'a str>, Problem> {
+fn schema_type<'a>(schema: &'a Schema, location: &Location) -> Result<Option<&'a str>, Problem> {
     match schema.get("type") {
         Some(Value::String(kind)) => match kind.as_str() {
             "object" | "array" | "string" | "integer" | "number" | "boolean" => Ok(Some(kind)),
-            _ => Err(unknown_type(spot, kind)),
+            _ => Err(unknown_type(location, kind)),
         },
-        Some(other) => Err(unknown_type(spot, &other.to_string())),
+        Some(other) => Err(unknown_type(location, &other.to_string())),
         None if schema.contains_key("properties") => Ok(Some("object")),
         None if schema.contains_key("items") => Ok(Some("array")),
-        // Whatever else a list of values may hold, these are texts.
-        None if lists_texts(schema) => Ok(Some("string")),
+        None if has_string_enum(schema) => Ok(Some("string")),
         None => Ok(None),
     }
 }
 
-fn lists_texts(schema: &Map<String, Value>) -> bool {
+fn has_string_enum(schema: &Schema) -> bool {
     let values = schema.get("enum").and_then(Value::as_array);
     values.is_some_and(|values| !values.is_empty() && values.iter().all(Value::is_string))
 }
 
-fn unknown_type(spot: &Spot, kind: &str) -> Problem {
+fn unknown_type(location: &Location, kind: &str) -> Problem {
     Problem::new(format!(
-        "{spot} has type {kind}, which OpenAPI 3.0 does not know"
+        "{location} has type {kind}, which is not valid in OpenAPI 3.0"
     ))
 }
 
-fn copy_limits(out: &mut Map<String, Value>, schema: &Map<String, Value>) {
+fn copy_limits(out: &mut Schema, schema: &Schema) {
     copy(out, schema, "format", Value::is_string);
     copy(out, schema, "enum", Value::is_array);
     copy(out, schema, "pattern", Value::is_string);
@@ -229,8 +208,8 @@ fn copy_limits(out: &mut Map<String, Value>, schema: &Map<String, Value>) {
     }
 }
 
-/// Drops limits that say nothing of a value of this type.
-fn fit(schema: &mut Map<String, Value>) {
+/// Drops limits that don't apply to the schema's type.
+fn drop_misplaced_limits(schema: &mut Schema) {
     let kind = schema.get("type").and_then(Value::as_str);
     let is_text = kind == Some("string");
     let is_number = matches!(kind, Some("integer" | "number"));
@@ -246,12 +225,12 @@ fn fit(schema: &mut Map<String, Value>) {
         _ => true,
     });
     if let Some(Value::Object(items)) = schema.get_mut("items") {
-        fit(items);
+        drop_misplaced_limits(items);
     }
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     for (_, property) in properties.into_iter().flatten() {
         if let Value::Object(property) = property {
-            fit(property);
+            drop_misplaced_limits(property);
         }
     }
 }
@@ -260,20 +239,15 @@ fn is_true(value: &Value) -> bool {
     value == &Value::Bool(true)
 }
 
-fn copy(
-    out: &mut Map<String, Value>,
-    schema: &Map<String, Value>,
-    key: &str,
-    accept: impl Fn(&Value) -> bool,
-) {
+fn copy(out: &mut Schema, schema: &Schema, key: &str, accept: impl Fn(&Value) -> bool) {
     if let Some(value) = schema.get(key).filter(|value| accept(value)) {
         out.insert(key.to_owned(), value.clone());
     }
 }
 
-/// A minimum of zero says nothing, yet generates a comparison that the compiler warns about;
-/// lengths that don't fit 32 bits are cut by the generator.
-fn copy_length(out: &mut Map<String, Value>, schema: &Map<String, Value>, key: &str) {
+/// Copies a length limit. A minimum of zero is dropped, because it generates a comparison that the
+/// compiler warns about, and so is a length over 32 bits, because the generator truncates it.
+fn copy_length(out: &mut Schema, schema: &Schema, key: &str) {
     let length = schema.get(key).and_then(|value| {
         let text = value.to_string();
         text.strip_suffix(".0").unwrap_or(&text).parse::<u32>().ok()
@@ -289,13 +263,13 @@ mod tests {
 
     fn expanded(root: &Value) -> Result<Value, String> {
         Expander::new(Source::new(root))
-            .expand(&root["schema"], &Spot::new("PUT /x", "request"))
+            .expand(&root["schema"], &Location::new("PUT /x", "request"))
             .map(Value::Object)
             .map_err(|problem| problem.to_string())
     }
 
     #[test]
-    fn references_and_all_of_are_written_out() {
+    fn references_and_all_of_are_resolved() {
         let root = json!({
             "schema": {"allOf": [{"$ref": "#/base"}, {"required": ["a"], "x-note": 1}], "title": "T"},
             "base": {"properties": {"a": {"$ref": "#/text"}}, "discriminator": {}},
@@ -310,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_hold_wherever_the_type_is_said_and_only_where_they_fit_it() {
+    fn limits_apply_only_to_the_types_that_they_fit() {
         let root = json!({"schema": {"maximum": 9, "minItems": 1, "allOf": [
             {"type": "string"},
             {"maxLength": 255, "enum": ["a"], "exclusiveMinimum": true},
@@ -330,34 +304,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_free_form() {
+    fn a_composition_of_several_schemas_is_free_form() {
         let root = json!({"schema": {"oneOf": [{"type": "string"}, {"type": "integer"}]}});
-        assert_eq!(expanded(&root), Ok(json!({"x-choice": "oneOf of 2"})));
+        assert_eq!(
+            expanded(&root),
+            Ok(json!({"x-composition": "\"oneOf\" of 2"}))
+        );
         let root = json!({"schema": {"anyOf": [{"type": "string"}]}});
         assert_eq!(expanded(&root), Ok(json!({"type": "string"})));
     }
 
     #[test]
-    fn contradictions_and_circles_are_refused_by_name() {
-        let refused = |root: Value| expanded(&root).expect_err("is refused");
+    fn an_error_names_the_contradiction_or_the_circular_reference() {
+        let rejected = |root: Value| expanded(&root).expect_err("is rejected");
         let root = json!({"schema": {"allOf": [
             {"properties": {"a": {"type": "string"}}},
             {"properties": {"a": {"type": "integer"}}},
         ]}});
         assert_eq!(
-            refused(root),
+            rejected(root),
             "PUT /x: request field \"a\" is string in one part of its allOf and integer in another"
         );
         let root = json!({"schema": {"properties": {"a": {"$ref": "#/schema"}}}});
-        assert!(refused(root).starts_with("#/schema: refers back to itself"));
+        assert!(rejected(root).starts_with("#/schema: refers back to itself"));
         let root = json!({"schema": {"type": ["string", "null"]}});
-        assert!(refused(root).contains("which OpenAPI 3.0 does not know"));
+        assert!(rejected(root).contains("which is not valid in OpenAPI 3.0"));
         let root = json!({"schema": {"properties": {"a": true}}});
-        assert!(refused(root).contains("is no object"));
+        assert!(rejected(root).contains("is not an object"));
     }
 
     #[test]
-    fn texts_need_no_type() {
+    fn an_enum_of_strings_needs_no_type() {
         let root = json!({"schema": {"enum": ["a"]}});
         assert_eq!(
             expanded(&root),
@@ -368,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_doubles_with_each_reference_is_refused() {
+    fn a_schema_that_doubles_with_each_reference_is_rejected() {
         let mut root = json!({"schema": {"$ref": "#/0"}, "40": {"type": "string"}});
         for level in 0..40 {
             let next = json!({"$ref": format!("#/{}", level + 1)});
@@ -376,7 +353,7 @@ mod tests {
         }
         assert!(
             expanded(&root)
-                .expect_err("is refused")
+                .expect_err("is rejected")
                 .contains("too many")
         );
     }

@@ -1,34 +1,35 @@
-use serde_json::{Map, Value, map::Entry};
+use serde_json::{Value, map::Entry};
 
-use super::spot::Spot;
+use super::location::Location;
 use crate::error::Problem;
+use crate::schema::{LIMIT_KEYWORDS, Schema};
 
-/// Says that a field is of two types, of which the first is `merge`'s `into`.
-pub(crate) type Conflict<'a> = &'a dyn Fn(&Spot, &str, &str) -> Problem;
+/// Returns the error for a field with two types: that of `into`, then that of `from`.
+pub(crate) type Conflict<'a> = &'a dyn Fn(&Location, &str, &str) -> Problem;
 
-/// What becomes of limits that two schemas set.
+/// How to merge limits that both schemas set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limits {
-    /// Both hold.
-    Both,
-    /// The first one's stay.
-    First,
+pub(crate) enum LimitPolicy {
+    /// The tighter limit applies.
+    Tighter,
+    /// The limit of `into` applies.
+    KeepFirst,
 }
 
-/// Adds to an expanded schema what another one says of the same thing: properties and required
-/// fields are united, of two other values the first stays.
+/// Merges an expanded schema into another one. Properties and required fields are united. Of any
+/// other keyword the value in `into` wins.
 pub(crate) fn merge(
-    into: &mut Map<String, Value>,
-    mut from: Map<String, Value>,
-    limits: Limits,
-    spot: &Spot,
+    into: &mut Schema,
+    mut from: Schema,
+    limits: LimitPolicy,
+    location: &Location,
     conflict: Conflict,
 ) -> Result<(), Problem> {
-    if limits == Limits::Both {
+    if limits == LimitPolicy::Tighter {
         tighten(into, &mut from);
     }
-    // Ours are checked first: properties of an object make no sense in a string.
-    merge_type(into, from.get("type"), spot, conflict)?;
+    // Types come first, because an object's properties don't fit a string.
+    merge_type(into, from.get("type"), location, conflict)?;
     for (key, value) in from {
         match (into.entry(key), value) {
             (Entry::Vacant(entry), value) => {
@@ -37,12 +38,12 @@ pub(crate) fn merge(
             (Entry::Occupied(mut entry), value) => match (entry.key().as_str(), value) {
                 ("properties", Value::Object(properties)) => {
                     if let Some(own) = entry.get_mut().as_object_mut() {
-                        merge_properties(own, properties, limits, spot, conflict)?;
+                        merge_properties(own, properties, limits, location, conflict)?;
                     }
                 }
                 ("items", Value::Object(items)) => {
                     if let Some(own) = entry.get_mut().as_object_mut() {
-                        merge(own, items, limits, &spot.item(), conflict)?;
+                        merge(own, items, limits, &location.item(), conflict)?;
                     }
                 }
                 ("required", Value::Array(names)) => {
@@ -59,14 +60,14 @@ pub(crate) fn merge(
 }
 
 fn merge_properties(
-    own: &mut Map<String, Value>,
-    properties: Map<String, Value>,
-    limits: Limits,
-    spot: &Spot,
+    own: &mut Schema,
+    properties: Schema,
+    limits: LimitPolicy,
+    location: &Location,
     conflict: Conflict,
 ) -> Result<(), Problem> {
     for (name, property) in properties {
-        let field = spot.field(&name);
+        let field = location.field(&name);
         match (own.entry(name), property) {
             (Entry::Occupied(mut entry), Value::Object(property)) => {
                 if let Some(own) = entry.get_mut().as_object_mut() {
@@ -81,22 +82,12 @@ fn merge_properties(
     Ok(())
 }
 
-/// The limits: each with the flag that makes it exclusive, and whether a larger one is tighter.
-pub(crate) const LIMITS: [(&str, &str, bool); 6] = [
-    ("minLength", "", true),
-    ("maxLength", "", false),
-    ("minItems", "", true),
-    ("maxItems", "", false),
-    ("minimum", "exclusiveMinimum", true),
-    ("maximum", "exclusiveMaximum", false),
-];
-
-/// Leaves the tighter of two limits in the first schema, and none in the other.
-fn tighten(into: &mut Map<String, Value>, from: &mut Map<String, Value>) {
-    for (limit, exclusive, larger) in LIMITS {
-        let take = |schema: &mut Map<String, Value>| {
-            let is_exclusive = schema.remove(exclusive).is_some();
-            let value = schema.remove(limit)?;
+/// Moves the tighter of two limits into the first schema and removes both from the second.
+fn tighten(into: &mut Schema, from: &mut Schema) {
+    for limit in &LIMIT_KEYWORDS {
+        let take = |schema: &mut Schema| {
+            let is_exclusive = schema.remove(limit.exclusive).is_some();
+            let value = schema.remove(limit.name)?;
             Some((value.as_f64()?, is_exclusive, value))
         };
         let tighter = match (take(into), take(from)) {
@@ -104,16 +95,16 @@ fn tighten(into: &mut Map<String, Value>, from: &mut Map<String, Value>) {
                 let is_other = if one.0 == other.0 {
                     other.1
                 } else {
-                    (other.0 > one.0) == larger
+                    (other.0 > one.0) == limit.larger_is_tighter
                 };
                 Some(if is_other { other } else { one })
             }
             (one, other) => one.or(other),
         };
         if let Some((_, is_exclusive, value)) = tighter {
-            into.insert(limit.to_owned(), value);
+            into.insert(limit.name.to_owned(), value);
             if is_exclusive {
-                into.insert(exclusive.to_owned(), true.into());
+                into.insert(limit.exclusive.to_owned(), true.into());
             }
         }
     }
@@ -125,9 +116,9 @@ fn tighten(into: &mut Map<String, Value>, from: &mut Map<String, Value>) {
 }
 
 fn merge_type(
-    into: &mut Map<String, Value>,
+    into: &mut Schema,
     other: Option<&Value>,
-    spot: &Spot,
+    location: &Location,
     conflict: Conflict,
 ) -> Result<(), Problem> {
     let (Some(Value::String(own)), Some(Value::String(other))) = (into.get("type"), other) else {
@@ -135,13 +126,13 @@ fn merge_type(
     };
     match (own.as_str(), other.as_str()) {
         (own, other) if own == other => Ok(()),
-        // Documents write `number` where they mean an integer.
+        // Documents declare integers as `number`, too.
         ("integer", "number") => Ok(()),
         ("number", "integer") => {
             into.insert("type".to_owned(), "integer".into());
             Ok(())
         }
-        (own, other) => Err(conflict(spot, own, other)),
+        (own, other) => Err(conflict(location, own, other)),
     }
 }
 
@@ -155,10 +146,14 @@ mod tests {
         let (Value::Object(mut a), Value::Object(b)) = (a, b) else {
             panic!("both are objects");
         };
-        let spot = Spot::new("GET /x", "answer");
-        merge(&mut a, b, Limits::Both, &spot, &|spot, a, b| {
-            Problem::new(format!("{spot} is {a} and {b}"))
-        })
+        let location = Location::new("GET /x", "response");
+        merge(
+            &mut a,
+            b,
+            LimitPolicy::Tighter,
+            &location,
+            &|location, a, b| Problem::new(format!("{location} is {a} and {b}")),
+        )
         .map(|()| Value::Object(a))
         .map_err(|problem| problem.to_string())
     }
@@ -180,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn of_limits_that_both_hold_the_tighter_one_stays() {
+    fn the_tighter_of_two_limits_applies() {
         let one = json!({"maxLength": 9, "minimum": 1, "maximum": 5, "enum": ["a", "b"]});
         let other = json!({
             "maxLength": 8, "minLength": 1, "minimum": 0, "exclusiveMinimum": true,
@@ -195,12 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn two_types_are_a_conflict_that_names_the_field() {
+    fn an_error_names_the_field_with_two_types() {
         let of = |kind: &str| json!({"properties": {"l": {"items": {"properties": {"x": {"type": kind}}}}}});
         let conflict = merged(of("string"), of("integer"));
         assert_eq!(
             conflict,
-            Err("GET /x: answer field \"l[].x\" is string and integer".to_owned())
+            Err("GET /x: response field \"l[].x\" is string and integer".to_owned())
         );
     }
 }

@@ -4,36 +4,36 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub(crate) struct Node<'a> {
     pub(crate) value: &'a Value,
-    pub(crate) at: String,
+    pub(crate) pointer: String,
 }
 
 impl<'a> Node<'a> {
     pub(crate) fn root(value: &'a Value) -> Self {
-        let at = String::new();
-        Self { value, at }
+        let pointer = String::new();
+        Self { value, pointer }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Self> {
         let value = self.value.as_object()?.get(key)?;
-        Some(self.below(key, value))
+        Some(self.child(key, value))
     }
 
-    /// The fields of an object, in its order.
+    /// Returns the fields of an object, in its order.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a str, Self)> {
         let fields = self.value.as_object().into_iter().flatten();
-        fields.map(|(key, value)| (key.as_str(), self.below(key, value)))
+        fields.map(|(key, value)| (key.as_str(), self.child(key, value)))
     }
 
-    /// The items of an array.
+    /// Returns the items of an array.
     pub(crate) fn items(&self) -> impl Iterator<Item = Self> {
         let items = self.value.as_array().into_iter().flatten().enumerate();
-        items.map(|(index, value)| self.below(&index.to_string(), value))
+        items.map(|(index, value)| self.child(&index.to_string(), value))
     }
 
-    fn below(&self, key: &str, value: &'a Value) -> Self {
+    fn child(&self, key: &str, value: &'a Value) -> Self {
         let key = key.replace('~', "~0").replace('/', "~1");
-        let at = format!("{}/{key}", self.at);
-        Self { value, at }
+        let pointer = format!("{}/{key}", self.pointer);
+        Self { value, pointer }
     }
 }
 
@@ -46,12 +46,12 @@ mod tests {
     #[test]
     fn the_pointer_leads_to_the_value() {
         let root = json!({"a/b": {"~": [{"c": 1}]}});
-        let node = Node::root(&root).get("a/b").expect("is there");
+        let node = Node::root(&root).get("a/b").expect("the field exists");
         let (key, list) = node.fields().next().expect("has a field");
         assert_eq!(key, "~");
         let item = list.items().next().and_then(|item| item.get("c"));
-        let item = item.expect("is there");
-        assert_eq!(item.at, "/a~1b/~0/0/c");
-        assert_eq!(root.pointer(&item.at), Some(item.value));
+        let item = item.expect("the item exists");
+        assert_eq!(item.pointer, "/a~1b/~0/0/c");
+        assert_eq!(root.pointer(&item.pointer), Some(item.value));
     }
 }

@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::node::Node;
 use crate::error::Problem;
 
-/// A document as it came, in which `$ref`s are followed.
+/// A document as written, with its `$ref`s.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) root: &'a Value,
@@ -14,7 +14,7 @@ impl<'a> Source<'a> {
         Self { root }
     }
 
-    /// The thing itself, where `node` may be a reference to it, or to a reference to it.
+    /// Follows references until `node` is none.
     pub(crate) fn follow(self, node: Node<'a>) -> Result<Node<'a>, Problem> {
         let mut trail = Vec::new();
         let mut node = node;
@@ -23,22 +23,23 @@ impl<'a> Source<'a> {
                 return Err(circular(reference));
             }
             trail.push(reference);
-            node = self.at(reference)?;
+            node = self.resolve(reference)?;
         }
         Ok(node)
     }
 
-    pub(crate) fn at(self, reference: &str) -> Result<Node<'a>, Problem> {
+    pub(crate) fn resolve(self, reference: &str) -> Result<Node<'a>, Problem> {
         let Some(pointer) = reference.strip_prefix('#') else {
             return Err(Problem::new(format!(
-                "{reference}: points outside the document; put what it points at into the document"
+                "{reference}: points outside the document, which is not supported; copy its target into \
+                 the document"
             )));
         };
-        let at = percent_decode(pointer);
-        match self.root.pointer(&at) {
-            Some(value) => Ok(Node { value, at }),
+        let pointer = percent_decode(pointer);
+        match self.root.pointer(&pointer) {
+            Some(value) => Ok(Node { value, pointer }),
             None => Err(Problem::new(format!(
-                "{reference}: is referred to, but the document has no such place"
+                "{reference}: is referenced, but does not exist in the document"
             ))),
         }
     }
@@ -54,7 +55,7 @@ pub(crate) fn circular(reference: &str) -> Problem {
     ))
 }
 
-/// `$ref`s are URI fragments, in which braces and the like may be escaped.
+/// Decodes a `$ref`'s URI fragment, in which braces and other characters can be escaped.
 fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -88,26 +89,28 @@ mod tests {
     #[test]
     fn a_reference_is_followed_through_escapes_and_further_references() {
         let root = json!({"a": {"$ref": "#/b~1c/%7Bd%7D"}, "b/c": {"{d}": {"here": true}}});
-        let start = Node::root(&root).get("a").expect("is there");
-        let found = Source::new(&root).follow(start).expect("both are there");
+        let start = Node::root(&root).get("a").expect("the field exists");
+        let found = Source::new(&root)
+            .follow(start)
+            .expect("both references resolve");
         assert_eq!(found.value, &json!({"here": true}));
-        assert_eq!(found.at, "/b~1c/{d}");
+        assert_eq!(found.pointer, "/b~1c/{d}");
     }
 
     #[test]
-    fn a_reference_that_leads_nowhere_is_named() {
+    fn an_error_names_the_reference_that_does_not_resolve() {
         let root = json!({
             "circular": {"$ref": "#/circular"},
             "dangling": {"$ref": "#/nowhere"},
             "outside": {"$ref": "other.yaml#/x"},
         });
         let message = |key: &str| {
-            let start = Node::root(&root).get(key).expect("is there");
+            let start = Node::root(&root).get(key).expect("the field exists");
             let result = Source::new(&root).follow(start);
-            result.expect_err("leads nowhere").to_string()
+            result.expect_err("does not resolve").to_string()
         };
         assert!(message("circular").starts_with("#/circular: refers back to itself"));
-        assert!(message("dangling").starts_with("#/nowhere: is referred to"));
+        assert!(message("dangling").starts_with("#/nowhere: is referenced, but does not exist"));
         assert!(message("outside").starts_with("other.yaml#/x: points outside"));
     }
 }

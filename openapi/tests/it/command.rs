@@ -1,35 +1,37 @@
-//! The program: what it prints and the status that it ends with.
+//! Tests of the program's output and exit status.
 
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::{file, vendored};
 
-fn run(args: &[&str]) -> Output {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_bigcommerce-openapi"));
-    program.args(args).output().expect("runs")
+#[derive(Debug, PartialEq)]
+struct Output {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
 }
 
-/// Its status, and what it printed.
-fn ends(args: &[&str]) -> (Option<i32>, String, String) {
-    let output = run(args);
+fn run(args: &[&str]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_bigcommerce-openapi"));
+    let output = program.args(args).output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("is UTF-8");
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    Output {
+        status: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }
 
 fn path(name: &str) -> String {
     file(name).display().to_string()
 }
 
-/// A file that holds the vendored document with a change, and is gone with the value.
-struct Changed(std::path::PathBuf);
+/// A temporary file with a changed copy of the vendored document, deleted on drop.
+struct TempDocument(std::path::PathBuf);
 
-impl Changed {
+impl TempDocument {
     fn new(name: &str, change: impl FnOnce(&mut Value)) -> Self {
         let mut root = vendored();
         change(&mut root);
@@ -43,46 +45,48 @@ impl Changed {
     }
 }
 
-impl Drop for Changed {
+impl Drop for TempDocument {
     fn drop(&mut self) {
-        std::fs::remove_file(&self.0).expect("is there");
+        std::fs::remove_file(&self.0).expect("the file exists");
     }
 }
 
 #[test]
-fn nothing_to_tell() {
+fn equal_documents_print_nothing() {
     let whole = path("provider-whole.yaml");
-    assert_eq!(
-        ends(&["check", &whole]),
-        (Some(0), String::new(), String::new())
-    );
-    let (status, printed, _) = ends(&["check", "--format", "json", &whole]);
-    let report: Value = serde_json::from_str(&printed).expect("is JSON");
-    assert_eq!(status, Some(0));
-    assert_eq!(report, json!({"differences": [], "refused": null}));
+    let silent = Output {
+        status: Some(0),
+        stdout: String::new(),
+        stderr: String::new(),
+    };
+    assert_eq!(run(&["check", &whole]), silent);
+    let output = run(&["check", "--format", "json", &whole]);
+    let report: Value = serde_json::from_str(&output.stdout).expect("is JSON");
+    assert_eq!(output.status, Some(0));
+    assert_eq!(report, json!({"differences": [], "rejected": null}));
 }
 
 #[test]
-fn compatible_and_breaking_changes() {
+fn breaking_changes_exit_with_1_and_compatible_ones_with_0() {
     let value = "PUT /customers/attribute-values: request field";
     let place = "/components/schemas/AttributeValueUpsert";
-    let compatible = Changed::new("compatible", |root| {
+    let compatible = TempDocument::new("compatible", |root| {
         let row = &mut root["components"]["schemas"]["AttributeValueUpsert"];
         row["properties"]["note"] = json!({"type": "string"});
     });
     let line =
         format!("compatible: {value} \"note\": is new (#{place} -> #{place}/properties/note)\n");
-    let (status, printed, _) = ends(&["check", compatible.path()]);
-    assert_eq!((status, printed), (Some(0), line));
+    let output = run(&["check", compatible.path()]);
+    assert_eq!((output.status, output.stdout), (Some(0), line));
 
-    let breaking = Changed::new("breaking", |root| {
+    let breaking = TempDocument::new("breaking", |root| {
         let row = &mut root["components"]["schemas"]["AttributeValueUpsert"];
         row["properties"]["value"]["maxLength"] = json!(100);
     });
     let limit = format!("{place}/properties/value/maxLength");
-    let (status, printed, _) = ends(&["check", breaking.path(), "--format=json"]);
-    let report: Value = serde_json::from_str(&printed).expect("is JSON");
-    assert_eq!(status, Some(1));
+    let output = run(&["check", breaking.path(), "--format=json"]);
+    let report: Value = serde_json::from_str(&output.stdout).expect("is JSON");
+    assert_eq!(output.status, Some(1));
     assert_eq!(
         report,
         json!({
@@ -93,59 +97,55 @@ fn compatible_and_breaking_changes() {
                 "before": limit,
                 "after": limit,
             }],
-            "refused": null,
+            "rejected": null,
         })
     );
 }
 
 #[test]
-fn a_document_that_the_sdk_can_not_be_built_with() {
-    let lacks = path("lacks-delete.yaml");
-    let (status, printed, _) = ends(&["check", &lacks]);
+fn a_document_that_the_sdk_cannot_be_built_with_is_rejected_in_the_last_line() {
+    let lacks_delete = path("lacks-delete.yaml");
+    let Output { status, stdout, .. } = run(&["check", &lacks_delete]);
     assert_eq!(status, Some(1));
-    assert!(printed.contains("breaking: DELETE /customers/attribute-values: is missing"));
-    let last = printed.lines().last().expect("has lines");
+    assert!(stdout.contains("breaking: DELETE /customers/attribute-values: is missing"));
+    let last = stdout.lines().last().expect("has lines");
     assert!(
-        last.starts_with("refused: ") && last.contains("DELETE is missing"),
+        last.starts_with("rejected: ") && last.contains("DELETE is missing"),
         "{last}"
     );
-    // Not of another type, and yet nothing that Rust could name.
-    let clash = Changed::new("clash", |root| {
+    // A compatible difference whose field has no unique name in Rust.
+    let clash = TempDocument::new("clash", |root| {
         let row = &mut root["components"]["schemas"]["AttributeValueUpsert"];
         row["properties"]["Value"] = json!({"type": "string"});
     });
-    let (status, printed, _) = ends(&["check", clash.path()]);
+    let Output { status, stdout, .. } = run(&["check", clash.path()]);
     assert_eq!(status, Some(1));
-    assert!(printed.starts_with("compatible: "), "{printed}");
-    assert!(printed.contains("refused: "), "{printed}");
-    let (status, printed, error) = ends(&["prepare", &lacks]);
-    assert_eq!((status, printed.as_str()), (Some(2), ""));
-    assert!(error.contains("DELETE is missing"), "{error}");
+    assert!(stdout.starts_with("compatible: "), "{stdout}");
+    assert!(stdout.contains("rejected: "), "{stdout}");
+    let output = run(&["prepare", &lacks_delete]);
+    assert_eq!((output.status, output.stdout.as_str()), (Some(2), ""));
+    assert!(output.stderr.contains("DELETE is missing"), "{output:?}");
 }
 
 #[test]
-fn what_can_not_be_read() {
-    for (name, text, message) in [
-        ("empty", "", "is empty"),
-        ("swagger", "swagger: '2.0'", "is Swagger 2.0"),
-        ("newer", "openapi: 3.1.0", "is OpenAPI 3.1.0"),
-        ("other", "{\"a\": 1}", "is not an OpenAPI document"),
-        ("no-yaml", "a: [", "is neither YAML nor JSON"),
-    ] {
-        let unreadable = Changed::new(name, |_| ());
-        std::fs::write(&unreadable.0, text).expect("can be written");
-        let (status, printed, error) = ends(&["check", unreadable.path()]);
-        assert_eq!((status, printed.as_str()), (Some(2), ""), "{name}");
-        assert!(error.contains(message), "{name}: {error}");
-        assert_eq!(error.lines().count(), 1, "{name}: {error}");
-    }
-    let circular = Changed::new("circular", |root| {
+fn an_unreadable_document_exits_with_2_and_one_line() {
+    let unreadable = TempDocument::new("unreadable", |_| ());
+    std::fs::write(&unreadable.0, "a: [").expect("can be written");
+    let output = run(&["check", unreadable.path()]);
+    assert_eq!((output.status, output.stdout.as_str()), (Some(2), ""));
+    assert!(output.stderr.contains("is neither YAML nor JSON"));
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    let circular = TempDocument::new("circular", |root| {
         let links = &mut root["components"]["schemas"]["PageLinks"];
         *links = json!({"$ref": "#/components/schemas/PageLinks"});
     });
-    let (status, _, error) = ends(&["check", circular.path()]);
+    let Output { status, stderr, .. } = run(&["check", circular.path()]);
     assert_eq!(status, Some(2));
-    assert!(error.contains("#/components/schemas/PageLinks: refers back to itself"));
+    assert!(stderr.contains("#/components/schemas/PageLinks: refers back to itself"));
+}
+
+#[test]
+fn invalid_arguments_exit_with_2() {
     for args in [
         &["check"][..],
         &["check", "/nowhere.yaml"],
@@ -154,18 +154,22 @@ fn what_can_not_be_read() {
         &["check", "--format", "yaml", "a"],
         &["prepare", "--format", "json", "a"],
     ] {
-        assert_eq!(ends(args).0, Some(2), "{args:?}");
+        assert_eq!(run(args).status, Some(2), "{args:?}");
     }
 }
 
 #[test]
-fn the_prepared_document_is_printed() {
-    let (status, printed, _) = ends(&["prepare", &path("provider-prefixed.json")]);
-    assert_eq!(status, Some(0));
-    let prepared: Value = serde_json::from_str(&printed).expect("is JSON");
+fn prepare_prints_the_prepared_document() {
+    let output = run(&["prepare", &path("provider-prefixed.json")]);
+    assert_eq!(output.status, Some(0));
+    let prepared: Value = serde_json::from_str(&output.stdout).expect("is JSON");
     let put = &prepared["paths"]["/customers/attribute-values"]["put"];
     assert_eq!(put["operationId"], "upsert_attribute_values");
-    let (status, printed, _) = ends(&["--help"]);
+}
+
+#[test]
+fn help_names_both_commands() {
+    let Output { status, stdout, .. } = run(&["--help"]);
     assert_eq!(status, Some(0));
-    assert!(printed.contains("check") && printed.contains("prepare"));
+    assert!(stdout.contains("check") && stdout.contains("prepare"));
 }

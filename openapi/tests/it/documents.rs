@@ -1,4 +1,4 @@
-//! Whole documents, written as the provider writes them.
+//! Tests with documents in the provider's style.
 
 use bigcommerce_openapi::{Document, Prepared};
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::support::{assert_same, assert_same_types, code, differences, file, vendored};
 
 fn source(name: &str) -> Value {
-    let text = std::fs::read_to_string(file(name)).expect("is there");
+    let text = std::fs::read_to_string(file(name)).expect("the file exists");
     serde_norway::from_str(&text).expect("is YAML or JSON")
 }
 
@@ -17,12 +17,12 @@ fn prepare(name: &str) -> Result<Prepared, String> {
 }
 
 #[test]
-fn the_providers_document_becomes_the_same_code() {
+fn the_providers_document_generates_the_same_types() {
     assert_same_types(&source("provider.yaml"), &vendored());
 }
 
 #[test]
-fn the_whole_of_a_providers_document_says_the_same() {
+fn the_providers_whole_document_generates_the_same_code() {
     let whole = source("provider-whole.yaml");
     assert_eq!(whole["paths"].as_object().map(Map::len), Some(13));
     assert_same(&whole, &vendored());
@@ -30,23 +30,23 @@ fn the_whole_of_a_providers_document_says_the_same() {
 }
 
 #[test]
-fn a_new_optional_request_field_is_all_that_a_newer_document_changes() {
+fn a_newer_document_adds_only_its_new_request_field() {
     let mut newer = vendored();
     newer["components"]["schemas"]["AttributeValueUpsert"]["properties"]["source"] =
         json!({"type": "string", "maxLength": 64});
     assert_same_types(&source("provider-prefixed.json"), &newer);
 
-    let (client, _) = code(&prepare("provider-prefixed.json").expect("has all"));
+    let (client, _) = code(&prepare("provider-prefixed.json").expect("can be prepared"));
     let field = "pub source: ::std::option::Option<AttributeValueUpsertSource>";
     assert!(client.contains(field));
 }
 
 #[test]
-fn documents_that_can_not_be_used_are_refused_by_name() {
+fn an_unusable_document_is_rejected_with_its_name_and_the_reason() {
     for (name, message) in [
         (
             "requires-new-field.yaml",
-            "request field \"customer_group_id\" is required there",
+            "request field \"customer_group_id\" is required",
         ),
         ("lacks-delete.yaml", "DELETE is missing"),
         (
@@ -55,10 +55,10 @@ fn documents_that_can_not_be_used_are_refused_by_name() {
         ),
         (
             "lacks-attribute-name.yaml",
-            "GET /customers/attributes: answer field \"data[].name\" is missing",
+            "GET /customers/attributes: response field \"data[].name\" is missing",
         ),
     ] {
-        let error = prepare(name).expect_err("is refused");
+        let error = prepare(name).expect_err("is rejected");
         assert!(error.contains(name) && error.contains(message), "{error}");
     }
 }

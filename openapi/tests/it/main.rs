@@ -1,11 +1,12 @@
-//! How documents other than the vendored one are prepared, which are refused, and how they
-//! are compared.
+//! Tests of preparing, rejecting and comparing documents other than the vendored one.
+
+#![cfg(feature = "cli")]
 
 mod command;
 mod compare;
 mod documents;
 mod mutations;
-mod refusals;
+mod rejections;
 mod schemas;
 mod support;
 mod traits;

@@ -1,5 +1,5 @@
-//! Documents that went wrong at random: each becomes code or one message that names the place, and
-//! none a panic.
+//! Tests with random mutations: every document generates code or is rejected with one message that
+//! names the place, and none causes a panic.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,31 +13,39 @@ use crate::support::{each_object, file};
 
 const DOCUMENTS: u64 = 10_000;
 
-/// Tests run side by side, so each takes its share.
+/// The number of tests, which run in parallel and divide the documents among them.
 const SHARES: u64 = 4;
 
+#[derive(Debug, Default)]
+struct Counts {
+    rejected: u64,
+    generated: u64,
+    /// Documents whose shape was generated before.
+    repeated: u64,
+}
+
 #[test]
-fn mutated_documents_1() {
+fn mutated_documents_never_panic_1() {
     mutated_documents(0);
 }
 
 #[test]
-fn mutated_documents_2() {
+fn mutated_documents_never_panic_2() {
     mutated_documents(1);
 }
 
 #[test]
-fn mutated_documents_3() {
+fn mutated_documents_never_panic_3() {
     mutated_documents(2);
 }
 
 #[test]
-fn mutated_documents_4() {
+fn mutated_documents_never_panic_4() {
     mutated_documents(3);
 }
 
 fn mutated_documents(share: u64) {
-    let text = |name: &str| std::fs::read_to_string(file(name)).expect("is there");
+    let text = |name: &str| std::fs::read_to_string(file(name)).expect("the file exists");
     let texts = [
         VENDORED.to_owned(),
         text("provider.yaml"),
@@ -53,10 +61,10 @@ fn mutated_documents(share: u64) {
     });
     let vendored = Document::vendored().expect("is a document");
     let mut generated = HashSet::new();
-    let mut ends = [0; 3];
+    let mut counts = Counts::default();
     for seed in (share..DOCUMENTS).step_by(usize::try_from(SHARES).expect("is small")) {
         let mut rng = Rng::with_seed(seed);
-        // The whole document takes long to read, and most of it is not ours.
+        // The provider's whole document is slow to read, and most of it is irrelevant.
         let base = if rng.u8(..50) == 0 { 3 } else { rng.usize(..3) };
         let text = if rng.u8(..12) == 0 {
             torn(&texts[base], &mut rng)
@@ -72,17 +80,17 @@ fn mutated_documents(share: u64) {
             let compared = vendored.compare(&document);
             let prepared = document.prepare();
             if let Err(error) = &compared {
-                // What can't be read can't be prepared either.
+                // A document that can't be compared can't be prepared either.
                 assert!(prepared.is_err(), "{error}");
             }
             prepared
         });
-        let end = match outcome {
+        match outcome {
             Err(_) => panic!("seed {seed}: panicked"),
             Ok(Err(error)) => {
                 let message = error.to_string();
                 assert!(names_a_place(&message), "seed {seed}: {message}");
-                0
+                counts.rejected += 1;
             }
             Ok(Ok(prepared)) => {
                 let mut hasher = DefaultHasher::new();
@@ -93,26 +101,27 @@ fn mutated_documents(share: u64) {
                     if let Err(error) = code {
                         panic!("seed {seed}: {error}");
                     }
-                    1
+                    counts.generated += 1;
                 } else {
-                    2
+                    counts.repeated += 1;
                 }
             }
-        };
-        ends[end] += 1;
+        }
     }
-    let [refused, made, known] = ends;
-    assert!(refused > 500 && made > 50 && known > 500, "{ends:?}");
+    assert!(
+        counts.rejected > 500 && counts.generated > 50 && counts.repeated > 500,
+        "{counts:?}"
+    );
 }
 
-/// A place in the document or, where it can't be read at all, in its text.
+/// Returns `true` if the message names a place in the document or a line of unparsable text.
 fn names_a_place(message: &str) -> bool {
     let message = message.strip_prefix("d: ").expect("names the document");
-    let is_about_all = [
+    let concerns_everything = [
         "is empty",
         "is Swagger",
         "is OpenAPI",
-        "is not an OpenAPI document: it has no field \"openapi\" at its top",
+        "is not an OpenAPI document: it has no top-level field \"openapi\"",
     ];
     !message.contains('\n')
         && (message.contains("/customers/attribute")
@@ -120,10 +129,12 @@ fn names_a_place(message: &str) -> bool {
             || message.contains(": refers ")
             || message.contains(": points outside")
             || message.contains(" line ")
-            || is_about_all.iter().any(|start| message.starts_with(start)))
+            || concerns_everything
+                .iter()
+                .any(|start| message.starts_with(start)))
 }
 
-/// The document without what only tells.
+/// Returns the document without summaries and descriptions.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -138,7 +149,7 @@ fn shape(value: &Value) -> Value {
     }
 }
 
-/// A text that lost a part, or got one twice.
+/// Removes, repeats or truncates a line of the text.
 fn torn(text: &str, rng: &mut Rng) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     let at = rng.usize(..lines.len());
@@ -170,7 +181,7 @@ fn mutate(root: &mut Value, rng: &mut Rng) {
         return;
     };
     match rng.u8(..18) {
-        0 => *target = odd(rng),
+        0 => *target = odd_value(rng),
         1 => *target = json!({"$ref": reference}),
         2 => *target = graft,
         3 => drop(target.take()),
@@ -196,14 +207,14 @@ fn mutate(root: &mut Value, rng: &mut Rng) {
                     items.extend([item.clone(), item]);
                 }
             }
-            target => *target = odd(rng),
+            target => *target = odd_value(rng),
         },
         8..=10 => match target {
             Value::Object(map) => {
-                map.insert(word(rng), if rng.bool() { graft } else { odd(rng) });
+                map.insert(word(rng), if rng.bool() { graft } else { odd_value(rng) });
             }
             Value::Array(items) => items.push(graft),
-            target => *target = odd(rng),
+            target => *target = odd_value(rng),
         },
         11 => {
             let kinds = [
@@ -217,16 +228,16 @@ fn mutate(root: &mut Value, rng: &mut Rng) {
         }
         12..=15 => {
             let mut places = Vec::new();
-            objects(root, String::new(), &mut places);
+            collect_properties(root, String::new(), &mut places);
             let fields = rng
                 .choice(places)
                 .and_then(|place| root.pointer_mut(&place));
             if let Some(Value::Object(fields)) = fields {
-                fields.insert(word(rng), if rng.bool() { graft } else { odd(rng) });
+                fields.insert(word(rng), if rng.bool() { graft } else { odd_value(rng) });
             }
         }
         _ => {
-            let answers = json!({
+            let responses = json!({
                 "200": {"content": {
                     "application/json": {"schema": graft},
                     "text/html": {"schema": {"type": "string"}},
@@ -235,15 +246,15 @@ fn mutate(root: &mut Value, rng: &mut Rng) {
                 "default": {"content": {"application/json": {"schema": {"type": "array"}}}},
             });
             match target {
-                Value::Object(map) => drop(map.insert("responses".to_owned(), answers)),
-                target => *target = answers,
+                Value::Object(map) => drop(map.insert("responses".to_owned(), responses)),
+                target => *target = responses,
             }
         }
     }
 }
 
-/// What is seldom worth changing: it is long, and nothing becomes of it.
-const TELLS_LITTLE: [&str; 13] = [
+/// Keys that are seldom mutated, because they rarely affect the generated code.
+const LOW_VALUE_KEYS: [&str; 13] = [
     "description",
     "headers",
     "operationId",
@@ -259,7 +270,7 @@ const TELLS_LITTLE: [&str; 13] = [
     "externalDocs",
 ];
 
-/// A place in the document, most often one that is reached from what is ours.
+/// Returns the pointer to a random place, usually within our operations.
 fn place(root: &Value, rng: &mut Rng) -> String {
     let mut place = String::new();
     let mut value = root;
@@ -274,7 +285,7 @@ fn place(root: &Value, rng: &mut Rng) -> String {
             value = &root["paths"][path];
         }
     }
-    // Deep places are many, so the way down ends seldom.
+    // Most places are deep, so the descent rarely ends early.
     while rng.u8(..12) > 0 {
         if let Some(Value::String(reference)) = value.get("$ref")
             && rng.u8(..4) > 0
@@ -289,7 +300,7 @@ fn place(root: &Value, rng: &mut Rng) -> String {
             Value::Object(map) if !map.is_empty() => {
                 let mut keys: Vec<_> = map.iter().collect();
                 if rng.u8(..8) > 0 {
-                    keys.retain(|(key, _)| !TELLS_LITTLE.contains(&key.as_str()));
+                    keys.retain(|(key, _)| !LOW_VALUE_KEYS.contains(&key.as_str()));
                 }
                 let Some((key, inner)) = rng.choice(keys) else {
                     break;
@@ -308,8 +319,8 @@ fn place(root: &Value, rng: &mut Rng) -> String {
     place
 }
 
-/// The places of all lists of fields.
-fn objects(value: &Value, place: String, places: &mut Vec<String>) {
+/// Collects the pointers to all `properties`.
+fn collect_properties(value: &Value, place: String, places: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
@@ -317,19 +328,19 @@ fn objects(value: &Value, place: String, places: &mut Vec<String>) {
                 if key == "properties" {
                     places.push(below.clone());
                 }
-                objects(value, below, places);
+                collect_properties(value, below, places);
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                objects(item, format!("{place}/{index}"), places);
+                collect_properties(item, format!("{place}/{index}"), places);
             }
         }
         _ => (),
     }
 }
 
-fn odd(rng: &mut Rng) -> Value {
+fn odd_value(rng: &mut Rng) -> Value {
     match rng.u8(..14) {
         0 => Value::Null,
         1 => json!(true),

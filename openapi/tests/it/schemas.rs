@@ -1,4 +1,4 @@
-//! What a newer document adds shows in the generated code.
+//! Tests that a newer document's additions appear in the generated code.
 
 use serde_json::{Value, json};
 
@@ -7,12 +7,12 @@ use crate::support::{ATTRIBUTES, VALUES, code, operation, prepare, vendored};
 fn generated(change: impl Fn(&mut Value)) -> (String, String) {
     let mut root = vendored();
     change(&mut root);
-    code(&prepare(&root).expect("has all that is needed"))
+    code(&prepare(&root).expect("can be prepared"))
 }
 
 #[test]
 fn every_component_has_a_type_and_a_json_schema() {
-    let prepared = prepare(&vendored()).expect("has all that is needed");
+    let prepared = prepare(&vendored()).expect("can be prepared");
     let (client, httpmock) = code(&prepared);
     let components = prepared.document()["components"]["schemas"].as_object();
     let names: Vec<_> = components
@@ -39,15 +39,15 @@ fn every_component_has_a_type_and_a_json_schema() {
         ]
     );
     for name in names {
-        let ours = name == "IdList";
-        let defined = ["struct", "enum"].into_iter().any(|kind| {
+        let is_ours = name == "IdList";
+        let is_defined = ["struct", "enum"].into_iter().any(|kind| {
             let definition = format!("pub {kind} {name} {{");
             let tuple = format!("pub {kind} {name}(");
             client.contains(&definition) || client.contains(&tuple)
         });
-        assert_ne!(defined, ours, "{name}");
+        assert_ne!(is_defined, is_ours, "{name}");
         let schema = format!("impl ::schemars::JsonSchema for types::{name} ");
-        assert_ne!(client.contains(&schema), ours, "{name}");
+        assert_ne!(client.contains(&schema), is_ours, "{name}");
     }
     for method in [
         "list_attribute_values",
@@ -93,7 +93,7 @@ fn new_parameters_and_fields_appear() {
         "pub fn channel_id_in<",
         "pub fn sort<",
         "pub author: ::std::option::Option<AttributeValueAuthor>",
-        // Null is no reason to refuse an answer.
+        // A response with null is accepted.
         "pub tags: ::std::option::Option<::std::vec::Vec<::std::string::String>>",
         "pub labels: ::std::option::Option<",
         "pub mode: ::std::option::Option<AttributeValueUpsertMode>",
@@ -103,7 +103,7 @@ fn new_parameters_and_fields_appear() {
         "pub note: ::std::option::Option<AttributeCreateNote>",
         "pub type_: AttributeType,",
         "Date,\n        #[serde(rename = \"flag\")]\n        Flag,",
-        // Pages of both kinds share it.
+        // Both page types share it.
         "pub cursor: ::std::option::Option<PageMetaCursor>",
     ] {
         assert!(client.contains(expected), "{expected}");
@@ -113,8 +113,7 @@ fn new_parameters_and_fields_appear() {
     assert_eq!(httpmock.matches("pub fn channel_id_in<").count(), 2);
 }
 
-/// Schemas of every kind that the generator is known to panic on, to refuse, or to make a
-/// dependency of, in a field that we don't need.
+/// Each of these schemas makes the bare generator panic, fail or add a dependency.
 #[test]
 fn a_schema_of_any_kind_can_be_generated() {
     let string = |key: &str, value: Value| json!({"type": "string", key: value});
@@ -155,14 +154,14 @@ fn a_schema_of_any_kind_can_be_generated() {
                     assert!(client.matches("pub new:").count() >= 2, "{schema}");
                     assert!(!client.contains("regress::") && !client.contains("::uuid"));
                 }
-                Err(message) => assert!(message.contains("name of its own"), "{message}"),
+                Err(message) => assert!(message.contains("unique name"), "{message}"),
             }
         }
     }
 }
 
 #[test]
-fn the_parameters_that_are_not_needed_can_be_missing() {
+fn unused_parameters_can_be_missing() {
     let (client, _) = generated(|root| {
         let parameters = operation(root, ATTRIBUTES, "get")["parameters"].as_array_mut();
         parameters.expect("is a list").retain(|parameter| {
@@ -172,8 +171,8 @@ fn the_parameters_that_are_not_needed_can_be_missing() {
     });
     let (_, builder) = client
         .split_once("impl<'a> ListAttributes<'a>")
-        .expect("is there");
-    let (builder, _) = builder.split_once("pub async fn send").expect("is there");
+        .expect("the builder exists");
+    let (builder, _) = builder.split_once("pub async fn send").expect("has send");
     let setters: Vec<_> = builder
         .split("pub fn ")
         .filter_map(|setter| setter.split_once("<V>"))

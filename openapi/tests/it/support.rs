@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 pub const VALUES: &str = "/customers/attribute-values";
 pub const ATTRIBUTES: &str = "/customers/attributes";
 
-/// All that the SDK binds.
+/// The operations that the SDK binds: path and method.
 pub const OPERATIONS: [(&str, &str); 5] = [
     (VALUES, "get"),
     (VALUES, "put"),
@@ -19,7 +19,7 @@ pub fn vendored() -> Value {
     serde_norway::from_str(VENDORED).expect("the vendored document is YAML")
 }
 
-/// A document of those beside the tests.
+/// Returns the path of a test document.
 pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/documents")
@@ -36,7 +36,7 @@ fn parse(root: &Value) -> Document {
     Document::parse("test.json", &root.to_string()).expect("is a document")
 }
 
-/// What a comparison of two documents prints, without places.
+/// Compares two documents and returns the printed differences, without places.
 pub fn differences(one: &Value, other: &Value) -> Vec<String> {
     let found = parse(one).compare(&parse(other));
     let found = found.expect("can be compared").into_iter();
@@ -45,7 +45,7 @@ pub fn differences(one: &Value, other: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Both become the same Rust, whatever each says in prose.
+/// Asserts that both documents generate the same Rust, apart from descriptions.
 #[track_caller]
 pub fn assert_same(one: &Value, other: &Value) {
     let [one, other] = [one, other].map(prepare_without_prose);
@@ -54,12 +54,14 @@ pub fn assert_same(one: &Value, other: &Value) {
     assert_same_lines(&code(&one).1, &code(&other).1);
 }
 
-/// Both become the same types and methods, though their JSON Schemas differ.
+/// Asserts that both documents generate the same types and methods. Their JSON Schemas can differ.
 #[track_caller]
 pub fn assert_same_types(one: &Value, other: &Value) {
     let [one, other] = [one, other].map(|root| code(&prepare_without_prose(root)));
     let types = |code: &str| -> String {
-        let end = code.find("impl ::schemars::JsonSchema").expect("is there");
+        let end = code
+            .find("impl ::schemars::JsonSchema")
+            .expect("has JSON Schemas");
         code[..end].to_owned()
     };
     assert_same_lines(&types(&one.0), &types(&other.0));
@@ -69,7 +71,7 @@ pub fn assert_same_types(one: &Value, other: &Value) {
 fn prepare_without_prose(root: &Value) -> Prepared {
     let mut root = root.clone();
     strip_prose(&mut root, false);
-    prepare(&root).expect("has all that is needed")
+    prepare(&root).expect("can be prepared")
 }
 
 #[track_caller]
@@ -85,7 +87,7 @@ pub fn code(prepared: &Prepared) -> (String, String) {
         client, httpmock, ..
     } = prepared
         .generate()
-        .expect("what is prepared can be generated");
+        .expect("a prepared document generates code");
     (client, httpmock)
 }
 
@@ -93,17 +95,17 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}")
 }
 
-/// Removes what only tells, and not what properties are called.
-fn strip_prose(value: &mut Value, has_names: bool) {
+/// Removes titles, descriptions and examples, but not properties of these names.
+fn strip_prose(value: &mut Value, is_properties: bool) {
     match value {
         Value::Object(map) => {
             for key in ["title", "summary", "description", "example"] {
-                if !has_names {
+                if !is_properties {
                     map.remove(key);
                 }
             }
             for (key, value) in map {
-                strip_prose(value, key == "properties" && !has_names);
+                strip_prose(value, key == "properties" && !is_properties);
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|v| strip_prose(v, false)),
@@ -123,7 +125,7 @@ pub fn each_object(value: &mut Value, change: &mut dyn FnMut(&mut Map<String, Va
     }
 }
 
-/// Calls `change` for every parameter, wherever it stands.
+/// Calls `change` for every parameter, in components or in operations.
 pub fn each_parameter(root: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
     each_object(root, &mut |map| {
         if map.contains_key("in") && map.contains_key("schema") {
@@ -138,5 +140,5 @@ pub fn operation<'a>(root: &'a mut Value, path: &str, method: &str) -> &'a mut V
 
 pub fn remove(value: &mut Value, key: &str) -> Value {
     let removed = value.as_object_mut().and_then(|map| map.remove(key));
-    removed.expect("was there")
+    removed.expect("the key existed")
 }

@@ -1,5 +1,7 @@
-//! Each trait that the provider's documents had over the years, put on the vendored document: the
-//! generated code stays the same, and where the trait says nothing else, a comparison finds nothing.
+//! Tests with traits of the provider's published documents, each applied to the vendored document.
+//!
+//! The generated code stays the same. Where a trait doesn't change the API, comparing the documents
+//! finds no difference.
 
 use serde_json::{Value, json};
 
@@ -12,17 +14,17 @@ use crate::support::{
 fn changes_nothing(change: impl Fn(&mut Value)) {
     let mut changed = vendored();
     change(&mut changed);
-    assert_ne!(changed, vendored(), "the trait is not there");
+    assert_ne!(changed, vendored(), "the trait changes nothing");
     assert_same(&changed, &vendored());
     assert_no_difference(&changed);
 }
 
-/// Of a trait that says something else of values, which the SDK tolerates.
+/// For traits that change the constraints on values, which the generated types don't enforce.
 #[track_caller]
 fn changes_no_types(change: impl Fn(&mut Value)) {
     let mut changed = vendored();
     change(&mut changed);
-    assert_ne!(changed, vendored(), "the trait is not there");
+    assert_ne!(changed, vendored(), "the trait changes nothing");
     assert_same_types(&changed, &vendored());
 }
 
@@ -33,7 +35,7 @@ fn assert_no_difference(other: &Value) {
 }
 
 #[test]
-fn other_operation_ids() {
+fn operation_ids_can_differ() {
     changes_nothing(|root| {
         operation(root, VALUES, "get")["operationId"] = "CustomerAttributeValues.Read".into();
         operation(root, VALUES, "put")["operationId"] = "CustomerAttributeValues.Read".into();
@@ -44,7 +46,7 @@ fn other_operation_ids() {
 }
 
 #[test]
-fn other_schema_names() {
+fn schema_names_can_differ() {
     changes_nothing(|root| {
         for (name, other) in [
             ("AttributeValueUpsert", "customerAttributValue_PUT"),
@@ -85,7 +87,7 @@ fn rename(root: &mut Value, name: &str, other: &str) {
 }
 
 #[test]
-fn schemas_inline_under_responses() {
+fn schemas_can_be_inline() {
     changes_nothing(|root| {
         inline(root, "#/components/schemas/");
         remove(&mut root["components"], "schemas");
@@ -93,16 +95,16 @@ fn schemas_inline_under_responses() {
 }
 
 #[test]
-fn everything_inline() {
+fn everything_can_be_inline() {
     changes_nothing(|root| {
         inline(root, "#/components/");
         remove(root, "components");
     });
 }
 
-/// Puts what references point at in their place.
+/// Replaces references by their targets.
 fn inline(root: &mut Value, prefix: &str) {
-    // Four turns: a response refers to a page, which refers to a value.
+    // References are nested: a response refers to a page, which refers to a value.
     for _ in 0..8 {
         let document = root.clone();
         each_object(root, &mut |map| {
@@ -117,7 +119,7 @@ fn inline(root: &mut Value, prefix: &str) {
 }
 
 #[test]
-fn everything_by_reference() {
+fn everything_can_be_a_reference() {
     changes_nothing(|root| {
         let components = &mut root["components"];
         components["requestBodies"] = json!({});
@@ -142,7 +144,7 @@ fn everything_by_reference() {
 }
 
 #[test]
-fn schemas_composed_of_parts() {
+fn schemas_can_be_composed_by_all_of() {
     changes_no_types(|root| {
         let value = &mut root["components"]["schemas"]["AttributeValue"];
         let ids = json!({
@@ -167,7 +169,7 @@ fn schemas_composed_of_parts() {
 }
 
 #[test]
-fn headers_as_parameters() {
+fn headers_can_be_declared_as_parameters() {
     changes_nothing(|root| {
         let header = |name: &str| {
             let schema = json!({"type": "string", "default": "application/json"});
@@ -187,7 +189,7 @@ fn headers_as_parameters() {
 }
 
 #[test]
-fn numbers_and_bounds_of_parameters() {
+fn parameters_can_be_numbers_and_have_constraints() {
     changes_no_types(|root| {
         let parameters = &mut root["components"]["parameters"];
         parameters["Limit"]["schema"] = json!({"type": "number", "default": 50, "maximum": 250});
@@ -203,7 +205,7 @@ fn numbers_and_bounds_of_parameters() {
 }
 
 #[test]
-fn lists_exploded_or_not() {
+fn lists_can_be_declared_as_exploded_or_not() {
     for explode in [Some(true), Some(false), None] {
         let list = move |root: &mut Value| {
             root["x-explode"] = explode.into();
@@ -220,7 +222,7 @@ fn lists_exploded_or_not() {
 }
 
 #[test]
-fn paths_with_their_prefix() {
+fn paths_can_have_the_prefix() {
     changes_nothing(|root| {
         root["servers"] = json!([{"url": "https://api.bigcommerce.com"}]);
         for path in [VALUES, ATTRIBUTES] {
@@ -246,9 +248,9 @@ fn operation_list(operation: &mut Value) -> &mut Vec<Value> {
 }
 
 #[test]
-fn unrelated_paths() {
+fn unrelated_paths_are_ignored() {
     changes_nothing(|root| {
-        // 5 MB of them.
+        // 5 MB in total.
         let long = "Not ours. ".repeat(1_250);
         for index in 0..400 {
             let path = format!("/customers/other-{index}");
@@ -273,30 +275,30 @@ fn unrelated_paths() {
 }
 
 #[test]
-fn other_methods_on_our_paths() {
+fn other_methods_on_our_paths_are_ignored() {
     changes_nothing(|root| {
-        let answer = json!({"200": {"$ref": "#/components/responses/AttributePage"}});
+        let responses = json!({"200": {"$ref": "#/components/responses/AttributePage"}});
         let body = json!({"$ref": "#/dangling"});
         root["paths"][ATTRIBUTES]["put"] = json!({
             "operationId": "create_attributes",
             "requestBody": body,
-            "responses": answer,
+            "responses": responses,
         });
         root["paths"][ATTRIBUTES]["delete"] = json!({
             "parameters": [{"name": "id:in", "in": "query", "required": true, "schema": {}}],
             "responses": {"204": {"description": ""}},
         });
-        root["paths"][VALUES]["post"] = json!({"requestBody": body, "responses": answer});
+        root["paths"][VALUES]["post"] = json!({"requestBody": body, "responses": responses});
     });
 }
 
 #[test]
-fn an_empty_version_and_extensions() {
+fn an_empty_version_and_extensions_are_ignored() {
     changes_nothing(|root| {
         root["info"]["version"] = "".into();
         root["info"]["description"] = "Another.".into();
         each_object(root, &mut |map| {
-            // Not into maps from names to schemas and the like, where it would be a name.
+            // In a map whose keys are names, an extension would be a name.
             if ["type", "in", "$ref", "responses", "content", "paths"]
                 .iter()
                 .any(|key| {
@@ -315,7 +317,7 @@ fn an_empty_version_and_extensions() {
 }
 
 #[test]
-fn integers_of_any_width_and_minimum_lengths() {
+fn integers_can_have_any_format_and_strings_a_minimum_length_of_0() {
     for format in [Some("int32"), None] {
         changes_no_types(|root| {
             each_object(root, &mut |map| {
@@ -334,7 +336,7 @@ fn integers_of_any_width_and_minimum_lengths() {
 }
 
 #[test]
-fn strict_answers() {
+fn constraints_on_responses_do_not_change_their_types() {
     changes_no_types(|root| {
         let schemas = &mut root["components"]["schemas"];
         let value = &mut schemas["AttributeValue"];
@@ -360,7 +362,7 @@ fn strict_answers() {
 }
 
 #[test]
-fn answers_without_what_is_optional() {
+fn optional_response_fields_can_be_undeclared() {
     changes_no_types(|root| {
         let schemas = &mut root["components"]["schemas"];
         for name in ["id", "date_modified"] {
@@ -373,7 +375,7 @@ fn answers_without_what_is_optional() {
             remove(&mut schemas[page]["properties"], "meta");
         }
     });
-    // One path's pages say less than the other's.
+    // Only one path's pages declare `meta`.
     changes_no_types(|root| {
         let schemas = &mut root["components"]["schemas"];
         remove(&mut schemas["AttributeValuePage"]["properties"], "meta");
@@ -381,7 +383,7 @@ fn answers_without_what_is_optional() {
 }
 
 #[test]
-fn types_of_attributes_in_another_order_or_not_listed() {
+fn attribute_types_can_be_in_any_order_or_undeclared() {
     for schema in [
         json!({"type": "string", "enum": ["date", "string", "number"]}),
         json!({"type": "string", "enum": ["date", "string", "number", null], "nullable": true}),
@@ -396,7 +398,7 @@ fn types_of_attributes_in_another_order_or_not_listed() {
 }
 
 #[test]
-fn other_statuses() {
+fn success_can_have_another_status() {
     changes_no_types(|root| {
         let responses = &mut operation(root, VALUES, "get")["responses"];
         responses["2XX"] = remove(responses, "200");
@@ -412,7 +414,7 @@ fn other_statuses() {
 }
 
 #[test]
-fn another_order() {
+fn order_does_not_matter() {
     let mut root = vendored();
     for (path, method) in [(VALUES, "get"), (VALUES, "delete"), (ATTRIBUTES, "get")] {
         operation_list(operation(&mut root, path, method)).reverse();
@@ -432,12 +434,12 @@ fn another_order() {
     let prepare = |text: &str| {
         let document = bigcommerce_openapi::Document::parse("backwards.json", text);
         let prepared = document.and_then(bigcommerce_openapi::Document::prepare);
-        prepared.expect("has all").document().to_string()
+        prepared.expect("can be prepared").document().to_string()
     };
     assert_eq!(prepare(&reversed), prepare(&vendored().to_string()));
 }
 
-/// The same JSON, with the keys of each object from last to first.
+/// Writes the JSON with the keys of each object in reverse order.
 fn backwards(value: &Value) -> String {
     match value {
         Value::Object(map) => {

@@ -1,14 +1,14 @@
 use std::fmt;
 
-/// A place in an operation's schemas, as messages name it:
-/// `GET /customers/attribute-values: answer field "data[].id"`.
+/// A place in an operation's schemas, as messages show it:
+/// `GET /customers/attribute-values: response field "data[].id"`.
 #[derive(Debug, Clone)]
-pub(crate) struct Spot {
+pub(crate) struct Location {
     part: String,
     path: Option<String>,
 }
 
-impl Spot {
+impl Location {
     pub(crate) fn new(operation: &str, part: &str) -> Self {
         Self {
             part: format!("{operation}: {part}"),
@@ -36,7 +36,7 @@ impl Spot {
     }
 }
 
-impl fmt::Display for Spot {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.path {
             None => f.write_str(&self.part),

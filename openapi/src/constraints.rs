@@ -1,27 +1,26 @@
-//! What a document says of values, where the generated types do not hold it against them: it stays
-//! beside a schema, for the JSON Schema.
+//! Constraints that the generated types don't enforce, kept beside a schema for its JSON Schema.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-const SAID: &str = "x-said";
+use crate::schema::Schema;
 
-type Schema = Map<String, Value>;
+const STASH: &str = "x-constraints";
 
-/// Moves what is not accepted out of the generator's sight.
-pub(crate) fn keep_back(schema: &mut Schema, accept: impl Fn(&str, &Value) -> bool) {
-    let mut said = Schema::new();
+/// Hides from the code generator the keywords that `keep` returns `false` for.
+pub(crate) fn stash(schema: &mut Schema, keep: impl Fn(&str, &Value) -> bool) {
+    let mut hidden = Schema::new();
     schema.retain(|key, value| {
-        let stays = key == SAID || accept(key, value);
+        let stays = key == STASH || keep(key, value);
         if !stays {
-            said.insert(key.clone(), value.take());
+            hidden.insert(key.clone(), value.take());
         }
         stays
     });
-    add(schema, said);
+    add(schema, hidden);
 }
 
-/// Lets a value be null, which the document does not say.
-pub(crate) fn admit_null(schema: &mut Schema) {
+/// Makes the generated type nullable. The JSON Schema stays as the document has it.
+pub(crate) fn allow_null(schema: &mut Schema) {
     if schema.insert("nullable".to_owned(), true.into()).is_none() {
         add(
             schema,
@@ -30,30 +29,30 @@ pub(crate) fn admit_null(schema: &mut Schema) {
     }
 }
 
-fn add(schema: &mut Schema, said: Schema) {
-    if said.is_empty() {
+fn add(schema: &mut Schema, hidden: Schema) {
+    if hidden.is_empty() {
         return;
     }
-    let kept = schema.entry(SAID).or_insert_with(|| json!({}));
-    if let Some(kept) = kept.as_object_mut() {
-        kept.extend(said);
+    let stash = schema.entry(STASH).or_insert_with(|| json!({}));
+    if let Some(stash) = stash.as_object_mut() {
+        stash.extend(hidden);
     }
 }
 
-/// Forgets what was kept back.
-pub(crate) fn forget(schema: &mut Schema) {
-    schema.remove(SAID);
+/// Deletes the stashed keywords.
+pub(crate) fn discard(schema: &mut Schema) {
+    schema.remove(STASH);
 }
 
-/// Puts what was kept back in its place again.
+/// Puts the stashed keywords back into the schema.
 pub(crate) fn restore(schema: &mut Schema) {
-    let Some(Value::Object(said)) = schema.remove(SAID) else {
+    let Some(Value::Object(hidden)) = schema.remove(STASH) else {
         return;
     };
-    for (key, value) in said {
+    for (key, value) in hidden {
         match (key.as_str(), schema.get_mut(&key), value) {
             ("nullable", ..) => drop(schema.remove("nullable")),
-            // What the SDK relies on is required, too.
+            // The fields that the SDK relies on are required as well.
             ("required", Some(Value::Array(ours)), Value::Array(theirs)) => {
                 let new: Vec<_> = theirs.into_iter().filter(|n| !ours.contains(n)).collect();
                 ours.extend(new);
@@ -68,19 +67,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_back_comes_back() {
+    fn stashed_keywords_are_restored() {
         let schema = json!({"type": "array", "maxItems": 2, "required": ["a"], "format": "x"});
         let Value::Object(original) = schema else {
             panic!("is an object");
         };
         let mut schema = original.clone();
-        keep_back(&mut schema, |key, _| key == "type" || key == "format");
-        keep_back(&mut schema, |key, _| key == "type");
-        admit_null(&mut schema);
-        let mut seen = schema.clone();
-        forget(&mut seen);
+        stash(&mut schema, |key, _| key == "type" || key == "format");
+        stash(&mut schema, |key, _| key == "type");
+        allow_null(&mut schema);
+        let mut visible = schema.clone();
+        discard(&mut visible);
         assert_eq!(
-            Value::Object(seen),
+            Value::Object(visible),
             json!({"type": "array", "nullable": true})
         );
         let mut restored = schema.clone();
@@ -93,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_document_says_of_null_is_not_lost() {
+    fn a_schema_that_is_nullable_itself_stays_so() {
         let schema = json!({"type": "array", "nullable": true});
         let Value::Object(original) = schema else {
             panic!("is an object");
         };
         let mut schema = original.clone();
-        admit_null(&mut schema);
+        allow_null(&mut schema);
         restore(&mut schema);
         assert_eq!(schema, original);
     }

@@ -1,66 +1,70 @@
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::place::{Step, find};
-use super::{Difference, Impact, addition};
-use crate::prepare::counts;
-use crate::read::{CHOICE, LIMITS, Node, Source, Spot, text};
+use super::difference::{Difference, Impact, addition};
+use super::pointer::{Step, locate};
+use crate::contract::is_id_or_count;
+use crate::read::{Location, Node, Source};
+use crate::schema::{COMPOSITION, LIMIT_KEYWORDS, LimitKeyword, Schema, text};
 
-type Schema = Map<String, Value>;
-
-/// What a schema describes.
+/// The part of an operation that a schema describes.
 #[derive(Clone, Copy)]
 pub(super) enum Part<'a> {
     /// A parameter of this name.
     Parameter(&'a str),
     Request,
-    Answer,
+    Response,
 }
 
-/// What a change does to the values that a schema admits.
+/// How a change affects the set of values that a schema accepts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Fewer,
     More,
-    Others,
+    Unknown,
 }
 
 /// The same schema in two documents.
-pub(super) struct Pair<'a> {
+pub(super) struct SchemaPair<'a> {
     part: Part<'a>,
     ours: (Source<'a>, Node<'a>),
     theirs: (Source<'a>, Node<'a>),
-    /// What a document says of a field that it requires and does not describe.
-    nothing: Schema,
+    /// The schema of a field that is required but not declared.
+    undeclared: Schema,
 }
 
-/// Where in the schema we are.
+/// The current position of a walk through a schema.
 #[derive(Clone)]
-struct At {
-    spot: Spot,
+struct Position {
+    location: Location,
     steps: Vec<Step>,
     name: String,
 }
 
-impl At {
+impl Position {
     fn field(&self, name: &str) -> Self {
-        self.below(self.spot.field(name), Step::Field(name.to_owned()), name)
+        let step = Step::Field(name.to_owned());
+        self.child(self.location.field(name), step, name)
     }
 
     fn item(&self) -> Self {
-        self.below(self.spot.item(), Step::Item, "")
+        self.child(self.location.item(), Step::Item, "")
     }
 
-    fn below(&self, spot: Spot, step: Step, name: &str) -> Self {
+    fn child(&self, location: Location, step: Step, name: &str) -> Self {
         let mut steps = self.steps.clone();
         steps.push(step);
         let name = name.to_owned();
-        Self { spot, steps, name }
+        Self {
+            location,
+            steps,
+            name,
+        }
     }
 }
 
-impl<'a> Pair<'a> {
+impl<'a> SchemaPair<'a> {
     pub(super) fn new(
         part: Part<'a>,
         ours: (Source<'a>, Node<'a>),
@@ -70,23 +74,23 @@ impl<'a> Pair<'a> {
             part,
             ours,
             theirs,
-            nothing: Schema::new(),
+            undeclared: Schema::new(),
         }
     }
 
     pub(super) fn compare(
         &self,
-        spot: Spot,
+        location: Location,
         ours: &Schema,
         theirs: &Schema,
         found: &mut Vec<Difference>,
     ) {
         let name = match self.part {
             Part::Parameter(name) => name,
-            Part::Request | Part::Answer => "",
+            Part::Request | Part::Response => "",
         };
-        let at = At {
-            spot,
+        let at = Position {
+            location,
             steps: Vec::new(),
             name: name.to_owned(),
         };
@@ -95,10 +99,10 @@ impl<'a> Pair<'a> {
     }
 
     fn is_received(&self) -> bool {
-        matches!(self.part, Part::Answer)
+        matches!(self.part, Part::Response)
     }
 
-    /// More of what we send is welcome, and less of what we receive.
+    /// A request may become less restricted, and a response more restricted.
     fn impact(&self, effect: Effect) -> Impact {
         match (effect, self.is_received()) {
             (Effect::More, false) | (Effect::Fewer, true) => Impact::Compatible,
@@ -106,74 +110,75 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// The type as it goes over the wire.
-    fn kind(&self, at: &At, schema: &Schema) -> String {
+    /// Returns the type of the values in requests and responses.
+    fn wire_type(&self, at: &Position, schema: &Schema) -> String {
         let kind = text_in(schema, "type");
         if let Part::Parameter(name) = self.part
             && at.steps.is_empty()
         {
             let items = schema.get("items").map(|items| text(items, "type"));
             match (kind, items) {
-                // A list can be declared as the text that it is written as.
+                // A document can declare a list as an array or as comma-joined text.
                 ("array", Some("integer" | "number")) => return "a list of IDs".to_owned(),
                 ("string", _) if name.ends_with("id:in") => return "a list of IDs".to_owned(),
-                // What is no single type is sent as text.
+                // A value without a single type is sent as text.
                 ("", _) => return "string".to_owned(),
                 _ => {}
             }
         }
         match kind {
-            "" => "of no single type".to_owned(),
-            // Documents write `number` where they mean an integer.
-            "number" if counts(&at.name) => "integer".to_owned(),
+            "" => "not set".to_owned(),
+            // Documents declare IDs and counts as `number`, too.
+            "number" if is_id_or_count(&at.name) => "integer".to_owned(),
             "string" if self.is_date(schema) => text_in(schema, "format").to_owned(),
             kind => kind.to_owned(),
         }
     }
 
-    /// Dates have Rust types of their own; a filter takes any of them, whatever its format.
+    /// Dates have their own Rust types, except in filters, which take a date in any format.
     fn is_date(&self, schema: &Schema) -> bool {
         !matches!(self.part, Part::Parameter(_))
             && ["date", "date-time"].contains(&text_in(schema, "format"))
     }
 
-    /// The fields that go this way.
+    /// Returns the fields that are sent in this direction.
     fn fields<'s>(&'s self, schema: &'s Schema) -> Vec<(&'s str, &'s Schema)> {
-        let other_way = if self.is_received() {
+        let other_direction = if self.is_received() {
             "writeOnly"
         } else {
             "readOnly"
         };
         let properties = schema.get("properties").and_then(Value::as_object);
-        let goes = |property: &Value| property.get(other_way).is_none();
+        let is_sent = |property: &Value| property.get(other_direction).is_none();
         let declared = properties.into_iter().flatten();
         let mut fields: Vec<_> = declared
             .clone()
-            .filter(|(_, property)| goes(property))
+            .filter(|(_, property)| is_sent(property))
             .map(|(name, property)| (name.as_str(), property.as_object()))
-            .map(|(name, property)| (name, property.unwrap_or(&self.nothing)))
+            .map(|(name, property)| (name, property.unwrap_or(&self.undeclared)))
             .collect();
-        let bare = required(schema).filter(|name| declared.clone().all(|(known, _)| known != name));
-        fields.extend(bare.map(|name| (name, &self.nothing)));
+        let undeclared =
+            required(schema).filter(|name| declared.clone().all(|(known, _)| known != name));
+        fields.extend(undeclared.map(|name| (name, &self.undeclared)));
         fields
     }
 }
 
 struct Walk<'p, 'a> {
-    pair: &'p Pair<'a>,
+    pair: &'p SchemaPair<'a>,
     found: &'p mut Vec<Difference>,
 }
 
 impl Walk<'_, '_> {
-    fn schema(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
-        let [one, other] = [ours, theirs].map(|schema| self.pair.kind(at, schema));
+    fn schema(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+        let [one, other] = [ours, theirs].map(|schema| self.pair.wire_type(at, schema));
         if one != other {
-            let change = format!("is {other}, was {one}");
+            let change = format!("type is {other}, was {one}");
             let is_format = text_in(ours, "type") == text_in(theirs, "type");
             let keyword = if is_format { "format" } else { "type" };
             return self.add(Impact::Breaking, at, Some(keyword), change);
         }
-        // A query has no null, and its formats are for the server to check.
+        // A query parameter can't be null, and the server validates its format.
         if !matches!(self.pair.part, Part::Parameter(_)) {
             self.flag(at, "nullable", Effect::More, ours, theirs);
             if text_in(ours, "type") == "string" {
@@ -181,16 +186,17 @@ impl Walk<'_, '_> {
             }
         }
         self.flag(at, "uniqueItems", Effect::Fewer, ours, theirs);
-        self.values(at, ours, theirs);
-        for (keyword, exclusive, larger) in LIMITS {
-            let [one, other] = [ours, theirs].map(|schema| Limit::of(schema, keyword, exclusive));
-            if let Some(effect) = Limit::effect(&one, &other, larger) {
-                let change = format!("{keyword} is {other}, was {one}");
-                self.add_effect(effect, at, Some(keyword), change);
+        self.enum_values(at, ours, theirs);
+        for keyword in &LIMIT_KEYWORDS {
+            let [one, other] = [ours, theirs].map(|schema| Limit::get(schema, keyword));
+            if let Some(effect) = Limit::effect(&one, &other, keyword.larger_is_tighter) {
+                let name = keyword.name;
+                let change = format!("{name} is {other}, was {one}");
+                self.add_effect(effect, at, Some(name), change);
             }
         }
-        self.multiples(at, ours, theirs);
-        self.choice(at, ours, theirs);
+        self.multiple_of(at, ours, theirs);
+        self.composition(at, ours, theirs);
         self.rule(at, "pattern", ours, theirs);
         self.fields(at, ours, theirs);
         if text_in(ours, "type") == "array" && text_in(theirs, "type") == "array" {
@@ -201,7 +207,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn fields(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
+    fn fields(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
         let pair = self.pair;
         let [one, other] = [ours, theirs].map(|schema| pair.fields(schema));
         let requires = |schema: &Schema, name: &str| required(schema).any(|there| there == name);
@@ -226,9 +232,9 @@ impl Walk<'_, '_> {
         }
         for (name, _) in &other {
             if one.iter().all(|(own, _)| own != name) {
-                // Answers can have new fields at any time.
-                let is_asked = requires(theirs, name) && !self.pair.is_received();
-                let (impact, change) = addition(is_asked);
+                // New response fields are compatible, required or not.
+                let must_be_sent = requires(theirs, name) && !self.pair.is_received();
+                let (impact, change) = addition(must_be_sent);
                 self.add(impact, &at.field(name), None, change.to_owned());
             }
         }
@@ -236,7 +242,7 @@ impl Walk<'_, '_> {
 
     fn flag(
         &mut self,
-        at: &At,
+        at: &Position,
         keyword: &'static str,
         set: Effect,
         ours: &Schema,
@@ -253,44 +259,44 @@ impl Walk<'_, '_> {
         self.add_effect(effect, at, Some(keyword), change);
     }
 
-    /// A rule that is there or not; of two of them nobody knows which one admits more.
-    fn rule(&mut self, at: &At, keyword: &'static str, ours: &Schema, theirs: &Schema) {
+    /// Compares a keyword whose values can't be ordered: setting it accepts fewer values.
+    fn rule(&mut self, at: &Position, keyword: &'static str, ours: &Schema, theirs: &Schema) {
         let [one, other] = [ours, theirs].map(|schema| schema.get(keyword));
         let effect = match (one, other) {
             (one, other) if one == other => return,
             (None, Some(_)) => Effect::Fewer,
             (Some(_), None) => Effect::More,
-            _ => Effect::Others,
+            _ => Effect::Unknown,
         };
-        let change = format!("{keyword} is {}, was {}", shown(other), shown(one));
+        let change = format!("{keyword} is {}, was {}", display(other), display(one));
         self.add_effect(effect, at, Some(keyword), change);
     }
 
-    /// Nobody knows what a choice admits.
-    fn choice(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
-        let shown = |schema| match text_in(schema, CHOICE) {
-            "" => "no choice".to_owned(),
-            choice => choice.to_owned(),
+    /// Compares `oneOf`, `anyOf` and `not`. Any change to them counts as breaking.
+    fn composition(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+        let describe = |schema| match text_in(schema, COMPOSITION) {
+            "" => "not set".to_owned(),
+            composition => composition.to_owned(),
         };
-        let [one, other] = [ours, theirs].map(shown);
-        // Of what a query holds, a choice is text as well.
+        let [one, other] = [ours, theirs].map(describe);
+        // A parameter is text however it is composed.
         if one != other && !matches!(self.pair.part, Part::Parameter(_)) {
-            let change = format!("is {other}, was {one}");
+            let change = format!("composition is {other}, was {one}");
             self.add(Impact::Breaking, at, None, change);
         }
     }
 
-    fn multiples(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
-        let of = |schema: &Schema| schema.get("multipleOf").and_then(Value::as_f64);
+    fn multiple_of(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+        let get = |schema: &Schema| schema.get("multipleOf").and_then(Value::as_f64);
         let is_multiple = |one: f64, other: f64| (one / other).fract() == 0.0;
-        match (of(ours), of(theirs)) {
+        match (get(ours), get(theirs)) {
             (Some(one), Some(other)) if one != other => {
                 let effect = if is_multiple(other, one) {
                     Effect::Fewer
                 } else if is_multiple(one, other) {
                     Effect::More
                 } else {
-                    Effect::Others
+                    Effect::Unknown
                 };
                 let change = format!("multipleOf is {other}, was {one}");
                 self.add_effect(effect, at, Some("multipleOf"), change);
@@ -300,8 +306,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn values(&mut self, at: &At, ours: &Schema, theirs: &Schema) {
-        let of = |schema: &Schema| -> Option<BTreeSet<String>> {
+    fn enum_values(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+        let get = |schema: &Schema| -> Option<BTreeSet<String>> {
             let values = schema.get("enum")?.as_array()?;
             Some(values.iter().map(Value::to_string).collect())
         };
@@ -309,7 +315,7 @@ impl Walk<'_, '_> {
             let values: Vec<_> = values.iter().map(String::as_str).collect();
             values.join(", ")
         };
-        match (of(ours), of(theirs)) {
+        match (get(ours), get(theirs)) {
             (None, Some(other)) => {
                 let change = format!("enum is {}, was not set", list(&other));
                 self.add_effect(Effect::Fewer, at, Some("enum"), change);
@@ -320,11 +326,11 @@ impl Walk<'_, '_> {
             }
             (Some(one), Some(other)) => {
                 for gone in one.difference(&other) {
-                    let change = format!("enum has {gone} no more");
+                    let change = format!("enum no longer has {gone}");
                     self.add_effect(Effect::Fewer, at, Some("enum"), change);
                 }
                 for new in other.difference(&one) {
-                    let change = format!("enum has {new} now");
+                    let change = format!("enum now has {new}");
                     self.add_effect(Effect::More, at, Some("enum"), change);
                 }
             }
@@ -335,21 +341,27 @@ impl Walk<'_, '_> {
     fn add_effect(
         &mut self,
         effect: Effect,
-        at: &At,
+        at: &Position,
         keyword: Option<&'static str>,
         change: String,
     ) {
         self.add(self.pair.impact(effect), at, keyword, change);
     }
 
-    fn add(&mut self, impact: Impact, at: &At, keyword: Option<&'static str>, change: String) {
+    fn add(
+        &mut self,
+        impact: Impact,
+        at: &Position,
+        keyword: Option<&'static str>,
+        change: String,
+    ) {
         let mut steps = at.steps.clone();
         steps.extend(keyword.map(Step::Keyword));
-        let Pair { ours, theirs, .. } = self.pair;
-        let [before, after] = [ours, theirs].map(|(source, node)| find(*source, node, &steps));
+        let SchemaPair { ours, theirs, .. } = self.pair;
+        let [before, after] = [ours, theirs].map(|(source, node)| locate(*source, node, &steps));
         self.found.push(Difference {
             impact,
-            subject: at.spot.to_string(),
+            subject: at.location.to_string(),
             change,
             before,
             after,
@@ -357,24 +369,23 @@ impl Walk<'_, '_> {
     }
 }
 
-/// A limit, if there is one, and whether the limit itself is beyond it.
+/// An optional limit, and whether it is exclusive.
 struct Limit(Option<(f64, bool)>);
 
 impl Limit {
-    fn of(schema: &Schema, keyword: &str, exclusive: &str) -> Self {
-        let limit = schema.get(keyword).and_then(Value::as_f64);
-        Self(limit.map(|limit| (limit, schema.contains_key(exclusive))))
+    fn get(schema: &Schema, keyword: &LimitKeyword) -> Self {
+        let limit = schema.get(keyword.name).and_then(Value::as_f64);
+        Self(limit.map(|limit| (limit, schema.contains_key(keyword.exclusive))))
     }
 
-    /// What a change does, where a larger limit is the tighter one or is not.
-    fn effect(one: &Self, other: &Self, larger: bool) -> Option<Effect> {
+    fn effect(one: &Self, other: &Self, larger_is_tighter: bool) -> Option<Effect> {
         let is_more = match (one.0, other.0) {
             (None, None) => return None,
             (None, Some(_)) => false,
             (Some(_), None) => true,
             (Some(one), Some(other)) if one == other => return None,
             (Some((one, was)), Some((other, is))) if one == other => was && !is,
-            (Some((one, _)), Some((other, _))) => (other > one) != larger,
+            (Some((one, _)), Some((other, _))) => (other > one) != larger_is_tighter,
         };
         Some(if is_more { Effect::More } else { Effect::Fewer })
     }
@@ -399,6 +410,6 @@ fn text_in<'s>(schema: &'s Schema, key: &str) -> &'s str {
     schema.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn shown(value: Option<&Value>) -> String {
+fn display(value: Option<&Value>) -> String {
     value.map_or_else(|| "not set".to_owned(), Value::to_string)
 }

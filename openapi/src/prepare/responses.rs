@@ -1,36 +1,38 @@
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::endpoint::{answer, operation_mut};
-use crate::bound::{RECORDS, Record};
+use super::accessors::{operation_mut, response};
+use crate::constraints;
+use crate::contract::{RECORDS, Record};
 use crate::error::Problem;
-use crate::read::{Limits, Spot, merge};
-use crate::said;
+use crate::read::{LimitPolicy, Location, merge};
+use crate::schema::Schema;
 
-/// Makes one page type of all answers with the same records, and one that refuses nothing over a
-/// length, a missing optional field or an unknown value: the SDK should live longer than the
-/// document. What pages say about themselves is one type for all of them.
-pub(super) fn tolerate_answers(root: &mut Value) -> Result<(), Problem> {
-    let mut meta = Shared::default();
+/// Gives all responses with the same records one page type, and all pages the same `meta`.
+///
+/// The types accept any length, missing optional fields and unknown values, so that the SDK works
+/// with a server that is newer than the document.
+pub(super) fn relax_responses(root: &mut Value) -> Result<(), Problem> {
+    let mut meta = SharedSchema::default();
     let mut pages = Vec::new();
     for record in RECORDS {
         let page = read_pages(root, record)?;
         if let (Some(own), Some(first)) =
             (page.pointer("/properties/meta"), record.operations().next())
         {
-            let spot = Spot::new(&first.label(), "answer").field("meta");
-            meta.add(own, &first.label(), &spot)?;
+            let location = Location::new(&first.label(), "response").field("meta");
+            meta.add(own, &first.label(), &location)?;
         }
         pages.push(page);
     }
     for (record, mut page) in RECORDS.into_iter().zip(pages) {
         page["properties"]["meta"] = meta.schema.clone().into();
-        loosen(&mut page);
+        relax(&mut page);
         require(&mut page, record);
         let response =
             json!({"description": "", "content": {"application/json": {"schema": page}}});
         for operation in record.operations() {
-            let bound = operation_mut(root, operation);
-            if let Some(responses) = bound.and_then(|o| o.get_mut("responses")) {
+            let own = operation_mut(root, operation);
+            if let Some(responses) = own.and_then(|o| o.get_mut("responses")) {
                 for status in operation.success {
                     responses[status] = response.clone();
                 }
@@ -40,16 +42,16 @@ pub(super) fn tolerate_answers(root: &mut Value) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A schema that several answers share.
+/// A schema that several responses share.
 #[derive(Default)]
-struct Shared {
-    schema: Map<String, Value>,
-    /// The first operation that has it.
+struct SharedSchema {
+    schema: Schema,
+    /// The first operation with this schema, for messages.
     first: Option<String>,
 }
 
-impl Shared {
-    fn add(&mut self, schema: &Value, label: &str, spot: &Spot) -> Result<(), Problem> {
+impl SharedSchema {
+    fn add(&mut self, schema: &Value, label: &str, location: &Location) -> Result<(), Problem> {
         let first = self.first.get_or_insert_with(|| label.to_owned());
         let Value::Object(schema) = schema.clone() else {
             return Ok(());
@@ -57,43 +59,43 @@ impl Shared {
         merge(
             &mut self.schema,
             schema,
-            Limits::First,
-            spot,
-            &|spot, one, other| {
+            LimitPolicy::KeepFirst,
+            location,
+            &|location, one, other| {
                 Problem::new(format!(
-                    "{spot} is {other}, but {one} in the answer of {first}"
+                    "{location} is {other}, but {one} in the response of {first}"
                 ))
             },
         )
     }
 }
 
-/// The page that all answers with a record's pages are.
+/// Merges the pages of all operations that return this record.
 fn read_pages(root: &Value, record: &Record) -> Result<Value, Problem> {
-    let mut pages = Shared::default();
+    let mut pages = SharedSchema::default();
     for operation in record.operations() {
-        let spot = Spot::new(&operation.label(), "answer");
+        let location = Location::new(&operation.label(), "response");
         let mut page = known_page(record);
-        if let Some(Value::Object(answer)) = answer(root, operation, "200") {
+        if let Some(Value::Object(own)) = response(root, operation, "200") {
             merge(
                 &mut page,
-                answer.clone(),
-                Limits::First,
-                &spot,
-                &|spot, ours, theirs| {
-                    Problem::new(format!("{spot} is {theirs}, but the SDK needs {ours}"))
+                own.clone(),
+                LimitPolicy::KeepFirst,
+                &location,
+                &|location, ours, theirs| {
+                    Problem::new(format!("{location} is {theirs}, but the SDK needs {ours}"))
                 },
             )?;
         }
-        pages.add(&page.into(), &operation.label(), &spot)?;
+        pages.add(&page.into(), &operation.label(), &location)?;
     }
     Ok(pages.schema.into())
 }
 
-/// What every page can have, so that a document that leaves out an optional field gives the same
-/// Rust types. Required fields are not in it: [`check_needs`](super::needs) makes sure that the
-/// document has those itself.
-fn known_page(record: &Record) -> Map<String, Value> {
+/// Returns a page's optional fields, so that the Rust types don't depend on which of them a document
+/// declares. Required fields must come from the document: see
+/// [`check_requirements`](super::requirements).
+fn known_page(record: &Record) -> Schema {
     let int64 = json!({"type": "integer", "format": "int64"});
     let text = json!({"type": "string"});
     let object = |properties: Value| json!({"type": "object", "properties": properties});
@@ -111,10 +113,10 @@ fn known_page(record: &Record) -> Map<String, Value> {
         ((*name).to_owned(), field)
     });
     let properties = json!({
-        "data": {"type": "array", "items": object(optional.collect::<Map<_, _>>().into())},
+        "data": {"type": "array", "items": object(optional.collect::<Schema>().into())},
         "meta": object(json!({"pagination": pagination})),
     });
-    Map::from_iter([
+    Schema::from_iter([
         ("type".to_owned(), "object".into()),
         ("properties".to_owned(), properties),
     ])
@@ -135,38 +137,38 @@ fn require(page: &mut Value, record: &Record) {
     }
 }
 
-/// The formats whose values have a Rust type of their own, in which servers and we agree.
-fn is_trusted(format: &Value) -> bool {
+/// Returns `true` for formats with a Rust type that parses every value the endpoints send.
+fn has_rust_type(format: &Value) -> bool {
     format == "int64" || format == "date-time"
 }
 
-fn loosen(schema: &mut Value) {
+fn relax(schema: &mut Value) {
     let Some(schema) = schema.as_object_mut() else {
         return;
     };
-    said::keep_back(schema, |key, value| match key {
-        "format" => is_trusted(value),
+    constraints::stash(schema, |key, value| match key {
+        "format" => has_rust_type(value),
         "type" | "properties" | "items" | "nullable" | "description" | "example" => true,
         _ => false,
     });
-    // Optional lists and maps are generated without an `Option`, unless they can be null.
+    // The generator makes optional lists and maps an `Option` only if they are nullable.
     let kind = schema.get("type").and_then(Value::as_str);
     if kind == Some("array") || (kind == Some("object") && !schema.contains_key("properties")) {
-        said::admit_null(schema);
+        constraints::allow_null(schema);
     }
     if let Some(items) = schema.get_mut("items") {
-        loosen(items);
+        relax(items);
     }
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     for (_, property) in properties.into_iter().flatten() {
-        loosen(property);
+        relax(property);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bound::{ATTRIBUTES, VALUES, named};
+    use crate::contract::{self, ATTRIBUTES, VALUES};
 
     fn operation(item: Value, meta: Value) -> Value {
         let data = json!({"type": "array", "items": {"type": "object", "properties": item}});
@@ -174,13 +176,13 @@ mod tests {
         json!({"responses": {"200": {"content": {"application/json": {"schema": page}}}}})
     }
 
-    /// What the generator sees.
-    fn seen(schema: &Value) -> Value {
+    /// Removes the constraints, which the generator doesn't see.
+    fn visible(schema: &Value) -> Value {
         match schema {
             Value::Object(map) => {
                 let mut map = map.clone();
-                said::forget(&mut map);
-                map.values_mut().for_each(|value| *value = seen(value));
+                constraints::discard(&mut map);
+                map.values_mut().for_each(|value| *value = visible(value));
                 map.into()
             }
             other => other.clone(),
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn both_answers_become_one_that_refuses_nothing() {
+    fn both_responses_become_one_without_constraints() {
         let get = json!({
             "customer_id": {"type": "integer", "format": "int64", "nullable": true},
             "attribute_value": {"type": "string", "maxLength": 255, "pattern": "."},
@@ -210,12 +212,12 @@ mod tests {
             },
         });
         let mut root = document(get, put);
-        tolerate_answers(&mut root).expect("they agree");
-        let page = answer(&root, named("list_attribute_values"), "200")
-            .expect("is there")
+        relax_responses(&mut root).expect("they agree");
+        let page = response(&root, contract::operation("list_attribute_values"), "200")
+            .expect("the schema exists")
             .clone();
         assert_eq!(
-            answer(&root, named("upsert_attribute_values"), "200"),
+            response(&root, contract::operation("upsert_attribute_values"), "200"),
             Some(&page)
         );
         assert_eq!(page["required"], json!(["data"]));
@@ -223,7 +225,7 @@ mod tests {
         let date_time = json!({"type": "string", "format": "date-time"});
         let int64 = json!({"type": "integer", "format": "int64"});
         assert_eq!(
-            seen(&page["properties"]["data"]["items"]),
+            visible(&page["properties"]["data"]["items"]),
             json!({
                 "type": "object",
                 "required": ["attribute_id", "attribute_value", "customer_id"],
@@ -244,26 +246,26 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_contradict_each_other_are_refused_by_name() {
+    fn responses_that_contradict_each_other_are_rejected_by_name() {
         let of = |kind: &str| json!({"tier": {"type": kind}});
         let mut root = document(of("string"), of("integer"));
-        let problem = tolerate_answers(&mut root).expect_err("they disagree");
+        let problem = relax_responses(&mut root).expect_err("they disagree");
         assert_eq!(
             problem.to_string(),
-            "PUT /customers/attribute-values: answer field \"data[].tier\" is integer, \
-             but string in the answer of GET /customers/attribute-values"
+            "PUT /customers/attribute-values: response field \"data[].tier\" is integer, \
+             but string in the response of GET /customers/attribute-values"
         );
         let mut root = document(json!({"id": {"type": "string"}}), json!({}));
-        let problem = tolerate_answers(&mut root).expect_err("IDs are integers");
+        let problem = relax_responses(&mut root).expect_err("IDs are integers");
         assert_eq!(
             problem.to_string(),
-            "GET /customers/attribute-values: answer field \"data[].id\" is string, \
+            "GET /customers/attribute-values: response field \"data[].id\" is string, \
              but the SDK needs integer"
         );
     }
 
     #[test]
-    fn each_path_has_pages_of_its_own_that_say_the_same_of_themselves() {
+    fn each_path_has_its_own_pages_with_the_same_meta() {
         let text = json!({"type": "string"});
         let meta = |name: &str, kind: &str| {
             let field = json!({"type": kind, "maxLength": 9});
@@ -280,9 +282,10 @@ mod tests {
                 "post": operation(json!({"name": text}), json!({})),
             },
         }});
-        tolerate_answers(&mut root).expect("they agree");
-        let page = |name: &str, status: &str| answer(&root, named(name), status).cloned();
-        let attributes = page("list_attributes", "200").expect("is there");
+        relax_responses(&mut root).expect("they agree");
+        let page =
+            |name: &str, status: &str| response(&root, contract::operation(name), status).cloned();
+        let attributes = page("list_attributes", "200").expect("the schema exists");
         assert_eq!(page("list_attributes", "201"), None);
         for status in ["200", "201"] {
             assert_eq!(
@@ -292,7 +295,7 @@ mod tests {
         }
         let date_time = json!({"type": "string", "format": "date-time"});
         assert_eq!(
-            seen(&attributes["properties"]["data"]["items"]),
+            visible(&attributes["properties"]["data"]["items"]),
             json!({
                 "type": "object",
                 "required": ["id", "name", "type"],
@@ -306,27 +309,27 @@ mod tests {
             })
         );
         let meta = &attributes["properties"]["meta"];
-        assert_eq!(seen(&meta["properties"]["cursor"]), text);
+        assert_eq!(visible(&meta["properties"]["cursor"]), text);
         assert_eq!(
-            seen(&meta["properties"]["more"]),
+            visible(&meta["properties"]["more"]),
             json!({"type": "boolean"})
         );
-        let values = page("list_attribute_values", "200").expect("is there");
+        let values = page("list_attribute_values", "200").expect("the schema exists");
         assert_eq!(&values["properties"]["meta"], meta);
     }
 
     #[test]
-    fn pages_that_contradict_each_other_are_refused_by_name() {
+    fn pages_that_contradict_each_other_are_rejected_by_name() {
         let of = |kind: &str| json!({"type": "object", "properties": {"next": {"type": kind}}});
         let mut root = json!({"paths": {
             VALUES: {"get": operation(json!({}), of("string"))},
             ATTRIBUTES: {"get": operation(json!({}), of("integer"))},
         }});
-        let problem = tolerate_answers(&mut root).expect_err("they disagree");
+        let problem = relax_responses(&mut root).expect_err("they disagree");
         assert_eq!(
             problem.to_string(),
-            "GET /customers/attributes: answer field \"meta.next\" is integer, \
-             but string in the answer of GET /customers/attribute-values"
+            "GET /customers/attributes: response field \"meta.next\" is integer, \
+             but string in the response of GET /customers/attribute-values"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Documents that can't be used are refused with one line that says why.
+//! Tests that an unusable document is rejected with one line that gives the reason.
 
 use std::path::Path;
 
@@ -8,23 +8,24 @@ use serde_json::{Value, json};
 use crate::support::{ATTRIBUTES, OPERATIONS, VALUES, operation, prepare, remove, vendored};
 
 #[track_caller]
-fn refused(change: impl Fn(&mut Value)) -> String {
+fn rejected(change: impl Fn(&mut Value)) -> String {
     let mut root = vendored();
     change(&mut root);
-    let message = prepare(&root).expect_err("is refused");
+    let message = prepare(&root).expect_err("is rejected");
     assert!(!message.contains('\n'), "{message}");
     message
 }
 
-fn unreadable(text: &str) -> String {
-    let error = Document::parse("some.yaml", text).expect_err("is refused");
+/// Returns the error for a text that can't be parsed.
+fn parse_error(text: &str) -> String {
+    let error = Document::parse("some.yaml", text).expect_err("is rejected");
     assert_eq!(format!("{error:?}"), error.to_string());
     assert!(!error.to_string().contains('\n'), "{error}");
     error.to_string()
 }
 
 #[test]
-fn what_is_no_openapi_3_0_document() {
+fn a_text_that_is_no_openapi_3_0_document_is_rejected() {
     for (text, message) in [
         ("", "some.yaml: is empty"),
         (" \n", "some.yaml: is empty"),
@@ -33,22 +34,22 @@ fn what_is_no_openapi_3_0_document() {
         ("just text", "some.yaml: is not an OpenAPI document: "),
         ("[1, 2]", "some.yaml: is not an OpenAPI document: "),
         ("paths: {}", "some.yaml: is not an OpenAPI document: "),
-        ("swagger: '2.0'", "some.yaml: is Swagger 2.0; "),
-        ("swagger: 2.0", "some.yaml: is Swagger 2.0; "),
+        ("swagger: '2.0'", "some.yaml: is Swagger 2.0, but "),
+        ("swagger: 2.0", "some.yaml: is Swagger 2.0, but "),
         (
             "openapi: 3.1.0",
-            "some.yaml: is OpenAPI 3.1.0; only OpenAPI 3.0.x",
+            "some.yaml: is OpenAPI 3.1.0, but only OpenAPI 3.0 is supported",
         ),
-        ("openapi: 4", "some.yaml: is OpenAPI 4; only OpenAPI 3.0.x"),
+        ("openapi: 4", "some.yaml: is OpenAPI 4, but only"),
     ] {
-        let actual = unreadable(text);
+        let actual = parse_error(text);
         assert!(actual.starts_with(message), "{text:?}: {actual}");
     }
 }
 
 #[test]
-fn a_file_that_is_not_there() {
-    let error = Document::load(Path::new("/nowhere/customers.yaml")).expect_err("is not there");
+fn a_missing_file_is_rejected() {
+    let error = Document::load(Path::new("/nowhere/customers.yaml")).expect_err("does not exist");
     let message = error.to_string();
     assert!(
         message.starts_with("/nowhere/customers.yaml: can't be read: "),
@@ -57,60 +58,50 @@ fn a_file_that_is_not_there() {
 }
 
 #[test]
-fn a_new_required_request_field() {
-    let message = refused(|root| {
-        let row = &mut root["components"]["schemas"]["AttributeValueUpsert"];
-        row["properties"]["customer_group_id"] = json!({"type": "integer"});
-        row["required"] = json!(["attribute_id", "value", "customer_id", "customer_group_id"]);
-    });
-    assert_eq!(
-        message,
-        "test.json: PUT /customers/attribute-values: request field \"customer_group_id\" is \
-         required there, but bigcommerce-ext does not send it: this SDK is older than the document"
-    );
-    let message = refused(|root| {
+fn a_new_required_request_field_is_named() {
+    let message = rejected(|root| {
         let row = &mut root["components"]["schemas"]["AttributeCreate"];
         row["properties"]["group"] = json!({"type": "string"});
         row["required"] = json!(["name", "type", "group"]);
     });
     assert_eq!(
         message,
-        "test.json: POST /customers/attributes: request field \"group\" is required there, but \
-         bigcommerce-ext does not send it: this SDK is older than the document"
+        "test.json: POST /customers/attributes: request field \"group\" is required, but \
+         bigcommerce-ext does not send it; update the SDK, which is older than this document"
     );
 }
 
 #[test]
-fn an_operation_or_path_that_is_missing() {
+fn a_missing_operation_or_path_is_named() {
     for (path, method) in OPERATIONS {
-        let message = refused(|root| {
+        let message = rejected(|root| {
             remove(&mut root["paths"][path], method);
         });
         let method = method.to_uppercase();
         assert_eq!(
             message,
-            format!("test.json: {path}: {method} is missing, which the SDK needs")
+            format!("test.json: {path}: {method} is missing, but the SDK needs it")
         );
     }
     for path in [VALUES, ATTRIBUTES] {
-        let message = refused(|root| {
+        let message = rejected(|root| {
             remove(&mut root["paths"], path);
         });
         assert_eq!(
             message,
             format!(
-                "test.json: {path} is missing; the SDK binds that path, with or without \
-                 /stores/{{store_hash}}/v3 before it"
+                "test.json: {path} is missing, but the SDK needs it (with or without the prefix \
+                 /stores/{{store_hash}}/v3)"
             )
         );
     }
-    let message = refused(|root| root["paths"] = json!({}));
+    let message = rejected(|root| root["paths"] = json!({}));
     assert!(message.contains("/customers/attribute-values is missing"));
 }
 
 #[test]
-fn a_field_or_parameter_that_is_missing() {
-    let message = refused(|root| {
+fn a_missing_response_field_or_parameter_is_named() {
+    let message = rejected(|root| {
         remove(
             &mut root["components"]["schemas"]["AttributeValue"]["properties"],
             "customer_id",
@@ -118,103 +109,77 @@ fn a_field_or_parameter_that_is_missing() {
     });
     assert_eq!(
         message,
-        "test.json: GET /customers/attribute-values: answer field \"data[].customer_id\" is \
-         missing, which the SDK needs"
+        "test.json: GET /customers/attribute-values: response field \"data[].customer_id\" is \
+         missing, but the SDK needs it"
     );
-    let message = refused(|root| {
+    let message = rejected(|root| {
         operation(root, VALUES, "delete")["parameters"] = json!([]);
     });
     assert!(message.contains("DELETE /customers/attribute-values: query parameter \"id:in\""));
-    let message = refused(|root| {
+    let message = rejected(|root| {
         operation(root, ATTRIBUTES, "get")["parameters"] = json!([]);
     });
     assert!(message.contains("GET /customers/attributes: query parameter \"page\""));
-    for name in ["id", "name", "type"] {
-        let message = refused(|root| {
-            let attribute = &mut root["components"]["schemas"]["Attribute"];
-            remove(&mut attribute["properties"], name);
-        });
-        assert_eq!(
-            message,
-            format!(
-                "test.json: GET /customers/attributes: answer field \"data[].{name}\" is missing, \
-                 which the SDK needs"
-            )
-        );
-    }
-    for name in ["name", "type"] {
-        let message = refused(|root| {
-            let row = &mut root["components"]["schemas"]["AttributeCreate"];
-            remove(&mut row["properties"], name);
-        });
-        assert_eq!(
-            message,
-            format!(
-                "test.json: POST /customers/attributes: request field \"{name}\" is missing, \
-                 which the SDK needs"
-            )
-        );
-    }
 }
 
 #[test]
-fn a_type_of_attribute_that_can_not_be_made() {
-    let message = refused(|root| {
+fn a_missing_attribute_type_is_named() {
+    let message = rejected(|root| {
         root["components"]["schemas"]["AttributeType"]["enum"] = json!(["string", "number"]);
     });
     assert_eq!(
         message,
-        "test.json: POST /customers/attributes: request field \"type\" does not take \"date\", which \
-         the SDK needs"
+        "test.json: POST /customers/attributes: request field \"type\" does not allow \"date\", but \
+         the SDK needs it"
     );
-    let message = refused(|root| {
+    let message = rejected(|root| {
         root["components"]["schemas"]["AttributeType"] = json!({"type": "integer"});
     });
     assert!(message.ends_with("request field \"type\" is integer, but the SDK needs string"));
 }
 
 #[test]
-fn a_parameter_that_is_nowhere() {
-    let message = refused(|root| {
+fn a_parameter_in_an_unknown_place_is_rejected() {
+    let message = rejected(|root| {
         root["components"]["parameters"]["Page"]["in"] = "Query".into();
     });
     assert_eq!(
         message,
-        "test.json: GET /customers/attribute-values: parameter \"page\" is in \"Query\", which OpenAPI \
-         3.0 does not know"
+        "test.json: GET /customers/attribute-values: parameter \"page\" is in \"Query\", which is not \
+         valid in OpenAPI 3.0"
     );
 }
 
 #[test]
-fn references_that_lead_nowhere() {
-    let message = refused(|root| {
+fn dangling_and_circular_references_are_named() {
+    let message = rejected(|root| {
         remove(&mut root["components"]["schemas"], "PageMeta");
     });
-    assert!(message.starts_with("test.json: #/components/schemas/PageMeta: is referred to"));
-    let message = refused(|root| {
+    assert!(message.starts_with("test.json: #/components/schemas/PageMeta: is referenced"));
+    let message = rejected(|root| {
         root["components"]["schemas"]["PageLinks"]["properties"]["up"] =
             json!({"$ref": "#/components/schemas/PageMeta"});
     });
     assert!(message.starts_with("test.json: #/components/schemas/PageMeta: refers back to itself"));
-    let message = refused(|root| {
+    let message = rejected(|root| {
         root["components"]["parameters"]["Page"] = json!({"$ref": "#/components/parameters/Page"});
     });
     assert!(message.starts_with("test.json: #/components/parameters/Page: refers back"));
 }
 
 #[test]
-fn objects_that_could_be_one_of_several() {
-    let message = refused(|root| {
+fn a_choice_between_objects_is_rejected() {
+    let message = rejected(|root| {
         let row = &mut root["components"]["schemas"]["AttributeValueUpsert"];
         *row = json!({"oneOf": [{"type": "object"}, {"type": "string"}]});
     });
     assert!(message.contains("request is not an array of objects (oneOf and anyOf"));
-    let message = refused(|root| {
+    let message = rejected(|root| {
         let value = &mut root["components"]["schemas"]["AttributeValue"];
         *value = json!({"anyOf": [value.take(), {"type": "string"}]});
     });
-    assert!(message.contains("answer field \"data[].attribute_id\" is missing"));
-    let message = refused(|root| {
+    assert!(message.contains("response field \"data[].attribute_id\" is missing"));
+    let message = rejected(|root| {
         let row = &mut root["components"]["schemas"]["AttributeCreate"];
         *row = json!({"oneOf": [{"type": "object"}, {"type": "string"}]});
     });
@@ -222,15 +187,15 @@ fn objects_that_could_be_one_of_several() {
 }
 
 #[test]
-fn depth_is_bounded() {
+fn documents_nested_too_deeply_are_rejected() {
     let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
-    unreadable(&deep);
-    unreadable(&format!("{{\"a\": {deep}}}"));
-    // Far more than a parser could take in a minute.
+    parse_error(&deep);
+    parse_error(&format!("{{\"a\": {deep}}}"));
+    // Parsing these would take more than a minute.
     for open in ["[", "{\"a\":", "- ", "a: {"] {
-        unreadable(&open.repeat(100_000));
+        parse_error(&open.repeat(100_000));
     }
-    let message = refused(|root| {
+    let message = rejected(|root| {
         for level in 0..500 {
             let next = json!({"$ref": format!("#/components/schemas/L{}", level + 1)});
             root["components"]["schemas"][format!("L{level}")] =
@@ -238,9 +203,9 @@ fn depth_is_bounded() {
         }
         root["components"]["schemas"]["PageLinks"] = json!({"$ref": "#/components/schemas/L0"});
     });
-    assert!(message.contains("nested too deep"), "{message}");
+    assert!(message.contains("nested too deeply"), "{message}");
     assert!(Document::parse("vendored", VENDORED).is_ok());
-    // Brackets in prose are no nesting.
+    // Brackets in descriptions don't count as nesting.
     let mut root = vendored();
     root["info"]["description"] = "[".repeat(1_000).into();
     assert!(prepare(&root).is_ok());

@@ -1,74 +1,91 @@
-//! What we bind of a document: all that the passes know about our endpoints, in one table.
+//! The part of the API that the SDK binds: its operations, fields, parameters and conventions.
+//!
+//! Everything that reading and preparing a document know about the endpoints is in this file.
 
-use crate::prepare::ID_LIST;
-
-/// The paths that we bind, relative to a store's base URL.
+/// The paths of the operations, relative to a store's base URL.
 pub(crate) const VALUES: &str = "/customers/attribute-values";
 pub(crate) const ATTRIBUTES: &str = "/customers/attributes";
 
-/// An operation that we bind.
+/// The schema of comma-joined IDs in a query. The SDK has its own type for it.
+pub(crate) const ID_LIST: &str = "IdList";
+
+/// Headers that the client sets on every request, in lower case.
+const CLIENT_HEADERS: [&str; 4] = ["accept", "authorization", "content-type", "x-auth-token"];
+
 pub(crate) struct Operation {
     pub(crate) path: &'static str,
     pub(crate) method: &'static str,
     /// The name of the Rust method.
     pub(crate) name: &'static str,
-    /// The query parameters that `bigcommerce-ext` is written against.
-    pub(crate) query: &'static [Query],
-    /// What its request is a list of.
+    /// The query parameters that `bigcommerce-ext` uses.
+    pub(crate) query: &'static [QueryParameter],
+    /// The rows of the request. Without them, the request has no body.
     pub(crate) sends: Option<&'static Row>,
-    /// What its answer is a page of; without it, the answer has no body.
+    /// The records of the response. Without them, the response has no body.
     pub(crate) returns: Option<&'static Record>,
-    /// The statuses that mean success, all with the same answer.
+    /// The statuses that mean success, all with the same response.
     pub(crate) success: &'static [&'static str],
 }
 
 impl Operation {
-    /// The operation as messages call it.
+    /// Returns the operation's name in messages, such as `GET /customers/attributes`.
     pub(crate) fn label(&self) -> String {
         format!("{} {}", self.method.to_uppercase(), self.path)
     }
 }
 
-/// A query parameter: its name, its type, and whether each call sends it.
-pub(crate) struct Query {
+pub(crate) struct QueryParameter {
     pub(crate) name: &'static str,
     pub(crate) kind: &'static str,
-    pub(crate) always: bool,
+    /// `true` if every request has this parameter.
+    pub(crate) is_always_sent: bool,
 }
 
-/// What is sent.
+/// An item of a request's array.
 pub(crate) struct Row {
     /// The name of the Rust type.
     pub(crate) name: &'static str,
-    /// The fields that it always has: name and type.
+    /// The fields that every row has: name and type.
     pub(crate) fields: &'static [(&'static str, &'static str)],
-    pub(crate) choices: &'static [Choice],
+    pub(crate) enums: &'static [EnumField],
 }
 
-/// A field of a row that takes a few values only: a Rust enum.
-pub(crate) struct Choice {
+/// A row's field with a fixed set of values, which becomes a Rust enum.
+pub(crate) struct EnumField {
     pub(crate) field: &'static str,
     /// The name of the Rust type.
     pub(crate) name: &'static str,
     pub(crate) values: &'static [&'static str],
 }
 
-/// What comes back.
+/// An item of a response's page.
 pub(crate) struct Record {
-    /// The names of the Rust types: of one, and of a page of them.
+    /// The name of the record's Rust type.
     pub(crate) name: &'static str,
+    /// The name of the page's Rust type.
     pub(crate) page: &'static str,
-    /// The fields that it always has, and that a document has to have: name and type.
+    /// The fields that every record has and every document must declare: name and type.
     pub(crate) fields: &'static [(&'static str, &'static str)],
-    /// The fields that it can have, whether or not a document tells of them: name, type and format.
+    /// The fields that a record can have, declared or not: name, type and format.
     pub(crate) optional: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const fn sometimes(name: &'static str, kind: &'static str) -> Query {
-    Query {
+impl Record {
+    /// Returns the operations that respond with a page of these records.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = &'static Operation> {
+        OPERATIONS.iter().filter(|operation| {
+            operation
+                .returns
+                .is_some_and(|record| record.name == self.name)
+        })
+    }
+}
+
+const fn optional(name: &'static str, kind: &'static str) -> QueryParameter {
+    QueryParameter {
         name,
         kind,
-        always: false,
+        is_always_sent: false,
     }
 }
 
@@ -79,13 +96,13 @@ static UPSERT: Row = Row {
         ("value", "string"),
         ("customer_id", "integer"),
     ],
-    choices: &[],
+    enums: &[],
 };
 
 static CREATE: Row = Row {
     name: "AttributeCreate",
     fields: &[("name", "string"), ("type", "string")],
-    choices: &[Choice {
+    enums: &[EnumField {
         field: "type",
         name: "AttributeType",
         values: &["string", "number", "date"],
@@ -119,34 +136,23 @@ static ATTRIBUTE: Record = Record {
 
 pub(crate) static RECORDS: [&Record; 2] = [&VALUE, &ATTRIBUTE];
 
-impl Record {
-    /// The operations that answer with a page of it.
-    pub(crate) fn operations(&self) -> impl Iterator<Item = &'static Operation> {
-        OPERATIONS.iter().filter(|operation| {
-            operation
-                .returns
-                .is_some_and(|record| record.name == self.name)
-        })
-    }
-}
-
 pub(crate) static OPERATIONS: [Operation; 5] = [
     Operation {
         path: VALUES,
         method: "get",
         name: "list_attribute_values",
         query: &[
-            sometimes("page", "integer"),
-            sometimes("limit", "integer"),
-            sometimes("customer_id:in", ID_LIST),
-            sometimes("attribute_id:in", ID_LIST),
-            sometimes("name", "string"),
-            sometimes("date_created", "string"),
-            sometimes("date_created:min", "string"),
-            sometimes("date_created:max", "string"),
-            sometimes("date_modified", "string"),
-            sometimes("date_modified:min", "string"),
-            sometimes("date_modified:max", "string"),
+            optional("page", "integer"),
+            optional("limit", "integer"),
+            optional("customer_id:in", ID_LIST),
+            optional("attribute_id:in", ID_LIST),
+            optional("name", "string"),
+            optional("date_created", "string"),
+            optional("date_created:min", "string"),
+            optional("date_created:max", "string"),
+            optional("date_modified", "string"),
+            optional("date_modified:min", "string"),
+            optional("date_modified:max", "string"),
         ],
         sends: None,
         returns: Some(&VALUE),
@@ -165,10 +171,10 @@ pub(crate) static OPERATIONS: [Operation; 5] = [
         path: VALUES,
         method: "delete",
         name: "delete_attribute_values",
-        query: &[Query {
+        query: &[QueryParameter {
             name: "id:in",
             kind: ID_LIST,
-            always: true,
+            is_always_sent: true,
         }],
         sends: None,
         returns: None,
@@ -178,7 +184,7 @@ pub(crate) static OPERATIONS: [Operation; 5] = [
         path: ATTRIBUTES,
         method: "get",
         name: "list_attributes",
-        query: &[sometimes("page", "integer"), sometimes("limit", "integer")],
+        query: &[optional("page", "integer"), optional("limit", "integer")],
         sends: None,
         returns: Some(&ATTRIBUTE),
         success: &["200"],
@@ -190,15 +196,30 @@ pub(crate) static OPERATIONS: [Operation; 5] = [
         query: &[],
         sends: Some(&CREATE),
         returns: Some(&ATTRIBUTE),
-        // The provider's endpoints answer either where something is new.
+        // The provider's endpoints respond with either status when they create something.
         success: &["200", "201"],
     },
 ];
 
+/// Returns `true` if the client sets this parameter itself.
+pub(crate) fn is_sent_by_client(location: &str, name: &str) -> bool {
+    location == "header" && CLIENT_HEADERS.contains(&name.to_lowercase().as_str())
+}
+
+/// Returns `true` if a field or parameter of this name holds an ID or a count.
+pub(crate) fn is_id_or_count(name: &str) -> bool {
+    let is_id = name == "id" || name.ends_with("_id");
+    let is_count = matches!(
+        name,
+        "page" | "limit" | "total" | "count" | "per_page" | "current_page" | "total_pages"
+    );
+    is_id || is_count
+}
+
 #[cfg(test)]
-pub(crate) fn named(name: &str) -> &'static Operation {
+pub(crate) fn operation(name: &str) -> &'static Operation {
     let mut operations = OPERATIONS.iter();
     operations
         .find(|operation| operation.name == name)
-        .expect("is bound")
+        .expect("the operation exists")
 }

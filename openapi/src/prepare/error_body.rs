@@ -1,22 +1,23 @@
 use serde_json::{Value, json};
 
-use super::endpoint::operation_mut;
-use crate::bound::OPERATIONS;
+use super::accessors::operation_mut;
+use crate::contract::OPERATIONS;
 use crate::error::Problem;
 
-/// Gives every operation the same answer for every failure, whatever a document lists: progenitor
-/// panics on a second type of answer, and a strict one would turn a 429 with an unusual body into
-/// an error that no longer says 429. `errors` occurs as an object, an array, empty and not at all.
+/// Gives every operation the same response for every failure, whatever the document lists.
+///
+/// progenitor panics on a second type of error response. A strict type would lose the status of a
+/// 429 with an unusual body: `errors` can be an object, an array, empty or missing.
 pub(super) fn unify_errors(root: &mut Value) -> Result<(), Problem> {
-    let answer = json!({
-        "description": "The request was refused.",
+    let response = json!({
+        "description": "The request was rejected.",
         "content": {"application/json": {"schema": error_body()}},
     });
     for operation in &OPERATIONS {
         let operation = operation_mut(root, operation);
         if let Some(responses) = operation.and_then(|o| o.get_mut("responses")) {
-            responses["4XX"] = answer.clone();
-            responses["5XX"] = answer.clone();
+            responses["4XX"] = response.clone();
+            responses["5XX"] = response.clone();
         }
     }
     Ok(())
@@ -26,20 +27,20 @@ fn error_body() -> Value {
     let text = |description: &str| json!({"type": "string", "description": description});
     json!({
         "type": "object",
-        "description": "Why a request was refused.",
+        "description": "The reason why a request was rejected.",
         "properties": {
             "status": {
                 "type": "integer",
                 "format": "int64",
-                "description": "The HTTP status once more.",
+                "description": "The response's HTTP status.",
             },
             "title": text("What went wrong, in a sentence."),
-            "type": text("Link to a page about the error."),
-            "instance": text("What the error is about."),
-            "detail": text("More about what went wrong."),
+            "type": text("A link to a page about the error."),
+            "instance": text("The subject of the error."),
+            "detail": text("Details of the error."),
             "errors": {
-                "description": "Messages by field, where there are any: mostly an object, \
-                                but an array or an empty one occurs.",
+                "description": "Messages by field: usually an object, sometimes an array, \
+                                and sometimes empty or missing.",
             },
         },
     })
@@ -48,7 +49,7 @@ fn error_body() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::endpoint::answer;
+    use crate::prepare::accessors::response;
 
     #[test]
     fn every_failure_has_the_same_type() {
@@ -59,7 +60,7 @@ mod tests {
         unify_errors(&mut root).expect("never fails");
         for operation in &OPERATIONS {
             for status in ["4XX", "5XX"] {
-                let body = answer(&root, operation, status).expect("has a schema");
+                let body = response(&root, operation, status).expect("has a schema");
                 assert_eq!(body.get("required"), None);
                 assert_eq!(body["properties"]["errors"].get("type"), None);
             }

@@ -1,9 +1,9 @@
 use serde_json::Value;
 
-use crate::said;
+use crate::constraints;
 
-/// What the generator would make a type, a dependency or a panic of, though all that it says is
-/// which values are valid. The JSON Schema says that.
+/// Keywords that only restrict values, but from which the generator would make a type, a dependency
+/// or a panic. They go into the JSON Schema alone.
 const CONSTRAINTS: [&str; 10] = [
     "additionalProperties",
     "exclusiveMaximum",
@@ -17,8 +17,8 @@ const CONSTRAINTS: [&str; 10] = [
     "uniqueItems",
 ];
 
-/// The prepared document as the generator gets it: what decides on Rust types, and no more.
-pub(super) fn plain(document: &Value) -> Value {
+/// Returns the document for the generator, with only the keywords that decide on Rust types.
+pub(super) fn for_codegen(document: &Value) -> Value {
     let mut document = document.clone();
     let components = document
         .pointer_mut("/components/schemas")
@@ -33,13 +33,13 @@ fn simplify(schema: &mut Value) {
     let Some(schema) = schema.as_object_mut() else {
         return;
     };
-    said::forget(schema);
-    let is_text = schema.get("type").is_some_and(|kind| kind == "string");
-    // What is optional becomes an `Option`, but for lists and maps, where only null makes one.
+    constraints::discard(schema);
+    let is_string = schema.get("type").is_some_and(|kind| kind == "string");
+    // The generator makes optional lists and maps an `Option` only if they are nullable.
     let is_single = !schema.contains_key("items")
         && (schema.contains_key("properties") || schema.get("type") != Some(&"object".into()));
     schema.retain(|key, value| match key.as_str() {
-        "enum" => is_text,
+        "enum" => is_string,
         "nullable" => !is_single,
         "format" => ["int64", "date-time", "date"]
             .iter()
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn constraints_go_but_those_that_become_a_type() {
+    fn only_constraints_that_become_a_type_stay() {
         let mut schema = json!({
             "additionalProperties": false,
             "properties": {
