@@ -315,7 +315,7 @@ impl fmt::Display for Error {
         };
         write!(f, "{}", call.operation)?;
         if let Some(status) = call.status {
-            write!(f, " failed with status {status}")?;
+            write!(f, " returned {status}")?;
         }
         if let Some(message) = &call.server_message {
             write!(f, " ({message})")?;

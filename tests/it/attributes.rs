@@ -215,7 +215,7 @@ async fn if_names_can_not_be_resolved_every_row_is_not_sent() {
     assert!(
         error
             .to_string()
-            .starts_with("GET /customers/attributes failed with status 401")
+            .starts_with("GET /customers/attributes returned 401")
     );
     let retryable: Vec<_> = report.retryable().collect();
     assert_eq!(retryable[2].attribute().name(), Some("Level"));

@@ -387,7 +387,7 @@ async fn a_page_that_fails_ends_the_list_after_the_pages_before_it() {
     let error = pages.try_next().await.expect_err("page 5 fails");
     let text = error.to_string();
     assert!(
-        text.starts_with("GET /customers/attribute-values, page 5, failed with status 503"),
+        text.starts_with("GET /customers/attribute-values, page 5, returned 503"),
         "{text}"
     );
     assert!(!text.contains("may have executed"), "{text}");
