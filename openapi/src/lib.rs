@@ -23,6 +23,8 @@
 //!   `Impact`, and the program `bigcommerce-openapi`. A build script doesn't need it and sets
 //!   `default-features = false`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "cli")]
 mod compare;
 mod constraints;

@@ -30,10 +30,8 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// If the generator fails. No such document is known: [`Document::prepare`] rejects what the
-    /// generator doesn't support.
-    ///
-    /// [`Document::prepare`]: crate::Document::prepare
+    /// If the generator fails. No such document is known, because preparing a document rejects
+    /// what the generator doesn't support.
     pub fn generate(&self) -> Result<Generated, Error> {
         generate(self).map_err(|problem| problem.in_document(&self.name))
     }
