@@ -2,8 +2,8 @@ mod json_schema;
 mod simplify;
 
 use openapiv3::OpenAPI;
+use proc_macro2::{LexError, TokenStream};
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl};
-use quote::quote;
 
 use crate::contract::ID_LIST;
 use crate::error::{Error, Problem};
@@ -40,12 +40,13 @@ impl Prepared {
 fn generate(prepared: &Prepared) -> Result<Generated, Problem> {
     let spec: OpenAPI =
         serde_json::from_value(simplify::for_codegen(prepared.document())).map_err(failed)?;
-    let mut client = Generator::new(&settings())
+    let settings = settings().map_err(failed)?;
+    let mut client = Generator::new(&settings)
         .generate_tokens(&spec)
         .map_err(failed)?;
     client.extend(json_schema::impls(prepared.document()));
     let client = without_new(syn::parse2(client).map_err(failed)?);
-    let httpmock = Generator::new(&settings())
+    let httpmock = Generator::new(&settings)
         .httpmock(&spec, "crate")
         .map_err(failed)?;
     Ok(Generated {
@@ -70,11 +71,15 @@ fn without_new(mut file: syn::File) -> syn::File {
     file
 }
 
-fn settings() -> GenerationSettings {
+/// A type of the crate that includes the code.
+const CREDENTIALS: &str = "crate::Credentials";
+
+fn settings() -> Result<GenerationSettings, LexError> {
+    let credentials: TokenStream = CREDENTIALS.parse()?;
     let mut settings = GenerationSettings::new();
     settings
         .with_interface(InterfaceStyle::Builder)
-        .with_inner_type(quote!(crate::Credentials))
+        .with_inner_type(credentials)
         .with_hooks(HooksMode::Expected)
         .with_derive("PartialEq")
         .with_replacement(
@@ -82,7 +87,7 @@ fn settings() -> GenerationSettings {
             format!("crate::{ID_LIST}"),
             [TypeImpl::Display].into_iter(),
         );
-    settings
+    Ok(settings)
 }
 
 fn failed(error: impl std::fmt::Display) -> Problem {
