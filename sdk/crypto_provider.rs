@@ -1,12 +1,13 @@
 //! Checks that rustls has a crypto provider, since reqwest panics without one.
 
-use crate::BuildError;
+use crate::error::BuildError;
 
 /// Returns an error if an HTTP client with reqwest's default settings would use rustls, and rustls
 /// has no crypto provider.
 ///
 /// This is possible only with the feature `rustls-no-provider`, and without `rustls` and
-/// `native-tls`.
+/// `native-tls`. If another crate of the program enables reqwest's own TLS features, the error is
+/// returned all the same: enable one of these two features then.
 ///
 /// # Errors
 ///

@@ -1,16 +1,16 @@
 //! The hooks that run for each request: headers, tracing, recording, and the body limit.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use http_body_util::Limited;
 use progenitor_client::{ClientHooks, OperationInfo};
-use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Body, Request, Response, ResponseBuilderExt, StatusCode};
+use reqwest::header::HeaderName;
+use reqwest::{Body, Request, Response, ResponseBuilderExt};
 use tracing::Instrument;
 
-use crate::{Client, Credentials, Error};
+use crate::credentials::Credentials;
+use crate::generated::{Client, Error};
+use crate::response::{ResponseHead, ResponseRecorder};
 
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
@@ -80,38 +80,5 @@ impl Client {
         let mut client = self.clone();
         client.inner.recorder = Some(recorder.clone());
         (client, recorder)
-    }
-}
-
-/// The status and headers of a response, recorded before its body is read.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ResponseHead {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-}
-
-/// Keeps the [`ResponseHead`] of the latest response to a client; see [`Client::recorded`].
-#[derive(Clone, Default)]
-pub struct ResponseRecorder(Arc<Mutex<Option<ResponseHead>>>);
-
-impl ResponseRecorder {
-    fn set(&self, head: ResponseHead) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
-    }
-
-    /// Removes and returns the latest response's head, or returns `None` if no response arrived
-    /// since the previous call.
-    #[must_use]
-    pub fn take(&self) -> Option<ResponseHead> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl fmt::Debug for ResponseRecorder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseRecorder").finish_non_exhaustive()
     }
 }

@@ -57,16 +57,16 @@
 
 mod credentials;
 mod crypto_provider;
+mod error;
 mod hooks;
 mod id_list;
+mod response;
 mod transport;
 
 // The generator leaves some public items and `# Errors` undocumented, and adds a prelude that this
 // crate doesn't re-export.
 #[allow(missing_docs, unused_imports, clippy::missing_errors_doc)]
-mod generated {
-    include!(concat!(env!("OUT_DIR"), "/client.rs"));
-}
+mod generated;
 
 /// Typed mocks of the operations for an `httpmock` server.
 #[cfg(feature = "httpmock")]
@@ -79,12 +79,13 @@ pub mod httpmock {
 
 pub use credentials::{Credentials, InvalidToken};
 pub use crypto_provider::require_crypto_provider;
+pub use error::BuildError;
 pub use generated::{ByteStream, Client, ClientInfo, Error, ResponseValue, builder, types};
-pub use hooks::{ResponseHead, ResponseRecorder};
 pub use id_list::IdList;
-pub use transport::{BuildError, build_http, harden};
+pub use response::{ResponseHead, ResponseRecorder};
+pub use transport::{build_http, harden};
 
-// Compiles the first program that the README shows.
+// Compiles the program that the repository's README shows.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,14 +1,14 @@
 use std::any::Any;
-use std::error::Error as StdError;
-use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{ClientBuilder, StatusCode, Url};
 
-use crate::crypto_provider;
-use crate::{Client, Credentials, require_crypto_provider};
+use crate::credentials::Credentials;
+use crate::crypto_provider::{is_missing, require_crypto_provider};
+use crate::error::BuildError;
+use crate::generated::Client;
 
 const MAX_REDIRECTS: usize = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Returns an error if the HTTP client can't be built, such as if the system has no root
+    /// Returns an error if the HTTP client can't be built, for example if the system has no root
     /// certificates, or if rustls has no crypto provider (feature `rustls-no-provider`).
     pub fn new(base_url: &str, credentials: Credentials) -> Result<Self, BuildError> {
         require_crypto_provider()?;
@@ -52,7 +52,7 @@ impl Client {
 /// program that is compiled with `panic = "abort"`, a missing provider aborts the program; call
 /// [`require_crypto_provider`] first if the builder has no TLS settings of its own.
 pub fn build_http(builder: ClientBuilder) -> Result<reqwest::Client, BuildError> {
-    if !crypto_provider::is_missing() {
+    if !is_missing() {
         return builder.build().map_err(BuildError::http);
     }
     // A builder doesn't show whether it has TLS settings of its own, so only the attempt tells.
@@ -73,57 +73,8 @@ fn is_about_crypto_provider(payload: &(dyn Any + Send)) -> bool {
     message.is_some_and(|message| message.contains("crypto provider"))
 }
 
-/// The HTTP client of a [`Client`] can't be built.
-#[derive(Debug)]
-pub struct BuildError(BuildErrorKind);
-
-#[derive(Debug)]
-enum BuildErrorKind {
-    Http(reqwest::Error),
-    MissingCryptoProvider,
-}
-
-impl BuildError {
-    fn http(error: reqwest::Error) -> Self {
-        Self(BuildErrorKind::Http(error))
-    }
-
-    pub(crate) fn missing_crypto_provider() -> Self {
-        Self(BuildErrorKind::MissingCryptoProvider)
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            BuildErrorKind::Http(error) => {
-                write!(f, "{error}")?;
-                let mut cause = error.source();
-                while let Some(error) = cause {
-                    write!(f, ": {error}")?;
-                    cause = error.source();
-                }
-                Ok(())
-            }
-            BuildErrorKind::MissingCryptoProvider => f.write_str(
-                "rustls has no crypto provider: install one when the program starts, such as with \
-                 rustls::crypto::ring::default_provider().install_default(), or enable the feature \
-                 \"rustls\" instead of \"rustls-no-provider\"",
-            ),
-        }
-    }
-}
-
-impl StdError for BuildError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.0 {
-            BuildErrorKind::Http(error) => Some(error),
-            BuildErrorKind::MissingCryptoProvider => None,
-        }
-    }
-}
-
-/// Sets what keeps the token and the request bodies with the store, and overrides earlier settings.
+/// Restricts redirects, the `Referer` header and retries, so that the token and the request bodies
+/// reach only the store. Overrides earlier settings.
 ///
 /// - A redirect is followed only if it keeps the method (307 or 308) and the origin. Any other
 ///   redirect is returned as the response.
@@ -181,6 +132,21 @@ mod tests {
                 is_followed,
                 "{status} {to}"
             );
+        }
+    }
+
+    #[test]
+    fn no_output_contains_the_token() {
+        let credentials = Credentials::new("s3cr3t").expect("a plain token");
+        let client = Client::new("http://127.0.0.1:1", credentials.clone());
+        let client = client.expect("a client");
+        for text in [format!("{credentials:?}"), format!("{client:?}")] {
+            assert!(!text.contains("s3cr3t"), "{text}");
+            assert!(text.contains("REDACTED"), "{text}");
+        }
+        for bad in ["", "s3cr3t\n", "s3cr3t\u{0}"] {
+            let error = Credentials::new(bad).expect_err("not a header value");
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a run, a call or a row did not succeed.
+/// The error of a run, a call or a row.
 ///
 /// The text names the operation and its status, repeats the server's message, says what to do, and
 /// ends with the number of attempts and the time they took, if there was more than one. It contains
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// # Troubleshooting
 ///
 /// - [`is_auth`](Self::is_auth): check the access token and its scopes.
-/// - [`is_temporary`](Self::is_temporary): try again later. The retries of the policy are spent.
+/// - [`is_temporary`](Self::is_temporary): try again later. Retries are already exhausted.
 /// - [`row`](Self::row): correct this row of the input.
 /// - [`ErrorKind::NotFound`]: check the store hash or the base URL.
 #[derive(Clone)]
@@ -62,12 +62,12 @@ pub enum ErrorKind {
     /// 413 or 414: the request is larger than the endpoint accepts. If a row has this error, it was
     /// rejected even when sent alone.
     TooLarge,
-    /// Any other 4xx: the server rejects the request, and would reject it again.
+    /// Any other 4xx, or a request that can't be built. It is not retried.
     InvalidRequest,
-    /// 429, until the attempts or the retry timeout were spent.
+    /// 429 or a spent quota, until the attempts or the retry timeout were spent.
     RateLimited,
-    /// 5xx, until the attempts or the retry timeout were spent, or at once if a retry can't help
-    /// (501, 505).
+    /// 500, 502, 503 or 504, until the attempts or the retry timeout were spent. Any other 5xx fails
+    /// at once.
     Unavailable,
     /// No response within the attempt timeout, until the attempts or the retry timeout were spent.
     Timeout,
@@ -79,7 +79,7 @@ pub enum ErrorKind {
     Redirect,
     /// The response could not be parsed, or does not confirm the row.
     InvalidResponse,
-    /// The run was stopped.
+    /// The run was stopped, or a value was added to a selection after its last delete round.
     Stopped,
 }
 
@@ -252,7 +252,7 @@ impl Error {
         self.inner.call.as_ref().map_or(0, |call| call.attempts)
     }
 
-    /// Returns the time from the first request to the last, including the waits between them.
+    /// Returns the time from the first request to the end of the call, including the waits.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.inner
@@ -263,7 +263,8 @@ impl Error {
 
     /// Returns `true` if the cause is temporary, so that the same request may succeed later.
     ///
-    /// The retries of the policy are already spent. An outer loop should not try again at once.
+    /// Retries are already exhausted, except for [`ErrorKind::Stopped`]. An outer loop should wait
+    /// before it tries again.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         if matches!(self.status(), Some(501 | 505)) {

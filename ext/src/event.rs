@@ -79,7 +79,7 @@ pub enum Event {
         number: u64,
         /// Values on the page, not counting those that an earlier page has delivered.
         values: usize,
-        /// Values on all pages, once the server has told the number.
+        /// Values on all pages, `None` until the server has reported it.
         total: Option<u64>,
     },
     /// The total of a list has changed while it was read. Values may have moved between pages.
@@ -98,11 +98,11 @@ pub enum Event {
     },
 }
 
-/// Why a call waits.
+/// The reason why a call waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitReason {
-    /// The quota is spent, and the server has told when the next window starts.
+    /// The quota is spent, or a 429 said how long to wait.
     Quota,
     /// The server responded 429 without saying how long to wait.
     Busy,

@@ -151,9 +151,11 @@
 //! ```
 //!
 //! Then call `rustls::crypto::ring::default_provider().install_default()` once, before the first
-//! store is built. Without an installed provider, [`StoreBuilder::build`] returns an error, unless
-//! [`StoreBuilder::http`] got a builder with TLS settings of its own. If such a builder lacks them,
-//! and the program is compiled with `panic = "abort"`, reqwest aborts the program instead.
+//! store is built. Without an installed provider, [`StoreBuilder::build`] returns an error, unless the
+//! builder given to [`StoreBuilder::http`] has TLS settings of its own. If that builder has none and
+//! the program is compiled with `panic = "abort"`, reqwest aborts the program instead. The error also
+//! appears if only another crate of the program enables reqwest's own TLS features: then enable the
+//! feature `rustls` or `native-tls` here.
 
 // Feature badges, on docs.rs.
 #![cfg_attr(docsrs, feature(doc_cfg))]

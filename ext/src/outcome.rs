@@ -8,7 +8,7 @@ use bigcommerce_sdk::types;
 use crate::error::Error;
 use crate::value::UpsertRow;
 
-/// What became of one row. Every row that was read from the input gets exactly one outcome.
+/// The outcome of one row. Every row that was read from the input gets exactly one outcome.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outcome<R = UpsertRow> {
@@ -17,7 +17,7 @@ pub struct Outcome<R = UpsertRow> {
     /// The row with its tag, or the ID of the value to delete; `None` if the input yielded an error
     /// instead.
     pub row: Option<R>,
-    /// What became of the row.
+    /// The kind of outcome.
     pub kind: OutcomeKind,
 }
 
@@ -25,8 +25,8 @@ pub struct Outcome<R = UpsertRow> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum OutcomeKind {
-    /// The server confirmed the row, with its record. The record is `None` if the response said
-    /// that more was stored than it shows, or if the row was confirmed by reading the store.
+    /// The server confirmed the row, with its record. The record is `None` if the response's
+    /// total exceeds the records it lists, or if the row was confirmed by reading the store.
     Stored(Option<types::AttributeValue>),
     /// The store already held the value, so the row was not sent; see
     /// [`Upsert::skip_unchanged`](crate::Upsert::skip_unchanged).
@@ -36,7 +36,7 @@ pub enum OutcomeKind {
     Deleted,
     /// The row would be sent; this was a dry run.
     Planned,
-    /// A later row for the same customer and attribute replaced the row, or the same ID came again.
+    /// A later row for the same customer and attribute replaced the row, or the same ID was given again.
     #[non_exhaustive]
     Superseded {
         /// The index of the later row.
@@ -48,10 +48,11 @@ pub enum OutcomeKind {
     /// The row was sent, but no response confirmed or rejected it. Sending it again is safe, as long
     /// as no later row for the same customer and attribute was stored.
     Unknown(Error),
-    /// The row was not sent, or not executed, so it is not stored. The run was stopped first, there
-    /// was no quota or no connection for it, the server rejected the call without blaming rows, or a
-    /// later row for the same customer and attribute ended as [`Unknown`](Self::Unknown) in its
-    /// place.
+    /// The row was not sent or not executed, so it is not stored.
+    ///
+    /// Possible reasons: the run was stopped; no quota or connection was available; the server
+    /// rejected the call without blaming rows; a later row for the same customer and attribute became
+    /// [`Unknown`](Self::Unknown).
     NotSent(Error),
 }
 
@@ -268,7 +269,7 @@ impl<R> Report<R> {
 impl Report {
     /// Returns the rows that are worth sending again unchanged, in the order of the input.
     ///
-    /// A row is left out if a later row for the same customer and attribute was stored.
+    /// A row is left out if a later row for the same customer and attribute was stored or unchanged.
     pub fn retryable(&self) -> impl Iterator<Item = &UpsertRow> {
         // A resolved name has an ID; a row whose name was not resolved was never stored.
         let key = |row: &UpsertRow| (row.customer_id(), row.attribute().id());

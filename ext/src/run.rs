@@ -137,7 +137,8 @@ impl<S, R: Row> Outcomes<S, R> {
 
     /// Returns the index below which the outcome of every row was yielded.
     ///
-    /// A queue consumer that has handled these outcomes can commit all rows below the index.
+    /// Rows that were rejected, unknown or not sent count too. A queue consumer must handle these
+    /// outcomes before it commits the rows below the index, and must not commit by it after a stop.
     #[must_use]
     pub fn settled_up_to(&self) -> u64 {
         self.engine.settled_up_to()

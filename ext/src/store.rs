@@ -44,7 +44,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Returns an error that names the variable if one of them is missing or invalid.
+    /// Returns an error if a variable is not set, is not UTF-8, or contains an invalid store hash or
+    /// access token.
     pub fn from_env() -> Result<Self, Error> {
         StoreBuilder::from_env()?.build()
     }
@@ -92,7 +93,7 @@ impl Store {
         Delete::new(self.client.clone())
     }
 
-    /// Returns access to the attributes of the store: list, find and create them.
+    /// Returns a handle that lists, finds and creates the attributes of the store.
     pub fn attributes(&self) -> Attributes {
         Attributes::new(self.client.clone())
     }

@@ -109,8 +109,8 @@ impl Upsert {
         self
     }
 
-    /// Sets after how many rejected rows the run stops, if no row was stored until then (default
-    /// 100, 0 for never).
+    /// Sets the number of rows rejected by the server after which the run stops, if none was stored
+    /// until then (default 100, 0 for never).
     ///
     /// This stops a run early if all of its rows are built wrongly.
     pub fn stop_after_rejected(mut self, rows: u64) -> Self {
@@ -131,7 +131,7 @@ impl Upsert {
     ///
     /// The last row per customer and attribute wins. The values that were read are updated with the
     /// values that this run stores, and read again after an upsert whose result is unknown. Changes
-    /// that other programs make after a read are not noticed. If a read fails after all retries,
+    /// that other programs make after a read are not detected. If a read fails after all retries,
     /// its rows are sent.
     pub fn skip_unchanged(mut self) -> Self {
         self.skips_unchanged = true;

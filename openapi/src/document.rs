@@ -20,7 +20,7 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// Never, for the document as published.
+    /// The vendored document always parses.
     pub fn vendored() -> Result<Self, Error> {
         Self::parse("customers.v3.yaml", VENDORED)
     }
@@ -29,7 +29,7 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// If the file can't be read, or [`Document::parse`] rejects its text.
+    /// Returns an error if the file can't be read, or [`Document::parse`] rejects its text.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
@@ -42,7 +42,7 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// If the text is neither YAML nor JSON, or not an OpenAPI 3.0 document.
+    /// Returns an error if the text is neither YAML nor JSON, or not an OpenAPI 3.0 document.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let parsed = parse(text).and_then(|root| {
             check_version(&root)?;
@@ -61,8 +61,8 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// If the document lacks something that the SDK needs, requires something that the SDK doesn't
-    /// send, or contradicts itself.
+    /// Returns an error if the document lacks something that the SDK needs, requires something that
+    /// the SDK doesn't send, or contradicts itself.
     pub fn prepare(self) -> Result<Prepared, Error> {
         match prepare::run(self.root) {
             Ok(document) => Ok(Prepared::new(self.name, document)),

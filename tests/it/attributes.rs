@@ -2,8 +2,11 @@
 
 use bigcommerce_ext::sdk::types::AttributeType::{Date, Number, String as Text};
 use bigcommerce_ext::{ErrorKind, OutcomeKind, Store, UpsertRow};
-use bigcommerce_sandbox::{AttributeType, BatchRejection, Sandbox, SandboxBuilder};
+use bigcommerce_sandbox::{AttributeType, BatchRejection, ListMeta, Sandbox, SandboxBuilder};
 use futures::{StreamExt, stream};
+use httpmock::Method::GET;
+use httpmock::MockServer;
+use serde_json::json;
 
 use crate::support::store;
 
@@ -219,4 +222,34 @@ async fn if_names_can_not_be_resolved_every_row_is_not_sent() {
     );
     let retryable: Vec<_> = report.retryable().collect();
     assert_eq!(retryable[2].attribute().name(), Some("Level"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_page_counts_the_attributes_are_listed_up_to_an_empty_page() {
+    for (list_meta, gets) in [(ListMeta::Full, 1), (ListMeta::None, 2)] {
+        let builder = with_attributes().list_meta(list_meta);
+        let (sandbox, store) = start(builder).await;
+        let attributes = store.attributes().list().await.expect("attributes");
+        assert_eq!(attributes.len(), 3, "{list_meta:?}");
+        assert_eq!(sandbox.counts().attribute_gets, gets, "{list_meta:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_the_page_number_lists_each_attribute_once() {
+    let server = MockServer::start_async().await;
+    let list = server
+        .mock_async(|when, then| {
+            when.method(GET).path("/customers/attributes");
+            then.status(200).json_body(json!({"data": [
+                {"id": 101, "name": "Loyalty tier", "type": "string"},
+                {"id": 102, "name": "Points", "type": "number"},
+            ]}));
+        })
+        .await;
+    let attributes = store(&server.base_url()).attributes().list().await;
+    let attributes = attributes.expect("attributes");
+    let ids: Vec<_> = attributes.iter().map(|attribute| attribute.id).collect();
+    assert_eq!(ids, [101, 102]);
+    assert_eq!(list.calls_async().await, 2);
 }

@@ -8,8 +8,8 @@ pub const HELP: &str = "\
 Stores the values of a CSV file.
 
 The header of the file is customer_id and the names of attributes, one per column. Without FILE, the
-bundled CDNOW customers are stored. Without --store or --url, they are stored in a sandbox in this
-process. A sandbox gets the attributes that it lacks, as text.
+bundled CDNOW customers are stored. Without --store or --url, the values are stored in a sandbox in
+this process. A sandbox gets the attributes that it lacks, as text.
 
 Usage: bulk_upsert [--store | --url URL] [OPTIONS] [FILE]
 

@@ -2,6 +2,7 @@
 
 mod definitions;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use bigcommerce_sdk::types::error::ConversionError;
@@ -110,8 +111,8 @@ impl Attributes {
     ///
     /// An attribute is never created twice. If a response is lost, the attributes are listed again
     /// before the next create request. That happens after the
-    /// [grace period](crate::Limits::grace_period), when the server can't be running the lost
-    /// request any more.
+    /// [grace period](crate::Limits::grace_period), when the server is assumed to have
+    /// finished the lost request.
     ///
     /// If the server rejects the attributes together, each one is created alone, so that a rejected
     /// attribute does not prevent the others from being created.
@@ -152,7 +153,7 @@ pub(crate) async fn fetch(
 
 async fn list(client: &Client, run: &RunContext, call_number: u64) -> CallOutcome<Vec<Attribute>> {
     let operation = Operation::list_attributes();
-    let fetch_page = |page: PageId, size| {
+    let fetch_page = |(), page: PageId, size| {
         let operation = &operation;
         async move {
             call(client, run, operation, call_number, |sdk| async move {
@@ -164,16 +165,19 @@ async fn list(client: &Client, run: &RunContext, call_number: u64) -> CallOutcom
         }
     };
     let mut attributes = Vec::new();
+    let mut ids = HashSet::new();
     let accept = |page: AttributePage| {
         let first = page.data.first().map(|first| (first.id, 0));
-        attributes.extend(page.data);
+        // A server that ignores the page number repeats them.
+        let new = page.data.into_iter();
+        attributes.extend(new.filter(|attribute: &Attribute| ids.insert(attribute.id)));
         Ok(PageHead {
             pagination: page.meta.and_then(|meta| meta.pagination),
             first,
         })
     };
     let page_size = PageSize::new(client, Some(PAGE_SIZE));
-    let outcome = read_pages(1, page_size, fetch_page, accept).await;
+    let outcome = read_pages(&[()], page_size, fetch_page, accept).await;
     CallOutcome::new(outcome.result.map(|()| attributes), outcome.requests)
 }
 

@@ -53,13 +53,10 @@ where
         .await;
     let head = recorder.take();
     let status = head.as_ref().map(|head| head.status.as_u16());
-    let mut headers = head
+    let headers = head
         .as_ref()
-        .map(|head| RateLimitHeaders::parse(&head.headers))
+        .map(|head| RateLimitHeaders::parse(head.status, &head.headers))
         .unwrap_or_default();
-    if status != Some(429) {
-        headers.retry_after = None;
-    }
     run.observer.notify(Event::RequestFinished {
         call,
         status,
@@ -67,7 +64,7 @@ where
     });
     let mut failed = match sent {
         Ok(Ok(value)) => {
-            guard.finish(headers.quota, None);
+            guard.finish(headers);
             return Ok(value.into_inner());
         }
         Ok(Err(error)) => classify(error, head.as_ref()),
@@ -80,7 +77,7 @@ where
         Some(_) if failed.cause.is_gateway_error() => {
             failed.hold = Some(guard.finish_by_gateway(headers));
         }
-        Some(_) => guard.finish(headers.quota, headers.retry_after),
+        Some(_) => guard.finish(headers),
         None if !failed.cause.is_ambiguous() => guard.cancel(),
         None => failed.hold = Some(guard.abandon()),
     }

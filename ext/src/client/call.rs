@@ -41,7 +41,7 @@ where
         let time_left = policy.retry_timeout.saturating_sub(since(began));
         let guard = match acquire(client, run, number, time_left).await {
             Ok(guard) => guard,
-            Err(ended) => break ended,
+            Err(end) => break end,
         };
         began.get_or_insert_with(Instant::now);
         attempts += 1;
@@ -84,13 +84,16 @@ where
                     wait: after,
                 });
                 if !run.wait(after).await {
-                    break (ErrorKind::Stopped, EndReason::Permanent);
+                    break (ErrorKind::Stopped, EndReason::Final);
                 }
             }
-            RetryDecision::GiveUp { kind, unaffordable } => {
+            RetryDecision::GiveUp {
+                kind,
+                exceeds_timeout,
+            } => {
                 break (
                     kind,
-                    unaffordable.map_or(EndReason::Permanent, EndReason::NoTimeFor),
+                    exceeds_timeout.map_or(EndReason::Final, EndReason::ExceedsTimeout),
                 );
             }
         }
@@ -124,9 +127,9 @@ fn since(began: Option<Instant>) -> Duration {
 
 /// Why a call is not retried.
 enum EndReason {
-    Permanent,
+    Final,
     /// A wait this long would exceed the retry timeout.
-    NoTimeFor(Duration),
+    ExceedsTimeout(Duration),
 }
 
 /// Acquires a permit and quota, holding neither while waiting for the other.
@@ -142,7 +145,7 @@ async fn acquire(
         let permit = tokio::select! {
             biased;
             _ = stopping.wait_for(|stopping| *stopping) => {
-                return Err((ErrorKind::Stopped, EndReason::Permanent));
+                return Err((ErrorKind::Stopped, EndReason::Final));
             }
             permit = client.limiter().permit() => permit,
         };
@@ -153,14 +156,14 @@ async fn acquire(
         let wait = throttled.wait();
         if let Throttled::For(wait) = throttled {
             if began.elapsed().saturating_add(wait) > time_left {
-                return Err((ErrorKind::RateLimited, EndReason::NoTimeFor(wait)));
+                return Err((ErrorKind::RateLimited, EndReason::ExceedsTimeout(wait)));
             }
             let reason = WaitReason::Quota;
             tracing::debug!(call, ?wait, %reason, "waiting");
             run.observer.notify(Event::Waiting { call, reason, wait });
         }
         if !run.wait(wait).await {
-            return Err((ErrorKind::Stopped, EndReason::Permanent));
+            return Err((ErrorKind::Stopped, EndReason::Final));
         }
     }
 }
@@ -184,10 +187,10 @@ fn advice(kind: ErrorKind, reason: EndReason, operation: &Operation) -> String {
         ErrorKind::NotFound => "no such endpoint: check the store hash or the base URL",
         ErrorKind::TooLarge => "the request is larger than the endpoint accepts",
         ErrorKind::InvalidRequest => {
-            "the server rejects the request, and would reject it again: correct it"
+            "the server rejected the request: correct it before sending it again"
         }
         ErrorKind::RateLimited => {
-            "the quota stayed spent: try again later, or leave more of the quota to this app"
+            "the quota was exhausted: try again later, or leave more of the quota to this app"
         }
         ErrorKind::Unavailable => "the server is unavailable: try again later",
         ErrorKind::Timeout => &format!("no response in time{in_doubt}: try again later"),
@@ -205,8 +208,8 @@ fn advice(kind: ErrorKind, reason: EndReason, operation: &Operation) -> String {
         }
     };
     match reason {
-        EndReason::Permanent => text.to_owned(),
-        EndReason::NoTimeFor(wait) => format!(
+        EndReason::Final => text.to_owned(),
+        EndReason::ExceedsTimeout(wait) => format!(
             "{text}; the next attempt would be in {:.1} s, beyond RetryPolicy::retry_timeout",
             wait.as_secs_f64()
         ),

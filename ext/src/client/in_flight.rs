@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use super::Client;
-use super::limiter::{MAX_WAIT, Permit, Quota, RateLimitHeaders, Throttled};
+use super::limiter::{MAX_WAIT, Permit, RateLimitHeaders, Throttled};
 
 /// Holds the permit and the quota of a request.
 ///
@@ -33,20 +33,20 @@ impl InFlightGuard {
 
     /// Records the response and releases the permit.
     ///
-    /// Until the time in `retry_after` is over, all requests wait.
-    pub(super) fn finish(mut self, quota: Option<Quota>, retry_after: Option<Duration>) {
-        self.record(quota, retry_after);
+    /// If the response asks to wait, all requests of the store do.
+    pub(super) fn finish(mut self, headers: RateLimitHeaders) {
+        self.record_response(headers);
         self.permit = None;
     }
 
-    /// Records that the request never left.
+    /// Records that the request never left, and releases the permit.
     pub(super) fn cancel(self) {
-        self.finish(None, None);
+        self.finish(RateLimitHeaders::default());
     }
 
     /// Records a gateway's response. Returns until when the server may be running the request.
     pub(super) fn finish_by_gateway(mut self, headers: RateLimitHeaders) -> Instant {
-        self.record(headers.quota, None);
+        self.record_response(headers);
         self.release_later();
         Instant::now() + self.grace_period()
     }
@@ -75,11 +75,11 @@ impl InFlightGuard {
         }
     }
 
-    fn record(&self, quota: Option<Quota>, retry_after: Option<Duration>) {
+    fn record_response(&self, headers: RateLimitHeaders) {
         let now = Instant::now();
         let mut state = self.client.limiter().state();
-        state.record_response(now, quota);
-        if let Some(wait) = retry_after {
+        state.record_response(now, headers.quota);
+        if let Some(wait) = headers.retry_after {
             state.block(now, wait);
         }
     }
@@ -88,7 +88,7 @@ impl InFlightGuard {
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
         if self.permit.is_some() {
-            self.record(None, None);
+            self.record_response(RateLimitHeaders::default());
             self.release_later();
         }
     }

@@ -46,8 +46,8 @@ impl Limits {
         self
     }
 
-    /// Sets how long an abandoned request still counts as being in flight (default 5 s, at most a
-    /// day).
+    /// Sets how long an abandoned request still counts as being in flight (default 5 s; longer
+    /// than a day counts as a day).
     ///
     /// A request is abandoned when no response came, or when a gateway responded in the server's
     /// place (502, 504). The server may still be running it, so its customers stay reserved for

@@ -44,14 +44,17 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Sets the maximum number of requests per call, including the first (default 10, at least 1).
+    /// Sets the maximum number of attempts per call, including the first (default 10, at least 1).
+    ///
+    /// A 429 that says how long to wait is not counted.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
         self
     }
 
-    /// Sets how long a single request may take, including its response body (default 30 s).
+    /// Sets how long a single request may take, including its response body (default 30 s,
+    /// greater than 0).
     #[must_use]
     pub fn attempt_timeout(mut self, time: Duration) -> Self {
         self.attempt_timeout = time;
@@ -123,7 +126,7 @@ impl RetryPolicy {
 
 /// Why an attempt did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FailureCause {
+pub(super) enum FailureCause {
     /// A response with a status that is not a success.
     Status(u16),
     /// A success whose body broke or can't be parsed.
@@ -140,7 +143,7 @@ pub(crate) enum FailureCause {
 
 impl FailureCause {
     /// Returns `true` if the server may have executed the request.
-    pub(crate) fn is_ambiguous(self) -> bool {
+    pub(super) fn is_ambiguous(self) -> bool {
         match self {
             Self::InvalidResponse | Self::TimedOut | Self::ConnectionLost => true,
             Self::Status(status) => status >= 500,
@@ -149,14 +152,14 @@ impl FailureCause {
     }
 
     /// Returns `true` if a gateway responded while the server may still be running the request.
-    pub(crate) fn is_gateway_error(self) -> bool {
+    pub(super) fn is_gateway_error(self) -> bool {
         matches!(self, Self::Status(502 | 504))
     }
 }
 
 /// The state of a call after a failed attempt.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RetryState {
+pub(super) struct RetryState {
     /// Attempts that count, including this one.
     pub counted_attempts: u32,
     /// Time since the first request.
@@ -171,27 +174,27 @@ pub(crate) struct RetryState {
 
 /// What follows a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum RetryDecision {
+pub(super) enum RetryDecision {
     Retry {
         after: Duration,
         reason: WaitReason,
     },
     GiveUp {
         kind: ErrorKind,
-        /// The wait that was due, if it would have exceeded the retry timeout.
-        unaffordable: Option<Duration>,
+        /// The next wait, if it would have exceeded the retry timeout.
+        exceeds_timeout: Option<Duration>,
     },
 }
 
 /// Decides what follows a failed attempt.
-pub(crate) fn decide(
+pub(super) fn decide(
     policy: &RetryPolicy,
     cause: FailureCause,
     state: RetryState,
 ) -> RetryDecision {
     let give_up = |kind| RetryDecision::GiveUp {
         kind,
-        unaffordable: None,
+        exceeds_timeout: None,
     };
     let (reason, kind) = match cause {
         FailureCause::Status(401) => return give_up(ErrorKind::Unauthorized),
@@ -226,7 +229,7 @@ pub(crate) fn decide(
     if state.elapsed.saturating_add(after) > policy.retry_timeout {
         return RetryDecision::GiveUp {
             kind,
-            unaffordable: Some(after),
+            exceeds_timeout: Some(after),
         };
     }
     RetryDecision::Retry { after, reason }
@@ -259,7 +262,7 @@ mod tests {
     fn give_up(kind: ErrorKind) -> RetryDecision {
         RetryDecision::GiveUp {
             kind,
-            unaffordable: None,
+            exceeds_timeout: None,
         }
     }
 
@@ -279,7 +282,7 @@ mod tests {
         };
         let too_late = |kind, after| RetryDecision::GiveUp {
             kind,
-            unaffordable: Some(after),
+            exceeds_timeout: Some(after),
         };
         for (cause, state, expected) in [
             (Status(401), first, give_up(E::Unauthorized)),

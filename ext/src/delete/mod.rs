@@ -124,8 +124,8 @@ impl Delete {
         self
     }
 
-    /// Sets after how many rejected IDs the run stops, if no ID was deleted until then (default
-    /// 100, 0 for never).
+    /// Sets the number of IDs rejected by the server after which the run stops, if none was deleted
+    /// until then (default 100, 0 for never).
     pub fn stop_after_rejected(mut self, ids: u64) -> Self {
         self.options.stop_after_rejected = ids;
         self
@@ -148,8 +148,8 @@ impl Delete {
     /// Deletes the added IDs and then the selected values, and returns the outcome of each.
     ///
     /// If an ID was added twice, its first outcome is
-    /// [`Superseded`](crate::OutcomeKind::Superseded), unless 10,000 or more IDs are between the
-    /// two: then the ID is deleted before it is read again. Selected values follow the added IDs,
+    /// [`Superseded`](crate::OutcomeKind::Superseded), unless 10,000 or more IDs lie between them.
+    /// Then both get the outcome of a delete. Selected values follow the added IDs,
     /// each once.
     ///
     /// Memory grows with the number of IDs.

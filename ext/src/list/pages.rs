@@ -92,7 +92,7 @@ impl Pages {
 
     /// Returns the number of values on all pages, according to the server's latest responses.
     ///
-    /// It is `None` until the server has told it for each of the list's queries.
+    /// It is `None` until the server has reported it for each query of the list.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.scheduler.total()
@@ -147,21 +147,18 @@ impl Pages {
         while let Some(((page, size), call, outcome)) = self.calls.poll_finished(cx) {
             self.requests += u64::from(outcome.requests);
             self.run.observer.notify(Event::CallFinished { call });
-            let change = match outcome.result {
+            let Some(result) = self.page_size.review(page, size, outcome.result) else {
+                self.scheduler.restart(page);
+                continue;
+            };
+            let change = match result {
                 Ok(content) => {
-                    self.page_size.record_accepted(page.query, size);
                     let head = page_head(&content);
                     let pagination = head.pagination.as_ref();
                     self.scheduler
                         .record(page, Ok(content), pagination, head.first)
                 }
-                Err(failure) => {
-                    if page.number == 1 && self.page_size.try_shrink(page.query, size, &failure) {
-                        self.scheduler.restart(page);
-                        continue;
-                    }
-                    self.scheduler.record(page, Err(failure.error), None, None)
-                }
+                Err(failure) => self.scheduler.record(page, Err(failure.error), None, None),
             };
             if let Some(TotalChange { before, now }) = change {
                 self.changed_during_read = true;

@@ -35,9 +35,8 @@ pub(crate) async fn read(
     };
     let queries = filter.queries(client.base_url());
     let queries: Vec<_> = queries.into_iter().map(Arc::new).collect();
-    let fetch_page = |page: PageId, size| {
-        let query = queries.get(page.query).map(Arc::clone).unwrap_or_default();
-        async move { fetch(client, run, number, &query, None, page.number, size).await }
+    let fetch_page = |query: Arc<Query>, page: PageId, size| async move {
+        fetch(client, run, number, &query, None, page.number, size).await
     };
     let mut values = Vec::new();
     let accept = |page: types::AttributeValuePage| {
@@ -51,7 +50,7 @@ pub(crate) async fn read(
         Ok(head)
     };
     let page_size = PageSize::new(client, None);
-    let outcome = read_pages(queries.len(), page_size, fetch_page, accept).await;
+    let outcome = read_pages(&queries, page_size, fetch_page, accept).await;
     CallOutcome::new(outcome.result.map(|()| values), outcome.requests)
 }
 

@@ -84,7 +84,7 @@ impl StoreBuilder {
         self
     }
 
-    /// Sets how often and for how long a call is retried (default: the provider's advice).
+    /// Sets how often and for how long a call is retried (default [`RetryPolicy::default`]).
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
@@ -100,7 +100,8 @@ impl StoreBuilder {
         self
     }
 
-    /// Sets the `User-Agent` header. The provider asks each integration to identify itself by it.
+    /// Sets the `User-Agent` header. The provider asks each integration to identify itself with it
+    /// (default `bigcommerce-ext/` and the version).
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.user_agent = Some(name.into());
         self
@@ -130,8 +131,8 @@ impl StoreBuilder {
     ///
     /// Returns [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if the store hash, the
     /// base URL, the access token, a limit or a retry setting is invalid, or if the HTTP client can't
-    /// be built, such as for lack of a [crypto provider](crate#another-crypto-provider). The message
-    /// says which and why.
+    /// be built, for example because a [crypto provider](crate#another-crypto-provider) is missing.
+    /// The message names the setting and the reason.
     pub fn build(self) -> Result<Store, Error> {
         self.limits.validate()?;
         self.retry.validate()?;

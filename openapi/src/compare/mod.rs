@@ -41,7 +41,7 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// If a document contradicts itself, or has a reference that doesn't resolve.
+    /// Returns an error if a document contradicts itself, or has a reference that doesn't resolve.
     pub fn compare(&self, newer: &Self) -> Result<Vec<Difference>, Error> {
         let [ours, theirs] = [self, newer].map(|document| Source::new(&document.root));
         let mut found = Vec::new();

@@ -30,8 +30,7 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// If the generator fails. No such document is known, because preparing a document rejects
-    /// what the generator doesn't support.
+    /// Returns an error if the generator fails, which no prepared document is known to cause.
     pub fn generate(&self) -> Result<Generated, Error> {
         generate(self).map_err(|problem| problem.in_document(&self.name))
     }

@@ -41,7 +41,7 @@ pub(crate) fn run(mut root: Value) -> Result<Value, Problem> {
 
 /// A document that is ready for code generation.
 ///
-/// It has the SDK's names, whatever the source document calls things.
+/// It uses the SDK's names, whatever names the source document uses.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     pub(crate) name: String,

@@ -14,13 +14,14 @@ use crate::settings::{
 };
 
 impl Sandbox {
-    /// Returns a builder with the provider's documented limits.
+    /// Returns a builder with the provider's documented limits, but without a quota.
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder::default()
     }
 }
 
-/// Settings of a [`Sandbox`]. The defaults are the provider's documented limits.
+/// Settings of a [`Sandbox`]. The defaults are the provider's documented limits, without a
+/// quota.
 #[must_use = "the sandbox does not run until `start` is called"]
 #[derive(Clone, Default)]
 pub struct SandboxBuilder {

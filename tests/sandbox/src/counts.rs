@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What a [`Sandbox`](crate::Sandbox) has counted so far.
+/// The counts of a [`Sandbox`](crate::Sandbox) so far.
 ///
 /// `Display` gives one readable line.
 #[non_exhaustive]
@@ -20,12 +20,12 @@ pub struct Counts {
     pub attribute_posts: u64,
     /// Requests in flight at the time of the snapshot.
     pub in_flight: usize,
-    /// The highest number of requests in flight at once. Requests rejected for being one too many
-    /// are included, so a client that exceeds the limit raises the peak above it.
+    /// The highest number of requests in flight at once. Requests rejected with 429 for too many
+    /// in flight are included, so a client that exceeds the limit raises the peak above it.
     pub peak_in_flight: usize,
-    /// 429 responses for too many requests in flight, without those of a fault.
+    /// 429 responses for too many requests in flight, excluding those caused by faults.
     pub in_flight_429s: u64,
-    /// 429 responses for a spent quota, without those of a fault.
+    /// 429 responses for a spent quota, excluding those caused by faults.
     pub quota_429s: u64,
     /// The highest number of distinct customers in one PUT, rejected PUTs included.
     pub largest_batch_customers: usize,
@@ -45,9 +45,8 @@ pub struct Counts {
     pub faults: u64,
     /// PUTs that named a customer of another PUT in progress.
     ///
-    /// A PUT is in progress from when its body has been read until the store no longer changes by
-    /// it, also if a fault keeps it from changing anything. PUTs rejected with 401, 403 or 429
-    /// don't count.
+    /// A PUT is in progress from when its body has been read until it can no longer change the store,
+    /// even if a fault prevents the change. PUTs rejected with 401, 403 or 429 don't count.
     pub customer_overlaps: u64,
 }
 

@@ -51,12 +51,12 @@ impl Operation {
 
 /// A way in which a request can fail.
 ///
-/// A faulty request costs what it would cost without the fault: one unit of the quota, one place
-/// among the requests in flight, and the latency. Only the two 429s,
+/// A faulty request costs what it would cost without the fault: one unit of the quota, one
+/// in-flight slot, and the latency. Only the two 429s,
 /// [`RateLimited`](Self::RateLimited) and [`Busy`](Self::Busy), cost nothing.
 ///
-/// When the client sees the response or the end of the connection, the store no longer changes by
-/// the request, and its place in flight is free. [`LateExecution`](Self::LateExecution) is the
+/// By the time the client sees the response or the end of the connection, the request has made all
+/// its changes, and its in-flight slot is released. [`LateExecution`](Self::LateExecution) is the
 /// exception.
 ///
 /// "Executed" below means that the store handles the request as usual. If it rejects the request
@@ -114,8 +114,8 @@ pub enum Fault {
     /// that has lost the store's response.
     ErrorAfterWork,
     /// The request is executed and the usual response is sent: the headers at once, the body in
-    /// pieces over [`trickle_over`](crate::FaultPlan::trickle_over). The place in flight becomes
-    /// free before the last piece is sent, or when the client disconnects.
+    /// pieces over [`trickle_over`](crate::FaultPlan::trickle_over). The in-flight slot is
+    /// released before the last piece is sent, or when the client disconnects.
     ///
     /// Not for DELETE, whose response has no body.
     Trickle,
@@ -124,7 +124,7 @@ pub enum Fault {
     /// 200, but at least one value of the PUT is neither stored nor shown. The pagination counts
     /// the values shown.
     ///
-    /// Only for PUT: GET and DELETE store nothing, and a POST is all or nothing.
+    /// Only for PUT.
     DroppedRows,
     /// All values are stored, but at least one is missing from the response. The pagination counts
     /// the values shown, so it doesn't reveal the omission.

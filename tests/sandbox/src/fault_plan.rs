@@ -25,8 +25,8 @@ use crate::random;
 /// # Which requests count
 ///
 /// Requests are numbered from 0 in the order in which they are admitted. Requests that the store
-/// rejects before executing them (unknown store or path, unsupported method, invalid token, too
-/// many in flight, spent quota) have no number and no fault. Numbering starts again with each plan
+/// rejects before executing them (URL too long, unknown store or path, unsupported method, invalid or
+/// read-only token, too many in flight, spent quota) have no number and no fault. Numbering starts again with each plan
 /// that is set, and after its [`outage`](Self::outage).
 ///
 /// The fault of a request depends only on the plan, the request's number and its [`Operation`].
@@ -35,8 +35,8 @@ use crate::random;
 ///
 /// # Delays
 ///
-/// Delays are short by default (50 ms each), so that tests on a real clock stay quick. Time is
-/// tokio's.
+/// Delays are short by default (50 ms each), so that tests on a real clock stay quick. They
+/// follow tokio's clock.
 #[derive(Clone, Debug)]
 pub struct FaultPlan {
     source: Source,

@@ -68,16 +68,16 @@
 //!    (401, 403), requests in flight (429 without rate-limit headers, as under platform load),
 //!    quota (429 with rate-limit headers).
 //! 3. Its body is read, the latency passes, and the request is **executed** in one step.
-//! 4. The **response** is sent. The request's place in flight is free before the client can see
-//!    the response, so a client that respects the limit never gets a 429.
+//! 4. The **response** is sent. The request's in-flight slot is released before the client can see
+//!    the response, so a client that respects the limit never gets a 429 for too many requests.
 //!
-//! A client that disconnects doesn't stop its request. Once its body has been read, the request is
-//! executed and counts as in flight until then.
+//! If a client disconnects, its request is not cancelled. Once the body has been read, the request
+//! is executed, and it counts as in flight until then.
 //!
 //! # Quota
 //!
-//! Every request that passes the checks of the token and of the requests in flight uses the quota,
-//! whatever its response, or if there is none. Responses with 401 and 403 carry rate-limit headers
+//! Every request that passes the checks of the token and of the requests in flight uses quota,
+//! whether or not it gets a response. Responses with 401 and 403 carry rate-limit headers
 //! but use no quota. Responses with 414, the 404 for an unknown store, and the 429 for too many
 //! requests in flight carry no such headers. The 429 of a fault uses no quota.
 //! [Another app](SandboxBuilder::other_app) can share the quota.

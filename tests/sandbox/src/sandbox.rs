@@ -105,7 +105,7 @@ impl Sandbox {
         self.shared.lock().store.remove(id).is_some()
     }
 
-    /// Sets the latency of requests that are not waiting yet. See also
+    /// Sets the latency of all requests that have not started waiting. See also
     /// [`SandboxBuilder::latency`](crate::SandboxBuilder::latency).
     pub fn set_latency(&self, latency: Duration) {
         self.shared.lock().latency = latency;

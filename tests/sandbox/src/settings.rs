@@ -8,11 +8,11 @@ use hyper::StatusCode;
 use crate::attributes::AttributeType;
 use crate::fault_plan::FaultPlan;
 
-/// What happens to the valid rows of a PUT that is rejected with 422 for its invalid rows.
+/// What happens to the valid rows of a PUT or POST that is rejected with 422 for its invalid rows.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchRejection {
-    /// No row is stored.
+    /// No row or attribute is stored.
     #[default]
     Atomic,
     /// The valid rows are stored, and the 422 names the invalid ones.

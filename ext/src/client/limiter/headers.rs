@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
 use super::state::{DEFAULT_WINDOW, MAX_WAIT};
@@ -11,7 +12,7 @@ use super::state::{DEFAULT_WINDOW, MAX_WAIT};
 pub(in crate::client) struct RateLimitHeaders {
     /// The quota, if the headers that describe it are complete.
     pub quota: Option<Quota>,
-    /// How long to wait: the longer one of the reset time and `X-Retry-After`.
+    /// How long a 429 asks to wait: the longer one of the reset time and `X-Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
@@ -26,7 +27,7 @@ pub(in crate::client) struct Quota {
 
 impl RateLimitHeaders {
     /// Parses the headers. A header that isn't a number counts as missing.
-    pub(in crate::client) fn parse(headers: &HeaderMap) -> Self {
+    pub(in crate::client) fn parse(status: StatusCode, headers: &HeaderMap) -> Self {
         let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
         let reset = number("x-rate-limit-time-reset-ms").map(Duration::from_millis);
         let retry_after = number("x-retry-after").map(Duration::from_secs);
@@ -43,7 +44,9 @@ impl RateLimitHeaders {
         Self {
             quota: quota(),
             // A wait of zero would mean an immediate retry: it counts as no header.
-            retry_after: reset.max(retry_after).filter(|wait| !wait.is_zero()),
+            retry_after: reset
+                .max(retry_after)
+                .filter(|wait| status == StatusCode::TOO_MANY_REQUESTS && !wait.is_zero()),
         }
     }
 }
@@ -62,7 +65,7 @@ mod tests {
                 map.insert(name, value.parse().expect("a header value"));
             }
         }
-        RateLimitHeaders::parse(&map)
+        RateLimitHeaders::parse(StatusCode::TOO_MANY_REQUESTS, &map)
     }
 
     #[test]

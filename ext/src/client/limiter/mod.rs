@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::limits::Limits;
 
-pub(super) use headers::{Quota, RateLimitHeaders};
+pub(super) use headers::RateLimitHeaders;
 pub(super) use state::{LimiterState, MAX_WAIT, Throttled};
 
 /// Permits, first come, first served, and the state of the quota.

@@ -18,7 +18,7 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
 pub(in crate::client) enum Throttled {
     /// The quota is spent for this long.
     For(Duration),
-    /// The response to a request in flight will tell.
+    /// The response to a request in flight decides.
     Briefly,
 }
 
@@ -42,9 +42,9 @@ pub(in crate::client) struct LimiterState {
     /// The share of the quota that is left to other apps.
     reserved_share: f64,
     window: Option<QuotaWindow>,
-    /// Whether any response came. Until then requests go one at a time, because the quota is
+    /// Whether any request has finished. Until then requests go one at a time, because the quota is
     /// unknown.
-    has_response: bool,
+    has_finished_request: bool,
     unanswered: u64,
     blocked_until: Option<Instant>,
 }
@@ -57,12 +57,12 @@ struct QuotaWindow {
     spent: u64,
     ends: Instant,
     length: Duration,
-    /// The end of the previous window, as long as no response has told when this one ends.
+    /// The end of the previous window, as long as no response has reported when this one ends.
     assumed_since: Option<Instant>,
 }
 
 impl QuotaWindow {
-    /// Starts the next window once this one is over. Its quota is full, and a response will tell
+    /// Starts the next window once this one is over. Its quota is full, and a response will report
     /// when it ends.
     fn roll_over(&mut self, now: Instant) {
         if self.ends <= now {
@@ -114,7 +114,7 @@ impl LimiterState {
         Self {
             reserved_share,
             window: None,
-            has_response: false,
+            has_finished_request: false,
             unanswered: 0,
             blocked_until: None,
         }
@@ -132,7 +132,7 @@ impl LimiterState {
             }
             self.blocked_until = None;
         }
-        if !self.has_response && self.unanswered > 0 {
+        if !self.has_finished_request && self.unanswered > 0 {
             return Err(Throttled::Briefly);
         }
         if let Some(window) = &mut self.window {
@@ -154,7 +154,7 @@ impl LimiterState {
 
     /// Records the end of a request, with the quota of its response, if it had one.
     pub(in crate::client) fn record_response(&mut self, now: Instant, quota: Option<Quota>) {
-        self.has_response = true;
+        self.has_finished_request = true;
         self.unanswered = self.unanswered.saturating_sub(1);
         let Some(quota) = quota else {
             // The server may have counted the request all the same.

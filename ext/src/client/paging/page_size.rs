@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::scheduler::PageId;
 use crate::client::{CallFailure, Client};
 use crate::error::ErrorKind;
 
@@ -37,7 +38,7 @@ impl PageLimit {
 }
 
 /// The page size of one list.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct PageSize {
     client: Client,
     size: u64,
@@ -58,13 +59,26 @@ impl PageSize {
         self.size
     }
 
-    /// Shrinks the page after a rejection. Returns `false` if a smaller page is not worth a try.
-    pub(crate) fn try_shrink(
+    /// Takes the result of a fetch into account. Returns `None` if the page's query is to be
+    /// restarted with smaller pages.
+    pub(crate) fn review<T>(
         &mut self,
-        query: usize,
-        rejected: u64,
-        failure: &CallFailure,
-    ) -> bool {
+        page: PageId,
+        size: u64,
+        result: Result<T, CallFailure>,
+    ) -> Option<Result<T, CallFailure>> {
+        match &result {
+            Ok(_) => self.record_accepted(page.query, size),
+            Err(failure) if page.number == 1 && self.try_shrink(page.query, size, failure) => {
+                return None;
+            }
+            Err(_) => {}
+        }
+        Some(result)
+    }
+
+    /// Shrinks the page after a rejection. Returns `false` if a smaller page is not worth a try.
+    fn try_shrink(&mut self, query: usize, rejected: u64, failure: &CallFailure) -> bool {
         let may_be_size = match failure.error.kind() {
             ErrorKind::TooLarge => true,
             ErrorKind::InvalidRequest => failure.error.status() == Some(422),
@@ -82,7 +96,7 @@ impl PageSize {
 
     /// Records an accepted page. If a larger page of the same query was rejected, its size was the
     /// reason, so no list of this store requests that size again.
-    pub(crate) fn record_accepted(&self, query: usize, size: u64) {
+    fn record_accepted(&self, query: usize, size: u64) {
         if self.rejected_query == Some(query) {
             self.client.page_limit().record(size);
         }

@@ -39,7 +39,7 @@ struct QueryProgress {
     last: Option<u64>,
     /// The first page that was empty, or the highest number.
     end: u64,
-    /// Whether a response has told the last page.
+    /// Whether a response has reported the last page.
     has_page_count: bool,
     total: Option<u64>,
     /// The first value of the latest page.
@@ -77,7 +77,7 @@ impl<T> PageScheduler<T> {
         self.next.query >= self.queries
     }
 
-    /// Returns the number of values on all pages, once the server has told it for each query.
+    /// Returns the number of values on all pages, once the server has reported it for each query.
     pub(crate) fn total(&self) -> Option<u64> {
         (self.queries_with_total == self.queries).then_some(self.total)
     }

@@ -6,44 +6,37 @@ use super::page_size::PageSize;
 use super::scheduler::{FirstKey, PageId, PageScheduler};
 use crate::client::{CallFailure, CallOutcome};
 
-/// A page as [`read_pages`] needs it.
+/// The pagination and the first item of a page.
 pub(crate) struct PageHead {
     pub pagination: Option<Pagination>,
     pub first: Option<FirstKey>,
 }
 
-/// Reads all pages of a number of queries, and returns how many requests that took.
+/// Reads all pages of all queries, and returns the number of requests.
 ///
 /// `fetch` requests a page of the given size. `accept` takes the page and returns its head, or an
 /// error that ends the reading.
-pub(crate) async fn read_pages<T, Fut>(
-    queries: usize,
+pub(crate) async fn read_pages<Q: Clone, T, Fut>(
+    queries: &[Q],
     mut page_size: PageSize,
-    fetch: impl Fn(PageId, u64) -> Fut,
+    fetch: impl Fn(Q, PageId, u64) -> Fut,
     mut accept: impl FnMut(T) -> Result<PageHead, CallFailure>,
 ) -> CallOutcome<()>
 where
     Fut: Future<Output = CallOutcome<T>>,
 {
-    let mut scheduler = PageScheduler::new(queries, 1);
+    let mut scheduler = PageScheduler::new(queries.len(), 1);
     let mut requests = 0;
-    while let Some((page, size)) = scheduler.next_fetch(page_size.get()) {
-        let outcome = fetch(page, size).await;
+    while let Some((page, size)) = scheduler.next_fetch(page_size.get())
+        && let Some(query) = queries.get(page.query).cloned()
+    {
+        let outcome = fetch(query, page, size).await;
         requests += outcome.requests;
-        let head = match outcome.result {
-            Ok(fetched) => {
-                page_size.record_accepted(page.query, size);
-                accept(fetched)
-            }
-            Err(failure)
-                if page.number == 1 && page_size.try_shrink(page.query, size, &failure) =>
-            {
-                scheduler.restart(page);
-                continue;
-            }
-            Err(failure) => Err(failure),
+        let Some(result) = page_size.review(page, size, outcome.result) else {
+            scheduler.restart(page);
+            continue;
         };
-        match head {
+        match result.and_then(&mut accept) {
             Ok(head) => {
                 scheduler.record(page, (), head.pagination.as_ref(), head.first);
                 scheduler.next_delivery();
