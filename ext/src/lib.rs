@@ -151,11 +151,11 @@
 //! ```
 //!
 //! Then call `rustls::crypto::ring::default_provider().install_default()` once, before the first
-//! store is built. Without an installed provider, [`StoreBuilder::build`] returns an error, unless the
-//! builder given to [`StoreBuilder::http`] has TLS settings of its own. If that builder has none and
-//! the program is compiled with `panic = "abort"`, reqwest aborts the program instead. The error also
-//! appears if only another crate of the program enables reqwest's own TLS features: then enable the
-//! feature `rustls` or `native-tls` here.
+//! store is built. Without an installed provider, [`StoreBuilder::build`] returns an error, unless
+//! the builder given to [`StoreBuilder::http`] has TLS settings of its own. If that builder has none
+//! and the program is compiled with `panic = "abort"`, reqwest aborts the program instead. The error
+//! also appears if only another crate of the program enables reqwest's own TLS features. In that
+//! case, enable the feature `rustls` or `native-tls` here.
 
 // Feature badges, on docs.rs.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -36,7 +36,8 @@ pub enum OutcomeKind {
     Deleted,
     /// The row would be sent; this was a dry run.
     Planned,
-    /// A later row for the same customer and attribute replaced the row, or the same ID was given again.
+    /// A later row for the same customer and attribute replaced the row, or the same ID was given
+    /// again.
     #[non_exhaustive]
     Superseded {
         /// The index of the later row.
@@ -51,8 +52,8 @@ pub enum OutcomeKind {
     /// The row was not sent or not executed, so it is not stored.
     ///
     /// Possible reasons: the run was stopped; no quota or connection was available; the server
-    /// rejected the call without blaming rows; a later row for the same customer and attribute became
-    /// [`Unknown`](Self::Unknown).
+    /// rejected the call without blaming rows; a later row for the same customer and attribute
+    /// became [`Unknown`](Self::Unknown).
     NotSent(Error),
 }
 

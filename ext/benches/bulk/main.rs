@@ -1,6 +1,6 @@
 //! Compares runs with the bounds that limits, latency and a hand-written loop set:
-//! `cargo bench -p bigcommerce-ext --bench bulk`, or with `-- --quick` in about a minute. Linux only,
-//! for processor time and memory.
+//! `cargo bench -p bigcommerce-ext --bench bulk`, or with `-- --quick` in about a minute. Linux
+//! only, for processor time and memory.
 //!
 //! The sandbox runs in another process, for which this program starts itself again. Every ratio is
 //! the median of several pairs of alternating measurements within one run.

@@ -130,9 +130,10 @@ impl StoreBuilder {
     /// # Errors
     ///
     /// Returns [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if the store hash, the
-    /// base URL, the access token, a limit or a retry setting is invalid, or if the HTTP client can't
-    /// be built, for example because a [crypto provider](crate#another-crypto-provider) is missing.
-    /// The message names the setting and the reason.
+    /// base URL, the access token, a limit or a retry setting is invalid, or if the HTTP client
+    /// can't be built, for example because a
+    /// [crypto provider](crate#another-crypto-provider) is missing. The message names the setting
+    /// and the reason.
     pub fn build(self) -> Result<Store, Error> {
         self.limits.validate()?;
         self.retry.validate()?;

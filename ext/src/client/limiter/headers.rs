@@ -58,6 +58,10 @@ mod tests {
     use super::*;
 
     fn parse(headers: &[(&str, Option<&str>)]) -> RateLimitHeaders {
+        parse_with_status(StatusCode::TOO_MANY_REQUESTS, headers)
+    }
+
+    fn parse_with_status(status: StatusCode, headers: &[(&str, Option<&str>)]) -> RateLimitHeaders {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             if let Some(value) = value {
@@ -65,7 +69,7 @@ mod tests {
                 map.insert(name, value.parse().expect("a header value"));
             }
         }
-        RateLimitHeaders::parse(StatusCode::TOO_MANY_REQUESTS, &map)
+        RateLimitHeaders::parse(status, &map)
     }
 
     #[test]
@@ -87,6 +91,14 @@ mod tests {
                 ("X-Retry-After", after),
             ]);
             assert_eq!(headers.retry_after, expected, "{reset:?} {after:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_429_asks_to_wait() {
+        for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE] {
+            let headers = parse_with_status(status, &[("X-Retry-After", Some("2"))]);
+            assert_eq!(headers.retry_after, None, "{status}");
         }
     }
 
