@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use http_body_util::Limited;
 use progenitor_client::{ClientHooks, OperationInfo};
-use reqwest::header::HeaderName;
-use reqwest::{Body, Request, Response, ResponseBuilderExt};
+use reqwest::header::{CONTENT_LENGTH, HeaderName};
+use reqwest::{Body, Method, Request, Response, ResponseBuilderExt, StatusCode};
+use serde_json::Value;
 use tracing::Instrument;
 
 use crate::credentials::Credentials;
 use crate::generated::{Client, Error};
+use crate::redirects::count_followed;
 use crate::response::{ResponseHead, ResponseRecorder};
 
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -42,7 +44,16 @@ impl ClientHooks<Credentials> for Client {
             elapsed_ms = tracing::field::Empty,
         );
         let started = Instant::now();
-        let result = self.client.execute(request).instrument(span.clone()).await;
+        // An empty response to a list stays an error: it does not show that the store is empty.
+        let may_lack_page = request.method() != Method::GET;
+        let is_delete = request.method() == Method::DELETE;
+        let sent = self.client.execute(request).instrument(span.clone());
+        let result = count_followed(sent, |redirects| {
+            if let Some(recorder) = &self.inner.recorder {
+                recorder.add_redirects(redirects);
+            }
+        })
+        .await;
         span.record("elapsed_ms", started.elapsed().as_millis() as u64);
         let response = result?;
         span.record("status", response.status().as_u16());
@@ -52,8 +63,48 @@ impl ClientHooks<Credentials> for Client {
                 headers: response.headers().clone(),
             });
         }
-        Ok(limit_body(response, self.inner.body_limit))
+        let response = limit_body(response, self.inner.body_limit);
+        if is_delete && response.status().is_success() {
+            // Without its body, the response does not show that the server is done.
+            return read_body(response).await;
+        }
+        if may_lack_page && is_undocumented_success(response.status()) {
+            return replace_missing_page(response).await;
+        }
+        Ok(response)
     }
+}
+
+/// Reads the body, which is not documented, to its end.
+async fn read_body(response: Response) -> reqwest::Result<Response> {
+    let (parts, body) = http::Response::<Body>::from(response).into_parts();
+    let body = Response::from(http::Response::new(body)).bytes().await?;
+    Ok(http::Response::from_parts(parts, Body::from(body)).into())
+}
+
+/// Returns `true` for a success other than 200 and 201, whose body is not documented.
+fn is_undocumented_success(status: StatusCode) -> bool {
+    status.is_success() && ![StatusCode::OK, StatusCode::CREATED].contains(&status)
+}
+
+/// Replaces an empty body, or JSON without `data`, by a page without records.
+///
+/// The body of a 202, 204 or 207 is not documented, so it may be empty. Any other text, such as HTML,
+/// is kept.
+async fn replace_missing_page(response: Response) -> reqwest::Result<Response> {
+    let (mut parts, body) = http::Response::<Body>::from(response).into_parts();
+    let body = Response::from(http::Response::new(body)).bytes().await?;
+    let is_page = match serde_json::from_slice::<Value>(&body) {
+        Ok(json) => json.get("data").is_some_and(Value::is_array),
+        Err(_) => !body.trim_ascii().is_empty(),
+    };
+    let body = if is_page {
+        Body::from(body)
+    } else {
+        parts.headers.remove(CONTENT_LENGTH);
+        Body::from(r#"{"data":[]}"#)
+    };
+    Ok(http::Response::from_parts(parts, body).into())
 }
 
 /// Limits the response's body to `max_bytes` and leaves everything else as it is.

@@ -60,12 +60,20 @@ mod crypto_provider;
 mod error;
 mod hooks;
 mod id_list;
+mod lenient;
+mod redirects;
 mod response;
 mod transport;
 
-// The generator leaves some public items and `# Errors` undocumented, and adds a prelude that this
-// crate doesn't re-export.
-#[allow(missing_docs, unused_imports, clippy::missing_errors_doc)]
+// The generator leaves some public items and `# Errors` undocumented, adds a prelude that this
+// crate doesn't re-export, and matches all successful statuses before single ones.
+#[allow(
+    missing_docs,
+    unreachable_patterns,
+    unused_imports,
+    clippy::match_overlapping_arm,
+    clippy::missing_errors_doc
+)]
 mod generated;
 
 /// Typed mocks of the operations for an `httpmock` server.

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::StatusCode;
@@ -14,20 +15,42 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
 }
 
-/// Keeps the [`ResponseHead`] of the latest response to a client; see [`Client::recorded`](crate::Client::recorded).
+/// Keeps the [`ResponseHead`] of the latest response to a client, and counts the redirects that the
+/// client followed; see [`Client::recorded`](crate::Client::recorded).
 #[derive(Clone, Default)]
-pub struct ResponseRecorder(Arc<Mutex<Option<ResponseHead>>>);
+pub struct ResponseRecorder(Arc<Recorded>);
+
+#[derive(Default)]
+struct Recorded {
+    head: Mutex<Option<ResponseHead>>,
+    redirects: AtomicU64,
+}
 
 impl ResponseRecorder {
     pub(crate) fn set(&self, head: ResponseHead) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+        *self.0.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+    }
+
+    pub(crate) fn add_redirects(&self, redirects: u64) {
+        self.0.redirects.fetch_add(redirects, Ordering::Relaxed);
     }
 
     /// Removes and returns the latest response's head, or returns `None` if no response arrived
     /// since the previous call.
     #[must_use]
     pub fn take(&self) -> Option<ResponseHead> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut head = self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
+        head.take()
+    }
+
+    /// Returns the number of redirects that the client followed, each of them with a request of its
+    /// own, since the recorder was created.
+    ///
+    /// A redirect counts even if no response came in the end. A client whose HTTP client isn't
+    /// [hardened](crate::harden) counts none.
+    #[must_use]
+    pub fn redirects(&self) -> u64 {
+        self.0.redirects.load(Ordering::Relaxed)
     }
 }
 

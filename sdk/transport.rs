@@ -9,6 +9,7 @@ use crate::credentials::Credentials;
 use crate::crypto_provider::{is_missing, require_crypto_provider};
 use crate::error::BuildError;
 use crate::generated::Client;
+use crate::redirects::record_followed;
 
 const MAX_REDIRECTS: usize = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,6 +85,7 @@ pub fn harden(builder: ClientBuilder) -> ClientBuilder {
     builder
         .redirect(Policy::custom(|attempt| {
             if is_safe(&attempt) {
+                record_followed();
                 attempt.follow()
             } else {
                 attempt.stop()

@@ -12,6 +12,9 @@ pub(crate) const ID_LIST: &str = "IdList";
 /// Headers that the client sets on every request, in lower case.
 const CLIENT_HEADERS: [&str; 4] = ["accept", "authorization", "content-type", "x-auth-token"];
 
+/// The class of all statuses that mean success, whichever of them a server uses.
+const ANY_SUCCESS: &str = "2XX";
+
 pub(crate) struct Operation {
     pub(crate) path: &'static str,
     pub(crate) method: &'static str,
@@ -156,7 +159,7 @@ pub(crate) static OPERATIONS: [Operation; 5] = [
         ],
         sends: None,
         returns: Some(&VALUE),
-        success: &["200"],
+        success: &["200", ANY_SUCCESS],
     },
     Operation {
         path: VALUES,
@@ -165,7 +168,7 @@ pub(crate) static OPERATIONS: [Operation; 5] = [
         query: &[],
         sends: Some(&UPSERT),
         returns: Some(&VALUE),
-        success: &["200"],
+        success: &["200", ANY_SUCCESS],
     },
     Operation {
         path: VALUES,
@@ -178,7 +181,7 @@ pub(crate) static OPERATIONS: [Operation; 5] = [
         }],
         sends: None,
         returns: None,
-        success: &["204"],
+        success: &["204", ANY_SUCCESS],
     },
     Operation {
         path: ATTRIBUTES,
@@ -187,7 +190,7 @@ pub(crate) static OPERATIONS: [Operation; 5] = [
         query: &[optional("page", "integer"), optional("limit", "integer")],
         sends: None,
         returns: Some(&ATTRIBUTE),
-        success: &["200"],
+        success: &["200", ANY_SUCCESS],
     },
     Operation {
         path: ATTRIBUTES,
@@ -196,8 +199,8 @@ pub(crate) static OPERATIONS: [Operation; 5] = [
         query: &[],
         sends: Some(&CREATE),
         returns: Some(&ATTRIBUTE),
-        // The provider's endpoints respond with either status when they create something.
-        success: &["200", "201"],
+        // The provider's endpoints respond with 200 or 201 when they create something.
+        success: &["200", "201", ANY_SUCCESS],
     },
 ];
 

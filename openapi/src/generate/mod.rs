@@ -1,4 +1,5 @@
 mod json_schema;
+mod lenient;
 mod simplify;
 
 use openapiv3::OpenAPI;
@@ -12,7 +13,8 @@ use crate::prepare::Prepared;
 /// Rust source generated from a document.
 ///
 /// A crate includes both files by `include!`. At its root it needs the types `Credentials` (the
-/// client's inner type) and `IdList` (comma-joined IDs). Its dependencies must include
+/// client's inner type) and `IdList` (comma-joined IDs), and the module `lenient` (deserializers of
+/// responses), as in `bigcommerce-sdk`. Its dependencies must include
 /// `progenitor-client`, `reqwest`, `serde`, `serde_json`, `chrono` and `schemars`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -44,7 +46,8 @@ fn generate(prepared: &Prepared) -> Result<Generated, Problem> {
         .generate_tokens(&spec)
         .map_err(failed)?;
     client.extend(json_schema::impls(prepared.document()));
-    let client = without_new(syn::parse2(client).map_err(failed)?);
+    let mut client = without_new(syn::parse2(client).map_err(failed)?);
+    lenient::read_leniently(&mut client, prepared.document())?;
     let httpmock = Generator::new(&settings)
         .httpmock(&spec, "crate")
         .map_err(failed)?;

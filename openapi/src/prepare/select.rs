@@ -71,7 +71,12 @@ fn operation(spec: &Operation, endpoint: Endpoint) -> Result<Value, Problem> {
         })?;
         json!({"200": {"description": "", "content": content}})
     } else {
-        json!({"204": {"description": ""}})
+        let response = |status: &&str| ((*status).to_owned(), json!({"description": ""}));
+        spec.success
+            .iter()
+            .map(response)
+            .collect::<Map<_, _>>()
+            .into()
     };
     out.insert("responses".to_owned(), responses);
     Ok(out.into())
