@@ -26,6 +26,18 @@ impl ActiveFault {
         });
     }
 
+    /// Removes items at random, at least one but not all. Returns `true` unless there are fewer than
+    /// two.
+    pub(crate) fn remove_some<T>(&mut self, items: &mut Vec<T>) -> bool {
+        if items.len() < 2 {
+            return false;
+        }
+        let removed = self.pick(0..items.len());
+        items.remove(removed);
+        self.retain_some(items);
+        true
+    }
+
     /// Picks a number from a range that must not be empty.
     pub(crate) fn pick(&mut self, range: Range<usize>) -> usize {
         self.rng.usize(range)

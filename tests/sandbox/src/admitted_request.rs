@@ -26,7 +26,7 @@ pub(crate) struct AdmittedRequest {
     quota: Option<QuotaSnapshot>,
     busy: Option<BusyGuard>,
     // Dropped after `busy`: whoever gets the slot must not find its customers busy.
-    slot: InFlightSlot,
+    slot: Option<InFlightSlot>,
 }
 
 enum Action {
@@ -77,15 +77,24 @@ impl AdmittedRequest {
             action,
             quota,
             busy,
-            slot,
+            slot: Some(slot),
         }
+    }
+
+    /// Ends the time in flight before the execution, as of a request that was accepted for later.
+    pub(crate) fn end_flight(&mut self) {
+        self.busy = None;
+        self.slot = None;
     }
 
     /// Executes the request, altered by the fault if there is one.
     ///
     /// The caller must drop the slot before the client can see the response, so that the client's
     /// next request is admitted.
-    pub(crate) fn execute(self, fault: Option<&mut ActiveFault>) -> (ApiResponse, InFlightSlot) {
+    pub(crate) fn execute(
+        self,
+        fault: Option<&mut ActiveFault>,
+    ) -> (ApiResponse, Option<InFlightSlot>) {
         let shared = &self.shared;
         let query = self.head.uri.query();
         let mut response = match self.action {
@@ -93,7 +102,7 @@ impl AdmittedRequest {
             Action::Put(Err(invalid)) | Action::PostAttributes(Err(invalid)) => {
                 invalid.into_response()
             }
-            Action::Get => list::get(shared, query),
+            Action::Get => list::get(shared, query, fault),
             Action::Delete => delete::delete(shared, query),
             Action::GetAttributes => definitions::get(shared, query),
             Action::PostAttributes(Ok(rows)) => definitions::post(shared, rows),

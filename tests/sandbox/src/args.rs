@@ -57,7 +57,8 @@ requests that fail [0.1]. Only the faults named by only= are drawn [all but late
 rate-limited, busy, internal-error, bad-gateway, unavailable, gateway-timeout, maintenance,
 html-success, truncated, closed-before-work, closed-after-work, closed-during-response,
 error-after-work, trickle, redirect, dropped-rows, hidden-rows, partial-page, normalized,
-oversized, slow, late-execution.";
+oversized, slow, late-execution, late-behind-gateway, accepted, stalled-body, short-page,
+empty-page, total-too-large, total-too-small, ignored-filters.";
 
 pub enum Command {
     Serve(Box<SandboxBuilder>),

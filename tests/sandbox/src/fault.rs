@@ -56,21 +56,25 @@ impl Operation {
 /// [`RateLimited`](Self::RateLimited) and [`Busy`](Self::Busy), cost nothing.
 ///
 /// By the time the client sees the response or the end of the connection, the request has made all
-/// its changes, and its in-flight slot is released. [`LateExecution`](Self::LateExecution) is the
-/// exception.
+/// its changes, and its in-flight slot is released. The exceptions are
+/// [`LateExecution`](Self::LateExecution), [`LateBehindGateway`](Self::LateBehindGateway) and
+/// [`Accepted`](Self::Accepted).
 ///
 /// "Executed" below means that the store handles the request as usual. If it rejects the request
 /// (with a 422, say), the fault applies to that response as well. Faults that alter a successful
 /// response leave a rejection as it is and are not counted:
 /// [`HtmlSuccess`](Self::HtmlSuccess), [`DroppedRows`](Self::DroppedRows),
 /// [`HiddenRows`](Self::HiddenRows), [`PartialPage`](Self::PartialPage),
-/// [`Normalized`](Self::Normalized), [`Oversized`](Self::Oversized).
+/// [`Normalized`](Self::Normalized), [`Oversized`](Self::Oversized),
+/// [`ShortPage`](Self::ShortPage), [`EmptyPage`](Self::EmptyPage),
+/// [`TotalTooLarge`](Self::TotalTooLarge), [`TotalTooSmall`](Self::TotalTooSmall),
+/// [`IgnoredFilters`](Self::IgnoredFilters).
 ///
 /// Responses of the store itself carry rate-limit headers if there is a quota. Responses of a
 /// gateway carry none: [`Busy`](Self::Busy), [`BadGateway`](Self::BadGateway),
 /// [`GatewayTimeout`](Self::GatewayTimeout), [`Maintenance`](Self::Maintenance),
 /// [`HtmlSuccess`](Self::HtmlSuccess), [`ErrorAfterWork`](Self::ErrorAfterWork),
-/// [`Redirect`](Self::Redirect).
+/// [`Redirect`](Self::Redirect), [`LateBehindGateway`](Self::LateBehindGateway).
 ///
 /// `Display` and `FromStr` use the variant's name in kebab case: `closed-after-work`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,6 +160,48 @@ pub enum Fault {
     ///
     /// Not for GET. Drawn only if selected with [`only`](crate::FaultPlan::only).
     LateExecution,
+    /// 504 or 524, at random, with an HTML body, as from a gateway that has stopped waiting for the
+    /// store. The request is executed [`late_by`](crate::FaultPlan::late_by) later, after requests
+    /// that the client sends in the meantime. Until then the request stays in flight.
+    ///
+    /// Not for GET.
+    LateBehindGateway,
+    /// 202 without a body. The request is executed [`late_by`](crate::FaultPlan::late_by) later,
+    /// but no longer counts as in flight.
+    ///
+    /// Not for GET.
+    Accepted,
+    /// The request is executed and the headers are sent, but none of the body. The connection
+    /// closes after [`stall_for`](crate::FaultPlan::stall_for). Until then the request stays in
+    /// flight, even if the client disconnects.
+    ///
+    /// Not for DELETE, whose response has no body.
+    StalledBody,
+    /// At least one value is missing from the page, and at least one is left. No other page shows
+    /// the missing values. `count` is the number of values shown, the rest of the pagination is as
+    /// usual.
+    ///
+    /// Only for a GET of values, if the page has more than one.
+    ShortPage,
+    /// The page shows no values, with the usual pagination but for `count`.
+    ///
+    /// Only for a GET of values, if the page has any.
+    EmptyPage,
+    /// `total` is too large, up to twice the number of values, and `total_pages` and the link to
+    /// the next page agree with it. In a PUT, at least one value is neither stored nor shown, as in
+    /// [`DroppedRows`](Self::DroppedRows), and `total` is larger than the number of values sent.
+    ///
+    /// Only for PUT and for a GET of values, if the pagination has totals.
+    TotalTooLarge,
+    /// `total` is too small, and `total_pages` and the link to the next page agree with it. It isn't
+    /// the number of values up to the end of the page, with which the list would seem to end there.
+    ///
+    /// Only for a GET of values, if the pagination has totals and there is any value.
+    TotalTooSmall,
+    /// All filters of the request are ignored.
+    ///
+    /// Only for a GET of values that has a filter.
+    IgnoredFilters,
 }
 
 impl Fault {
@@ -183,6 +229,14 @@ impl Fault {
         Self::Oversized,
         Self::Slow,
         Self::LateExecution,
+        Self::LateBehindGateway,
+        Self::Accepted,
+        Self::StalledBody,
+        Self::ShortPage,
+        Self::EmptyPage,
+        Self::TotalTooLarge,
+        Self::TotalTooSmall,
+        Self::IgnoredFilters,
     ];
 
     /// Returns `true` if the fault can happen to the operation.
@@ -194,10 +248,14 @@ impl Fault {
             Self::DroppedRows | Self::HiddenRows | Self::PartialPage | Self::Normalized => {
                 operation == Operation::Upsert
             }
-            Self::Truncated | Self::ClosedDuringResponse | Self::Trickle => {
+            Self::Truncated | Self::ClosedDuringResponse | Self::Trickle | Self::StalledBody => {
                 operation != Operation::Delete
             }
-            Self::LateExecution => !operation.is_read(),
+            Self::LateExecution | Self::LateBehindGateway | Self::Accepted => !operation.is_read(),
+            Self::TotalTooLarge => matches!(operation, Operation::Upsert | Operation::List),
+            Self::ShortPage | Self::EmptyPage | Self::TotalTooSmall | Self::IgnoredFilters => {
+                operation == Operation::List
+            }
             Self::RateLimited
             | Self::Busy
             | Self::InternalError
@@ -239,6 +297,14 @@ impl Fault {
             Self::Oversized => "oversized",
             Self::Slow => "slow",
             Self::LateExecution => "late-execution",
+            Self::LateBehindGateway => "late-behind-gateway",
+            Self::Accepted => "accepted",
+            Self::StalledBody => "stalled-body",
+            Self::ShortPage => "short-page",
+            Self::EmptyPage => "empty-page",
+            Self::TotalTooLarge => "total-too-large",
+            Self::TotalTooSmall => "total-too-small",
+            Self::IgnoredFilters => "ignored-filters",
         }
     }
 }
@@ -281,7 +347,7 @@ mod tests {
             assert_eq!(*fault as usize, index);
         }
         // Fails when a fault is added to the enum only, before its last variant.
-        assert_eq!(Fault::LateExecution as usize + 1, Fault::ALL.len());
+        assert_eq!(Fault::IgnoredFilters as usize + 1, Fault::ALL.len());
     }
 
     #[test]

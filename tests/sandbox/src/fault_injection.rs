@@ -37,7 +37,7 @@ pub(crate) fn reject(active: &ActiveFault, quota: Option<(u64, Duration)>) -> Op
 /// connection.
 pub(crate) async fn handle(
     mut active: ActiveFault,
-    request: AdmittedRequest,
+    mut request: AdmittedRequest,
 ) -> io::Result<Response<ResponseBody>> {
     let fault = active.fault;
     match fault {
@@ -47,16 +47,20 @@ pub(crate) async fn handle(
             tokio::time::sleep(extra).await;
         }
         Fault::LateExecution => {
-            request.shared.lock().count_fault(fault);
-            let delay = active.plan.late_by;
-            tokio::spawn(async move {
-                tokio::time::sleep(delay).await;
-                drop(request.execute(None));
-            });
-            if active.plan.late_behind_gateway {
-                return Ok(into_http(ApiResponse::html(StatusCode::GATEWAY_TIMEOUT)));
-            }
+            execute_late(&active, request);
             return Err(connection_closed());
+        }
+        Fault::LateBehindGateway => {
+            let status = random_gateway_timeout(&mut active);
+            execute_late(&active, request);
+            return Ok(into_http(ApiResponse::html(status)));
+        }
+        Fault::Accepted => {
+            let mut response = ApiResponse::empty(StatusCode::ACCEPTED);
+            request.write_quota_headers(&mut response);
+            request.end_flight();
+            execute_late(&active, request);
+            return Ok(into_http(response));
         }
         Fault::ClosedBeforeWork => {
             request.shared.lock().count_fault(fault);
@@ -86,10 +90,42 @@ pub(crate) async fn handle(
                 FaultyBody::trickle(body, over, slot)
             }))
         }
+        Fault::StalledBody => {
+            let stall = active.plan.stall_for;
+            tokio::spawn(async move {
+                tokio::time::sleep(stall).await;
+                drop(slot);
+            });
+            // Closed after the slot is released, so that the client's next request is admitted.
+            let stall = stall.saturating_add(Duration::from_millis(1));
+            Ok(into_faulty_http(response, |body| {
+                FaultyBody::stalled(body.len() as u64, stall)
+            }))
+        }
         _ => {
             drop(slot);
             after_execution(active, response)
         }
+    }
+}
+
+/// Executes the request later, in a task of its own.
+fn execute_late(active: &ActiveFault, request: AdmittedRequest) {
+    request.shared.lock().count_fault(active.fault);
+    let delay = active.plan.late_by;
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        drop(request.execute(None));
+    });
+}
+
+/// Returns 504, or 524, which only a gateway sends.
+fn random_gateway_timeout(active: &mut ActiveFault) -> StatusCode {
+    let timeout = StatusCode::GATEWAY_TIMEOUT;
+    if active.rng.bool() {
+        timeout
+    } else {
+        StatusCode::from_u16(524).unwrap_or(timeout)
     }
 }
 
@@ -118,7 +154,15 @@ fn response_without_execution(active: &ActiveFault) -> Option<ApiResponse> {
 fn affects_response(fault: Fault, response: &ApiResponse) -> bool {
     match fault {
         // Applied and counted during the execution.
-        Fault::DroppedRows | Fault::HiddenRows | Fault::PartialPage | Fault::Normalized => false,
+        Fault::DroppedRows
+        | Fault::HiddenRows
+        | Fault::PartialPage
+        | Fault::Normalized
+        | Fault::ShortPage
+        | Fault::EmptyPage
+        | Fault::TotalTooLarge
+        | Fault::TotalTooSmall
+        | Fault::IgnoredFilters => false,
         Fault::HtmlSuccess | Fault::Oversized => response.status.is_success(),
         _ => true,
     }

@@ -26,8 +26,8 @@ use crate::random;
 ///
 /// Requests are numbered from 0 in the order in which they are admitted. Requests that the store
 /// rejects before executing them (URL too long, unknown store or path, unsupported method, invalid or
-/// read-only token, too many in flight, spent quota) have no number and no fault. Numbering starts again with each plan
-/// that is set, and after its [`outage`](Self::outage).
+/// read-only token, too many in flight, spent quota) have no number and no fault, and the requests
+/// of an [`outage`](Self::outage) have no number. Numbering starts again with each plan that is set.
 ///
 /// The fault of a request depends only on the plan, the request's number and its [`Operation`].
 /// Random choices within a fault (which rows are dropped) depend on the seed and the number. A
@@ -40,11 +40,12 @@ use crate::random;
 #[derive(Clone, Debug)]
 pub struct FaultPlan {
     source: Source,
+    pub(crate) outage_after: Duration,
     pub(crate) outage: Duration,
     pub(crate) slow_by: Duration,
     pub(crate) trickle_over: Duration,
     pub(crate) late_by: Duration,
-    pub(crate) late_behind_gateway: bool,
+    pub(crate) stall_for: Duration,
     pub(crate) reset_in: Duration,
     pub(crate) redirect_to: String,
 }
@@ -94,11 +95,12 @@ impl FaultPlan {
         let delay = Duration::from_millis(50);
         Self {
             source,
+            outage_after: Duration::ZERO,
             outage: Duration::ZERO,
             slow_by: delay,
             trickle_over: delay,
             late_by: delay,
-            late_behind_gateway: false,
+            stall_for: delay,
             reset_in: delay,
             redirect_to: "http://127.0.0.1:1/".to_owned(),
         }
@@ -137,13 +139,27 @@ impl FaultPlan {
         self
     }
 
-    /// Sets how long every request fails with [`Fault::Unavailable`], from the sandbox's start or
-    /// from when the plan is set (default zero).
+    /// Sets how long every request fails with [`Fault::Unavailable`] (default zero), from the
+    /// beginning of the outage on: see [`outage_after`](Self::outage_after).
     ///
-    /// The rest of the plan starts after the outage.
+    /// The requests of an outage have no number, so the rest of the plan goes on after it.
     pub fn outage(mut self, duration: Duration) -> Self {
         self.outage = duration;
         self
+    }
+
+    /// Sets how long after the sandbox's start, or after the plan is set, the
+    /// [`outage`](Self::outage) begins (default zero, at once).
+    pub fn outage_after(mut self, delay: Duration) -> Self {
+        self.outage_after = delay;
+        self
+    }
+
+    /// Returns `true` if the plan's outage lasts at this time after its start.
+    pub(crate) fn is_outage_at(&self, elapsed: Duration) -> bool {
+        elapsed
+            .checked_sub(self.outage_after)
+            .is_some_and(|into_outage| into_outage < self.outage)
     }
 
     /// Sets the longest extra latency of [`Fault::Slow`] (default 50 ms). The shortest is half of
@@ -159,17 +175,18 @@ impl FaultPlan {
         self
     }
 
-    /// Sets how long after closing the connection [`Fault::LateExecution`] executes the request
-    /// (default 50 ms).
+    /// Sets how long after the response, or after closing the connection,
+    /// [`Fault::LateExecution`], [`Fault::LateBehindGateway`] and [`Fault::Accepted`] execute the
+    /// request (default 50 ms).
     pub fn late_by(mut self, delay: Duration) -> Self {
         self.late_by = delay;
         self
     }
 
-    /// Makes [`Fault::LateExecution`] respond with 504, like a gateway that has timed out, instead
-    /// of closing the connection.
-    pub fn late_behind_gateway(mut self) -> Self {
-        self.late_behind_gateway = true;
+    /// Sets how long after the headers [`Fault::StalledBody`] closes the connection (default
+    /// 50 ms).
+    pub fn stall_for(mut self, duration: Duration) -> Self {
+        self.stall_for = duration;
         self
     }
 
@@ -190,7 +207,7 @@ impl FaultPlan {
         self
     }
 
-    /// Returns the fault of the request with this number, counted from 0 after the outage.
+    /// Returns the fault of the request with this number, counted from 0 without those of the outage.
     pub fn fault_for(&self, number: u64, operation: Operation) -> Option<Fault> {
         self.draw(number, operation).map(|(fault, _)| fault)
     }
@@ -270,7 +287,7 @@ mod tests {
         for operation in Operation::ALL {
             let plan = FaultPlan::seeded(3).rate(1.0);
             let mut counts = BTreeMap::new();
-            for fault in drawn(&plan, *operation, 22_000).into_iter().flatten() {
+            for fault in drawn(&plan, *operation, 30_000).into_iter().flatten() {
                 *counts.entry(fault).or_insert(0) += 1;
             }
             let applicable = Fault::ALL

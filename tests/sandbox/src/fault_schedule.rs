@@ -7,7 +7,7 @@ use crate::fault::{Fault, Operation};
 use crate::fault_plan::FaultPlan;
 use crate::random;
 
-/// A fault plan in progress: numbers the requests and ends the outage.
+/// A fault plan in progress: numbers the requests, and begins and ends the outage.
 pub(crate) struct FaultSchedule {
     plan: Arc<FaultPlan>,
     started: Instant,
@@ -26,8 +26,8 @@ impl FaultSchedule {
 
     /// Numbers the request and returns its fault.
     pub(crate) fn draw(&mut self, operation: Operation, now: Instant) -> Option<ActiveFault> {
-        let in_outage = now.saturating_duration_since(self.started) < self.plan.outage;
-        let (fault, rng) = if in_outage {
+        let elapsed = now.saturating_duration_since(self.started);
+        let (fault, rng) = if self.plan.is_outage_at(elapsed) {
             (Fault::Unavailable, random::generator(0, 0))
         } else {
             let number = self.next_number;

@@ -55,9 +55,18 @@ impl FaultyBody {
         })
     }
 
+    /// Sends nothing, and closes the connection after `stall`.
+    pub(crate) fn stalled(promised: u64, stall: Duration) -> Self {
+        Self::Cut(CutBody {
+            sent: None,
+            promised,
+            close: Box::pin(sleep(stall)),
+        })
+    }
+
     /// Sends the body in pieces. Holds the slot until just before the last piece, or until the
     /// client disconnects.
-    pub(crate) fn trickle(body: Bytes, over: Duration, slot: InFlightSlot) -> Self {
+    pub(crate) fn trickle(body: Bytes, over: Duration, slot: Option<InFlightSlot>) -> Self {
         let mut trickle = TrickleBody {
             pieces: u32::try_from(body.len().min(16)).unwrap_or(16),
             rest: body,
@@ -65,7 +74,7 @@ impl FaultyBody {
             over,
             sent: 0,
             pause: Box::pin(sleep(Duration::ZERO)),
-            slot: Some(slot),
+            slot,
         };
         trickle.pause = Box::pin(sleep_until(trickle.next_piece_at()));
         Self::Trickle(trickle)

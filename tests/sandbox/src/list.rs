@@ -1,10 +1,18 @@
+use crate::active_fault::ActiveFault;
+use crate::fault::Fault;
 use crate::filter::ValueFilter;
 use crate::paging::{self, ListUrl, PageRequest};
 use crate::query;
+use crate::response_faults;
+use crate::settings::ListMeta;
 use crate::state::Shared;
 use crate::wire::{ApiResponse, ValueRecords};
 
-pub(crate) fn get(shared: &Shared, query: Option<&str>) -> ApiResponse {
+pub(crate) fn get(
+    shared: &Shared,
+    query: Option<&str>,
+    mut fault: Option<&mut ActiveFault>,
+) -> ApiResponse {
     let parameters = query::parameters(query);
     let settings = &shared.settings;
     let mut filter = ValueFilter::default();
@@ -15,11 +23,26 @@ pub(crate) fn get(shared: &Shared, query: Option<&str>) -> ApiResponse {
     };
     let (total, values) = {
         let state = &mut *shared.lock();
-        let filter = filter.resolve_name(&state.attributes);
+        let mut filter = filter.resolve_name(&state.attributes);
+        if let Some(fault) = &fault
+            && fault.fault == Fault::IgnoredFilters
+            && !filter.is_unfiltered()
+        {
+            filter = ValueFilter::default();
+            state.count_fault(fault.fault);
+        }
         let (offset, order) = (request.offset(), settings.list_order);
-        state
-            .page_cache
-            .page(&state.store, filter, order, offset, request.limit)
+        let (mut total, mut values) =
+            state
+                .page_cache
+                .page(&state.store, filter, order, offset, request.limit);
+        let has_totals = settings.list_meta == ListMeta::Full;
+        if let Some(fault) = &mut fault
+            && response_faults::apply_to_list(fault, offset, &mut values, &mut total, has_totals)
+        {
+            state.count_fault(fault.fault);
+        }
+        (total, values)
     };
     let list = ListUrl {
         base_url: &shared.base_url,

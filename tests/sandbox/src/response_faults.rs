@@ -1,4 +1,4 @@
-//! Faults that leave a PUT's response well-formed, but wrong or incomplete.
+//! Faults that leave the response of a PUT or a list well-formed, but wrong or incomplete.
 
 use crate::active_fault::ActiveFault;
 use crate::fault::Fault;
@@ -15,7 +15,7 @@ pub(crate) struct RowWrite {
 /// Applies the fault to the rows that a PUT is about to store. Returns `true` if any row changes.
 pub(crate) fn apply_to_writes(fault: &mut ActiveFault, writes: &mut Vec<RowWrite>) -> bool {
     match fault.fault {
-        Fault::DroppedRows => {
+        Fault::DroppedRows | Fault::TotalTooLarge => {
             // By customer and attribute: of duplicate rows, all are dropped or none.
             let firsts = writes.iter().filter(|write| write.is_first);
             let mut dropped: Vec<(i64, i64)> = firsts.map(|write| key(&write.row)).collect();
@@ -54,6 +54,46 @@ pub(crate) fn apply_to_response(fault: &mut ActiveFault, values: &mut Vec<Stored
         }
         _ => false,
     }
+}
+
+/// Applies the fault to a page of a list and to the total that its pagination shows, if it shows
+/// totals. The page begins after `offset` values. Returns `true` if either changes.
+pub(crate) fn apply_to_list(
+    fault: &mut ActiveFault,
+    offset: usize,
+    values: &mut Vec<StoredValue>,
+    total: &mut usize,
+    has_totals: bool,
+) -> bool {
+    match fault.fault {
+        Fault::ShortPage => fault.remove_some(values),
+        Fault::EmptyPage => {
+            let had_values = !values.is_empty();
+            values.clear();
+            had_values
+        }
+        Fault::TotalTooLarge if has_totals => {
+            *total = exaggerate(fault, *total);
+            true
+        }
+        Fault::TotalTooSmall if has_totals && *total > 0 => {
+            let picked = fault.pick(0..*total);
+            // With this total, the list would end with the page, and nobody could tell.
+            let plausible = offset + values.len();
+            *total = if picked == plausible {
+                picked.saturating_sub(1)
+            } else {
+                picked
+            };
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Returns a number that is larger than the count, up to twice as large.
+pub(crate) fn exaggerate(fault: &mut ActiveFault, count: usize) -> usize {
+    count + 1 + fault.pick(0..count.max(1))
 }
 
 fn key(row: &Row) -> (i64, i64) {

@@ -118,6 +118,7 @@ fn store(
     if !invalid.is_empty() && settings.batch_rejection == BatchRejection::Atomic {
         return json::reject_rows(settings.error_keys, invalid);
     }
+    let sent = writes.len();
     if invalid.is_empty()
         && let Some(fault) = &mut fault
         && response_faults::apply_to_writes(fault, &mut writes)
@@ -144,12 +145,14 @@ fn store(
     let values = ids.iter().filter_map(|id| store.get(*id)).cloned();
     let mut values: Vec<StoredValue> = values.collect();
     let mut total = values.len();
-    if let Some(fault) = fault
-        && response_faults::apply_to_response(fault, &mut values)
-    {
-        state.count_fault(fault.fault);
-        if fault.fault != Fault::PartialPage {
-            total = values.len();
+    if let Some(fault) = fault {
+        if fault.fault == Fault::TotalTooLarge {
+            total = response_faults::exaggerate(fault, sent);
+        } else if response_faults::apply_to_response(fault, &mut values) {
+            state.count_fault(fault.fault);
+            if fault.fault != Fault::PartialPage {
+                total = values.len();
+            }
         }
     }
     drop(guard);

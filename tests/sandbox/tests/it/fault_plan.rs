@@ -103,6 +103,24 @@ async fn an_outage_ends_and_the_script_starts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_can_begin_later_and_interrupts_the_script() {
+    let script = [None, Some(Fault::Busy)];
+    let plan = FaultPlan::script(script)
+        .outage_after(Duration::from_secs(10))
+        .outage(Duration::from_secs(60));
+    let sandbox = Sandbox::builder().faults(plan).start().await.unwrap();
+    let base_url = sandbox.base_url();
+    assert_eq!(get(base_url, "").await.status, 200);
+    advance(Duration::from_secs(11)).await;
+    for _ in 0..3 {
+        assert_eq!(get(base_url, "").await.status, 503);
+    }
+    advance(Duration::from_secs(60)).await;
+    assert_eq!(get(base_url, "").await.status, 429);
+    assert_eq!(get(base_url, "").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_plan_can_be_replaced_and_ended() {
     let sandbox = Sandbox::builder().start().await.unwrap();
     let base_url = sandbox.base_url();

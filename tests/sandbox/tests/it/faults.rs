@@ -60,6 +60,10 @@ fn expected(fault: Fault, operation: Operation) -> Expected {
         Fault::GatewayTimeout => (Some(504), Execution::None),
         Fault::Redirect => (Some(307), Execution::None),
         Fault::ClosedBeforeWork | Fault::LateExecution => (None, Execution::None),
+        // Or 524; the test accepts either.
+        Fault::LateBehindGateway => (Some(504), Execution::None),
+        Fault::Accepted => (Some(202), Execution::None),
+        Fault::TotalTooLarge if operation == Operation::Upsert => (Some(usual), Execution::Altered),
         Fault::ClosedAfterWork => (None, Execution::Complete),
         // Or 504; the test accepts either.
         Fault::ErrorAfterWork => (Some(500), Execution::Complete),
@@ -70,12 +74,21 @@ fn expected(fault: Fault, operation: Operation) -> Expected {
         | Fault::Trickle
         | Fault::HiddenRows
         | Fault::PartialPage
-        | Fault::Slow => (Some(usual), Execution::Complete),
+        | Fault::Slow
+        | Fault::StalledBody
+        | Fault::ShortPage
+        | Fault::EmptyPage
+        | Fault::TotalTooLarge
+        | Fault::TotalTooSmall
+        | Fault::IgnoredFilters => (Some(usual), Execution::Complete),
     };
     Expected {
         status,
         complete: status.is_some()
-            && !matches!(fault, Fault::Truncated | Fault::ClosedDuringResponse),
+            && !matches!(
+                fault,
+                Fault::Truncated | Fault::ClosedDuringResponse | Fault::StalledBody
+            ),
         execution,
         uses_quota: !matches!(fault, Fault::RateLimited | Fault::Busy),
         has_quota_headers: status.is_some()
@@ -88,6 +101,7 @@ fn expected(fault: Fault, operation: Operation) -> Expected {
                     | Fault::Redirect
                     | Fault::HtmlSuccess
                     | Fault::ErrorAfterWork
+                    | Fault::LateBehindGateway
             ),
     }
 }
@@ -133,6 +147,7 @@ async fn each_fault_has_its_documented_effect_on_each_operation() {
         let expected = expected(fault, operation);
         let status = match (fault, response.status()) {
             (Fault::ErrorAfterWork, Some(504)) => Some(500),
+            (Fault::LateBehindGateway, Some(524)) => Some(504),
             (_, status) => status,
         };
         assert_eq!(status, expected.status, "{case}");
@@ -150,7 +165,7 @@ async fn each_fault_has_its_documented_effect_on_each_operation() {
             let attributes = sandbox.attributes().len();
             assert_eq!(attributes, usize::from(is_created), "{case}");
         }
-        let is_late = fault == Fault::LateExecution;
+        let is_late = matches!(fault, Fault::LateExecution | Fault::LateBehindGateway);
         assert_eq!(counts.in_flight, usize::from(is_late), "{case}");
         assert_eq!((counts.requests, counts.faults), (1, 1), "{case}");
         assert_eq!(
@@ -215,8 +230,10 @@ async fn a_connection_stays_open_after_a_complete_response() {
         Fault::ClosedAfterWork,
         Fault::ClosedDuringResponse,
         Fault::LateExecution,
+        Fault::StalledBody,
     ];
-    for fault in Fault::ALL.iter().filter(|fault| !closing.contains(fault)) {
+    let others = Fault::ALL.iter().filter(|fault| !closing.contains(fault));
+    for fault in others.filter(|fault| fault.applies_to(Operation::Upsert)) {
         let sandbox = start_with(once(*fault)).await;
         let mut client = RawClient::connect(&sandbox).await;
         for _ in 0..2 {
@@ -285,16 +302,24 @@ async fn gateway_responses_are_html() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_after_work_is_a_500_or_a_504() {
-    let plan = FaultPlan::seeded(1).rate(1.0).only([Fault::ErrorAfterWork]);
-    let sandbox = start_with(plan).await;
-    let mut statuses = BTreeMap::new();
-    for _ in 0..40 {
-        let response = send_operation(&sandbox, Operation::List).await;
-        *statuses.entry(response.status().unwrap()).or_insert(0) += 1;
+async fn the_status_of_a_gateway_is_random() {
+    for (fault, expected) in [
+        (Fault::ErrorAfterWork, [500, 504]),
+        (Fault::LateBehindGateway, [504, 524]),
+    ] {
+        let plan = FaultPlan::seeded(1).rate(1.0).only([fault]);
+        let sandbox = start_with(plan.late_by(Duration::ZERO)).await;
+        let mut statuses = BTreeMap::new();
+        for _ in 0..40 {
+            let response = send_operation(&sandbox, Operation::Upsert).await;
+            *statuses.entry(response.status().unwrap()).or_insert(0) += 1;
+            while sandbox.counts().in_flight > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(statuses.keys().copied().eq(expected), "{statuses:?}");
+        assert!(statuses.values().all(|count| *count > 8), "{statuses:?}");
     }
-    assert_eq!(statuses.keys().copied().collect::<Vec<_>>(), [500, 504]);
-    assert!(statuses.values().all(|count| *count > 8), "{statuses:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -411,12 +436,14 @@ async fn a_slow_request_waits_for_half_of_the_time_or_longer() {
 #[tokio::test(start_paused = true)]
 async fn a_late_upsert_is_executed_after_requests_sent_meanwhile() {
     let late = Duration::from_secs(5);
-    let script = [Some(Fault::LateExecution)];
-    let sandbox = start_with(FaultPlan::script(script).late_by(late)).await;
-    assert_eq!(
-        send_operation(&sandbox, Operation::Upsert).await.status(),
-        None
-    );
+    for fault in [Fault::LateExecution, Fault::LateBehindGateway] {
+        check_late_upsert(fault, late).await;
+    }
+}
+
+async fn check_late_upsert(fault: Fault, late: Duration) {
+    let sandbox = start_with(once(fault).late_by(late)).await;
+    send_operation(&sandbox, Operation::Upsert).await;
     assert_eq!(
         values_by_customer(&sandbox),
         values_after(Operation::Upsert, &Execution::None)
@@ -439,10 +466,16 @@ async fn a_late_upsert_is_executed_after_requests_sent_meanwhile() {
 
 #[tokio::test(start_paused = true)]
 async fn late_deletes_and_creations_are_executed_after_the_delay() {
-    for operation in [Operation::Delete, Operation::CreateAttributes] {
-        let sandbox = start_with(once(Fault::LateExecution)).await;
-        let response = send_operation(&sandbox, operation).await;
-        assert_eq!(response.status(), None);
+    let late = [
+        Fault::LateExecution,
+        Fault::LateBehindGateway,
+        Fault::Accepted,
+    ];
+    for (fault, operation) in late.into_iter().flat_map(|fault| {
+        [Operation::Delete, Operation::CreateAttributes].map(|operation| (fault, operation))
+    }) {
+        let sandbox = start_with(once(fault)).await;
+        send_operation(&sandbox, operation).await;
         assert_eq!(
             values_by_customer(&sandbox),
             values_after(operation, &Execution::None)
@@ -458,6 +491,46 @@ async fn late_deletes_and_creations_are_executed_after_the_delay() {
         assert_eq!(sandbox.attributes().len(), usize::from(is_created));
         assert_eq!(sandbox.counts().in_flight, 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_accepted_request_is_no_longer_in_flight_and_executed_late() {
+    let late = Duration::from_secs(5);
+    let sandbox = start_with(once(Fault::Accepted).late_by(late)).await;
+    let response = send_operation(&sandbox, Operation::Upsert).await;
+    assert_eq!((response.status(), response.body()), (Some(202), &b""[..]));
+    assert_eq!(sandbox.counts().in_flight, 0);
+    assert_eq!(sandbox.value(1, 1).unwrap().value, "old");
+    // A value that is stored in the meantime is overwritten.
+    sandbox.insert(1, 1, "newer");
+    tokio::time::sleep(late + Duration::from_millis(1)).await;
+    assert_eq!(sandbox.value(1, 1).unwrap().value, "new");
+    assert_eq!(sandbox.counts().customer_overlaps, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_body_sends_the_headers_and_stays_in_flight() {
+    let stall = Duration::from_secs(60);
+    let sandbox = start_with(once(Fault::StalledBody).stall_for(stall)).await;
+    let began = Instant::now();
+    let response = send_operation(&sandbox, Operation::Upsert).await;
+    assert_eq!((response.status(), response.body()), (Some(200), &b""[..]));
+    assert!(response.number("content-length").unwrap() > 0);
+    assert!(began.elapsed() >= stall);
+
+    let sandbox = start_with(once(Fault::StalledBody).stall_for(stall)).await;
+    let mut client = RawClient::connect(&sandbox).await;
+    client.send("PUT", "", &new_rows().to_string()).await;
+    let timeout = Duration::from_secs(10);
+    let response = tokio::time::timeout(timeout, client.read_response()).await;
+    assert!(response.is_err());
+    drop(client);
+    // The request has been executed.
+    assert_eq!(sandbox.value(1, 1).unwrap().value, "new");
+    tokio::time::sleep(timeout).await;
+    assert_eq!(sandbox.counts().in_flight, 1);
+    tokio::time::sleep(stall).await;
+    assert_eq!(sandbox.counts().in_flight, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -481,8 +554,13 @@ async fn a_fault_of_an_admitted_request_waits_for_the_latency() {
 /// than the server, so a slot that is freed too late causes a 429.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_frees_its_slot_before_the_client_sees_the_end() {
+    let late = [Fault::LateExecution, Fault::LateBehindGateway];
+    let others = Fault::ALL.iter().copied();
     let plan = FaultPlan::seeded(3)
         .rate(0.7)
+        .only(others.filter(|fault| !late.contains(fault)))
+        .late_by(Duration::ZERO)
+        .stall_for(Duration::ZERO)
         .slow_by(Duration::ZERO)
         .trickle_over(Duration::ZERO);
     let sandbox = Sandbox::builder().faults(plan).start().await.unwrap();

@@ -112,7 +112,7 @@ pub async fn send_operation(sandbox: &Sandbox, operation: Operation) -> RawRespo
     let mut client = RawClient::connect(sandbox).await;
     match operation {
         Operation::Upsert => client.send("PUT", "", &new_rows().to_string()).await,
-        Operation::List => client.send("GET", "", "").await,
+        Operation::List => client.send("GET", "attribute_id:in=1", "").await,
         Operation::Delete => client.send("DELETE", "id:in=5001,5003", "").await,
         Operation::ListAttributes => client.send_to(ATTRIBUTES, "GET", "", "").await,
         Operation::CreateAttributes => {

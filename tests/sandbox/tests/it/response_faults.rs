@@ -1,6 +1,8 @@
-//! Faults that leave a PUT's response well-formed, but wrong or incomplete.
+//! Faults that leave the response of a PUT or a list well-formed, but wrong or incomplete.
 
-use bigcommerce_sandbox::{BatchRejection, Duplicates, Fault, FaultPlan, Sandbox, SandboxBuilder};
+use bigcommerce_sandbox::{
+    BatchRejection, Duplicates, Fault, FaultPlan, ListMeta, Sandbox, SandboxBuilder,
+};
 use serde_json::{Value, json};
 
 use crate::client::{TestResponse, get, put, row};
@@ -154,6 +156,117 @@ async fn normalized_values_are_stored_and_shown() {
     assert_eq!(sandbox.counts().faults, 1);
 }
 
+/// Starts a sandbox with this fault and 30 values of attribute 1.
+async fn list_with(fault: Fault) -> Sandbox {
+    let sandbox = always(fault).start().await.unwrap();
+    for customer in 1..=30 {
+        sandbox.insert(customer, 1, "x");
+    }
+    sandbox
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_page_lacks_values_that_no_other_page_shows() {
+    let sandbox = list_with(Fault::ShortPage).await;
+    let mut shown = Vec::new();
+    for page in 1..=3 {
+        let query = format!("limit=10&page={page}");
+        let response = get(sandbox.base_url(), &query).await;
+        let customers = response.column("customer_id");
+        assert!((1..10).contains(&customers.len()));
+        let expected = Pages {
+            total: 30,
+            count: customers.len() as u64,
+            per_page: 10,
+            total_pages: 3,
+            has_next: page < 3,
+        };
+        assert_eq!(pages(&response), expected);
+        let of_page = page * 10 - 9..=page * 10;
+        assert!(customers.iter().all(|customer| of_page.contains(customer)));
+        shown.extend(customers);
+    }
+    assert!(shown.is_sorted() && shown.len() < 28);
+    assert_eq!(sandbox.counts().faults, 3);
+    // A page with one value or none is left as it is.
+    for query in ["limit=1", "limit=10&page=4"] {
+        get(sandbox.base_url(), query).await;
+    }
+    assert_eq!(sandbox.counts().faults, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_page_has_the_usual_total() {
+    let sandbox = list_with(Fault::EmptyPage).await;
+    let response = get(sandbox.base_url(), "limit=10&page=2").await;
+    assert_eq!(response.column("id"), Vec::<i64>::new());
+    let expected = Pages {
+        total: 30,
+        count: 0,
+        per_page: 10,
+        total_pages: 3,
+        has_next: true,
+    };
+    assert_eq!(pages(&response), expected);
+    get(sandbox.base_url(), "limit=10&page=4").await;
+    assert_eq!(sandbox.counts().faults, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_total_that_lies_leaves_the_values_of_a_list() {
+    for (fault, possible) in [
+        (Fault::TotalTooLarge, 31..=60),
+        (Fault::TotalTooSmall, 0..=29),
+    ] {
+        let sandbox = list_with(fault).await;
+        for _ in 0..200 {
+            let response = get(sandbox.base_url(), "limit=10&page=2").await;
+            assert!(response.column("customer_id").into_iter().eq(11..=20));
+            let pages = pages(&response);
+            assert!(possible.contains(&pages.total), "{fault}: {pages:?}");
+            assert_ne!(pages.total, 20);
+            assert_eq!(pages.total_pages, pages.total.div_ceil(10));
+            assert_eq!(pages.has_next, pages.total > 20);
+        }
+        assert_eq!(sandbox.counts().faults, 200);
+        // Without totals, nothing can lie.
+        let sandbox = always(fault).list_meta(ListMeta::NoTotals).start().await;
+        let sandbox = sandbox.unwrap();
+        sandbox.insert(1, 1, "x");
+        get(sandbox.base_url(), "").await;
+        assert_eq!(sandbox.counts().faults, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_total_that_is_too_large_hides_that_rows_of_a_put_were_dropped() {
+    let sandbox = always(Fault::TotalTooLarge).start().await.unwrap();
+    for _ in 0..20 {
+        let before = sandbox.counts().rows_stored;
+        let response = put(sandbox.base_url(), rows(5)).await;
+        let shown = response.column("customer_id").len() as u64;
+        assert!(shown < 5);
+        assert_eq!(sandbox.counts().rows_stored - before, shown);
+        assert!((6..=10).contains(&pages(&response).total));
+    }
+    assert_eq!(sandbox.counts().faults, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ignored_filters_list_every_value() {
+    let sandbox = list_with(Fault::IgnoredFilters).await;
+    let response = get(
+        sandbox.base_url(),
+        "customer_id:in=3&date_created:max=2001-01-01",
+    )
+    .await;
+    assert!(response.column("customer_id").into_iter().eq(1..=30));
+    assert_eq!(pages(&response).total, 30);
+    // Without a filter there is nothing to ignore.
+    get(sandbox.base_url(), "limit=10").await;
+    assert_eq!(sandbox.counts().faults, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rejected_request_stays_rejected() {
     for fault in [
@@ -163,6 +276,7 @@ async fn a_rejected_request_stays_rejected() {
         Fault::PartialPage,
         Fault::Normalized,
         Fault::Oversized,
+        Fault::TotalTooLarge,
     ] {
         for rejection in [BatchRejection::Atomic, BatchRejection::Partial] {
             let builder = always(fault).batch_rejection(rejection);
