@@ -45,9 +45,13 @@ impl StoreHash {
     pub(crate) fn new(hash: &str) -> Result<Self, Error> {
         let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         if hash.is_empty() || hash.len() > 64 || !hash.chars().all(is_allowed) {
-            let shown: String = hash.chars().take(64).collect();
+            // A URL may contain a password.
+            let shown = match hash.contains([':', '@']) {
+                true => String::new(),
+                false => format!(" {:?}", hash.chars().take(64).collect::<String>()),
+            };
             return Err(Error::invalid_input(format!(
-                "invalid store hash {shown:?}: it must be 1 to 64 lower-case letters and digits; \
+                "invalid store hash{shown}: it must be 1 to 64 lower-case letters and digits; \
                  copy it from the store's API path, stores/{{store_hash}}/v3"
             )));
         }

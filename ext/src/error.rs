@@ -24,11 +24,12 @@ pub struct Error {
     row: Option<u64>,
 }
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     call: Option<CallRecord>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The call that failed.
@@ -40,9 +41,14 @@ pub(crate) struct CallRecord {
     pub server_message: Option<String>,
     pub attempts: u32,
     pub elapsed: Duration,
+    /// Whether every other call would fail in the same way.
+    pub ends_run: bool,
 }
 
 /// The kind of an [`Error`].
+///
+/// A kind that is retried is reported once the attempts or the retry timeout are spent, or when an
+/// outage has lasted too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -60,24 +66,26 @@ pub enum ErrorKind {
     /// 404, 405 or 410: the endpoint does not exist, so the store hash or the base URL is wrong.
     NotFound,
     /// 413 or 414: the request is larger than the endpoint accepts. If a row has this error, it was
-    /// rejected even when sent alone.
+    /// not accepted even when sent alone, which is not the row's fault.
     TooLarge,
-    /// Any other 4xx, or a request that can't be built. It is not retried.
+    /// Any other 4xx, or a request that can't be built. It is not retried. Also the error of a run
+    /// whose first rows were all rejected or not confirmed.
     InvalidRequest,
-    /// 429 or a spent quota, until the attempts or the retry timeout were spent.
+    /// 429 or a spent quota.
     RateLimited,
-    /// 500, 502, 503 or 504, until the attempts or the retry timeout were spent. Any other 5xx fails
-    /// at once.
+    /// 408, 409, 423, 425 or 5xx. 501 and 505 fail at once.
     Unavailable,
-    /// No response within the attempt timeout, until the attempts or the retry timeout were spent.
+    /// No response within the attempt timeout.
     Timeout,
-    /// The connection could not be established or broke, until the attempts or the retry timeout
-    /// were spent.
+    /// The connection could not be established or broke. A proxy that asks for a password (407) fails at once, and so does a host whose
+    /// name does not resolve or whose certificate is not trusted, if no request has succeeded yet.
     Connection,
     /// A redirect that would change the request or take the token to another origin. A permanent
     /// redirect fails at once, a temporary one when the attempts or the retry timeout are spent.
     Redirect,
-    /// The response could not be parsed, or does not confirm the row.
+    /// The response could not be parsed, is an HTML page, does not confirm the row, or contradicts
+    /// the request: an incomplete list, values that the filter excludes, or a value without its ID
+    /// or date.
     InvalidResponse,
     /// The run was stopped, or a value was added to a selection after its last delete round.
     Stopped,
@@ -120,7 +128,7 @@ impl Error {
             kind: ErrorKind::InvalidInput,
             message: message.into(),
             call: None,
-            source: Some(Box::new(source)),
+            source: Some(Arc::new(source)),
         })
     }
 
@@ -129,7 +137,7 @@ impl Error {
             kind: ErrorKind::Input,
             message: source.to_string().into(),
             call: None,
-            source: Some(source),
+            source: Some(source.into()),
         })
     }
 
@@ -161,10 +169,43 @@ impl Error {
         )
     }
 
+    /// Creates the error of a list of `items` that ended with `received` of `total`. `advice` says
+    /// what else can be done than to read the list again.
+    pub(crate) fn incomplete_list(
+        items: &str,
+        received: u64,
+        total: Option<u64>,
+        unreadable: u64,
+        advice: &str,
+    ) -> Self {
+        let of_total = match total {
+            Some(total) => format!("the server showed {received} of {total}"),
+            None => format!("it ended after {received}, and the server reported no total"),
+        };
+        let unreadable = match unreadable {
+            0 => String::new(),
+            records => format!(" ({records} can't be parsed)"),
+        };
+        Self::new(
+            ErrorKind::InvalidResponse,
+            format!(
+                "the list of {items} is incomplete: {of_total}{unreadable}; read it again{advice}"
+            ),
+        )
+    }
+
     pub(crate) fn missing_id() -> Self {
         Self::new(
             ErrorKind::InvalidResponse,
-            "the server listed values without their IDs, and values can only be deleted by ID",
+            "the server listed a value without its ID, and values can only be deleted by ID",
+        )
+    }
+
+    pub(crate) fn missing_date() -> Self {
+        Self::new(
+            ErrorKind::InvalidResponse,
+            "the server listed the value without the date that the selection needs: check the value \
+             and delete it by its ID",
         )
     }
 
@@ -192,8 +233,44 @@ impl Error {
         Self::new(
             ErrorKind::InvalidRequest,
             format!(
-                "the server rejected all of the first {rows} rows, so the run was stopped: correct \
-                 how the rows are built; the last error: {last}"
+                "the server rejected or did not confirm any of the first {rows} rows, so the run was \
+                 stopped: correct how the rows are built; the last error: {last}"
+            ),
+        )
+    }
+
+    pub(crate) fn missing_unconfirmed(response: &Self) -> Self {
+        Self::new(
+            ErrorKind::InvalidResponse,
+            format!(
+                "the server responded that the value does not exist, but it confirmed no delete of \
+                 this run, so it may not know the endpoint: list the values to be sure; the response: \
+                 {response}"
+            ),
+        )
+    }
+
+    pub(crate) fn outage(lasted: Duration, last: Option<&Self>) -> Self {
+        let last = last.map_or(String::new(), |last| format!("; the last error: {last}"));
+        Self::new(
+            ErrorKind::Unavailable,
+            format!(
+                "nothing has succeeded for {:.0} s, so the store counts as down and the run was \
+                 stopped: send the remaining rows later, or let the run wait longer \
+                 (on_outage){last}",
+                lasted.as_secs_f64()
+            ),
+        )
+    }
+
+    pub(crate) fn quota_exhausted(operation: &str, wait: Duration) -> Self {
+        Self::new(
+            ErrorKind::RateLimited,
+            format!(
+                "{operation}: the quota was exhausted: try again later, or leave more of the quota \
+                 to this app; the next attempt would be in {:.1} s, beyond \
+                 RetryPolicy::retry_timeout",
+                wait.as_secs_f64()
             ),
         )
     }
@@ -215,8 +292,31 @@ impl Error {
             kind,
             message: message.into(),
             call: Some(call),
-            source,
+            source: source.map(Arc::from),
         })
+    }
+
+    /// Returns the same error for a call that took several attempts.
+    pub(crate) fn with_attempts(&self, attempts: u32, elapsed: Duration) -> Self {
+        let mut inner = Inner::clone(&self.inner);
+        if let Some(call) = &mut inner.call {
+            call.attempts = attempts;
+            call.elapsed = elapsed;
+        }
+        Self {
+            inner: Arc::new(inner),
+            row: self.row,
+        }
+    }
+
+    /// Returns the same error with a note on why the call is not retried.
+    pub(crate) fn with_note(&self, note: &str) -> Self {
+        let mut inner = Inner::clone(&self.inner);
+        inner.message = format!("{}; {note}", inner.message).into();
+        Self {
+            inner: Arc::new(inner),
+            row: self.row,
+        }
     }
 
     /// Returns the kind of the error.
@@ -267,7 +367,7 @@ impl Error {
     /// before it tries again.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        if matches!(self.status(), Some(501 | 505)) {
+        if matches!(self.status(), Some(407 | 501 | 505)) || self.ends_run() {
             return false;
         }
         matches!(
@@ -283,7 +383,7 @@ impl Error {
 
     /// Returns `true` if every other call would fail in the same way.
     pub(crate) fn ends_run(&self) -> bool {
-        self.is_auth() || matches!(self.inner.kind, ErrorKind::NotFound | ErrorKind::Redirect)
+        self.inner.call.as_ref().is_some_and(|call| call.ends_run)
     }
 
     /// Returns `true` if the server does not accept the access token (401 or 403).

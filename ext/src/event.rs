@@ -25,7 +25,8 @@ pub enum Event {
     RequestStarted {
         /// The number of the call within its run.
         call: u64,
-        /// The number of requests that the call has made, including this one.
+        /// The number of requests made for these rows or this page, including this one. A part of a
+        /// split batch counts on from its batch.
         attempt: u32,
     },
     /// A request has ended.
@@ -90,6 +91,19 @@ pub enum Event {
         /// The total now.
         now: u64,
     },
+    /// Five requests in a row have failed, so the store counts as down. One request at a time probes
+    /// the store.
+    #[non_exhaustive]
+    OutageStarted {
+        /// The time since the first failure.
+        lasted: Duration,
+    },
+    /// A request has succeeded, so the store counts as up again.
+    #[non_exhaustive]
+    OutageEnded {
+        /// The time from the first failure to the success.
+        lasted: Duration,
+    },
     /// Rows have reached their outcomes, with or without a call.
     #[non_exhaustive]
     Progress {
@@ -106,10 +120,13 @@ pub enum WaitReason {
     Quota,
     /// The server responded 429 without saying how long to wait.
     Busy,
-    /// The server responded 5xx or with a temporary redirect, or its response could not be parsed.
+    /// The server failed (5xx, 408, 409, 423 or 425), sent a temporary redirect or an HTML page, or
+    /// its response could not be parsed.
     Server,
     /// The connection failed, or no response came in time.
     Connection,
+    /// The store is down, and the next probe is not due yet.
+    Outage,
 }
 
 impl fmt::Display for WaitReason {
@@ -119,6 +136,7 @@ impl fmt::Display for WaitReason {
             Self::Busy => "the server is busy",
             Self::Server => "the server failed",
             Self::Connection => "the connection failed",
+            Self::Outage => "the store is down",
         })
     }
 }

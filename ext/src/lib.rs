@@ -168,6 +168,7 @@ mod delete;
 mod error;
 mod event;
 mod list;
+mod normalization;
 mod outcome;
 mod row;
 mod run;
@@ -180,7 +181,7 @@ pub use chrono;
 pub use reqwest;
 
 pub use attributes::Attributes;
-pub use client::{Limits, RetryPolicy};
+pub use client::{Limits, OnOutage, RetryPolicy};
 pub use credentials::AccessToken;
 pub use delete::Delete;
 pub use error::{Error, ErrorKind};

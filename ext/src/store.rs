@@ -16,7 +16,8 @@ use crate::upsert::Upsert;
 
 pub use builder::{ACCESS_TOKEN_VARIABLE, STORE_HASH_VARIABLE, StoreBuilder};
 
-/// A handle to one store. Cloning is cheap, and all clones share the limits.
+/// A handle to one store. Cloning is cheap. All clones share the limits, and so do stores that are built
+/// separately for the same base URL in one process.
 ///
 /// ```no_run
 /// # async fn program() -> Result<(), bigcommerce_ext::Error> {

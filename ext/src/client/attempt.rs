@@ -1,155 +1,403 @@
 //! One attempt of a call: one request, and the classification of its response.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::error::Error as StdError;
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
 
 use bigcommerce_sdk::{self as sdk, ResponseHead, types};
-use tokio::time::{Instant, timeout};
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_TYPE;
+use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 
-use super::Client;
 use super::context::{RunContext, SdkResult};
 use super::error_body;
-use super::in_flight::InFlightGuard;
+use super::failure::{Assessment, ConnectProblem, Evidence, FailureCause};
+use super::health::{Finding, HealthChange, Verdict};
+use super::lease::Lease;
 use super::limiter::RateLimitHeaders;
-use super::retry::FailureCause;
-use crate::event::Event;
+use super::shared_state::to_ms;
+use super::{Client, Operation};
+use crate::error::{CallRecord, Error, ErrorKind};
+use crate::event::{Event, WaitReason};
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
+type Source = Box<dyn StdError + Send + Sync>;
 
-/// An attempt that did not succeed.
-pub(super) struct FailedAttempt {
-    pub cause: FailureCause,
-    pub status: Option<u16>,
-    /// How long the response asks to wait.
-    pub retry_after: Option<Duration>,
-    /// The server's message, in one line.
-    pub server_message: Option<String>,
-    pub blames_rows: bool,
-    pub blamed_rows: BTreeSet<usize>,
-    pub source: Option<Source>,
-    /// Until when the server may be running the request.
-    pub hold: Option<Instant>,
+/// An attempt's place in its call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttemptInfo {
+    /// The number of the call within its run.
+    pub call: u64,
+    /// The number of the attempt within its call, counted from 1.
+    pub number: u32,
+    /// [`Client::successes`] when the previous attempt failed.
+    pub previous_failure: Option<u64>,
 }
 
-/// Sends one request and reads its response.
-pub(super) async fn attempt<T, F, Fut>(
+/// How an attempt ended.
+pub(crate) struct RequestOutcome<T> {
+    pub result: Result<T, RequestFailure>,
+    /// The number of requests that were sent, redirects included: 0 if there was no connection.
+    pub requests: u32,
+    pub status: Option<u16>,
+}
+
+impl<T> RequestOutcome<T> {
+    /// Creates the outcome of an attempt whose task ended without one.
+    pub(super) fn lost() -> Self {
+        Self {
+            result: Err(RequestFailure {
+                error: Error::lost_task(),
+                retry: None,
+                retry_after: None,
+                is_ambiguous: true,
+                never_sent: false,
+                is_html: false,
+                blames_rows: false,
+                blamed_rows: BTreeSet::new(),
+                ends_run: false,
+                successes: 0,
+                is_bad: false,
+                held_until: None,
+            }),
+            requests: 0,
+            status: None,
+        }
+    }
+}
+
+/// Why an attempt failed.
+pub(crate) struct RequestFailure {
+    pub error: Error,
+    /// Why to wait before the next attempt, `None` if there is none.
+    pub retry: Option<WaitReason>,
+    /// How long the response asks to wait.
+    pub retry_after: Option<Duration>,
+    /// Whether the server may have executed the request.
+    pub is_ambiguous: bool,
+    pub never_sent: bool,
+    /// Whether the response was an HTML page, which the API never sends.
+    pub is_html: bool,
+    /// Whether the server rejects rows, rather than the request.
+    pub blames_rows: bool,
+    /// The positions in the batch of the rows that the response names.
+    pub blamed_rows: BTreeSet<usize>,
+    /// Whether every other request would fail in the same way.
+    pub ends_run: bool,
+    /// [`Client::successes`] at this failure.
+    pub successes: u64,
+    /// Whether the failure counts towards an outage.
+    pub is_bad: bool,
+    /// Until when the server may be running the request.
+    pub held_until: Option<Instant>,
+}
+
+/// Sends one request and reads its response. Records quota and health, and releases or holds the
+/// lease.
+pub(crate) async fn request<T, F, Fut>(
     client: &Client,
     run: &RunContext,
-    call: u64,
-    attempt: u32,
-    guard: InFlightGuard,
-    send: &F,
-) -> Result<T, FailedAttempt>
+    operation: &Operation,
+    attempt: AttemptInfo,
+    mut lease: Lease,
+    send: F,
+) -> RequestOutcome<T>
 where
-    F: Fn(sdk::Client) -> Fut,
+    F: FnOnce(sdk::Client) -> Fut,
     Fut: Future<Output = SdkResult<T>>,
 {
-    run.observer.notify(Event::RequestStarted { call, attempt });
+    let AttemptInfo { call, number, .. } = attempt;
+    run.observer.notify(Event::RequestStarted {
+        call,
+        attempt: number,
+    });
     let sent_at = Instant::now();
     let (sdk, recorder) = client.sdk().recorded();
-    let sent = timeout(client.retry().attempt_timeout, send(sdk))
-        .instrument(tracing::debug_span!("attempt", attempt))
+    let sent = send_in_time(&mut lease, send(sdk))
+        .instrument(tracing::debug_span!("attempt", attempt = number))
         .await;
     let head = recorder.take();
+    let redirects = u32::try_from(recorder.redirects()).unwrap_or(u32::MAX);
+    let requests = redirects.saturating_add(1);
     let status = head.as_ref().map(|head| head.status.as_u16());
-    let headers = head
-        .as_ref()
-        .map(|head| RateLimitHeaders::parse(head.status, &head.headers))
-        .unwrap_or_default();
+    let parse = |head: &ResponseHead| {
+        RateLimitHeaders::parse(head.status, &head.headers, SystemTime::now())
+    };
+    let headers = head.as_ref().map(parse).unwrap_or_default();
     run.observer.notify(Event::RequestFinished {
         call,
         status,
         elapsed: sent_at.elapsed(),
     });
-    let mut failed = match sent {
-        Ok(Ok(value)) => {
-            guard.finish(headers);
-            return Ok(value.into_inner());
-        }
+    let problem = match sent {
+        Ok(Ok(value)) => match head.as_ref().filter(|head| is_html(head)) {
+            None => {
+                lease.finish(headers.quota, None);
+                record(client, run, Verdict::Good, sent_at, headers);
+                return RequestOutcome {
+                    result: Ok(value.into_inner()),
+                    requests,
+                    status,
+                };
+            }
+            Some(head) => Problem::new(FailureCause::Html(head.status.as_u16()), None),
+        },
         Ok(Err(error)) => classify(error, head.as_ref()),
-        Err(elapsed) => FailedAttempt::new(
-            cause(head.as_ref(), FailureCause::TimedOut),
-            Some(elapsed.into()),
-        ),
+        Err(cause) => Problem::new(cause, None),
     };
-    match &head {
-        Some(_) if failed.cause.is_gateway_error() => {
-            failed.hold = Some(guard.finish_by_gateway(headers));
+    let cause = problem.cause;
+    let assessment = cause.assess(Evidence {
+        has_succeeded: client.successes() > 0,
+        asks_to_wait: headers.retry_after.is_some(),
+        is_quota_spent: headers.quota.is_some_and(|quota| quota.left == 0),
+    });
+    let blocks = matches!(status, Some(429 | 503));
+    let block = headers.retry_after.filter(|_| blocks);
+    let held_until = match () {
+        () if cause.is_unsent() => {
+            lease.cancel();
+            None
         }
-        Some(_) => guard.finish(headers),
-        None if !failed.cause.is_ambiguous() => guard.cancel(),
-        None => failed.hold = Some(guard.abandon()),
-    }
-    failed.status = status;
-    failed.retry_after = headers.retry_after;
+        () if cause.may_still_run() || problem.is_body_lost => {
+            Some(lease.abandon(headers.quota, block))
+        }
+        () => {
+            lease.finish(headers.quota, block);
+            None
+        }
+    };
+    let successes = client.successes();
+    let is_own_trouble = attempt
+        .previous_failure
+        .is_some_and(|before| before < successes);
+    let is_bad = assessment.verdict == Verdict::Bad && !is_own_trouble;
+    let verdict = match assessment.verdict {
+        Verdict::Bad if is_own_trouble => Verdict::Neutral,
+        verdict => verdict,
+    };
+    record(client, run, verdict, sent_at, headers);
+    let sanitize = |text: String| error_body::sanitize(&text, client.token());
+    let error = Error::call(
+        assessment.kind,
+        explain(client, operation, &assessment, &problem),
+        CallRecord {
+            operation: operation.label.clone(),
+            status,
+            server_message: problem.server_message.map(sanitize),
+            attempts: 1,
+            elapsed: sent_at.elapsed(),
+            // A temporary redirect is retried first.
+            ends_run: assessment.ends_run || assessment.kind == ErrorKind::Redirect,
+        },
+        problem.source,
+    );
+    tracing::debug!(operation = &*operation.label, attempt = number, %error, "request failed");
     // Even if its body can't be read, a 422 is about the rows.
-    failed.blames_rows |= failed.cause == FailureCause::Status(422);
-    failed.server_message = failed
-        .server_message
-        .map(|message| error_body::sanitize(&message, client.token()));
-    Err(failed)
+    let blames_rows = problem.blames_rows || cause == FailureCause::Status(422);
+    RequestOutcome {
+        result: Err(RequestFailure {
+            error,
+            retry: assessment.retry,
+            retry_after: headers.retry_after,
+            is_ambiguous: cause.is_ambiguous() || problem.is_body_lost,
+            never_sent: cause.is_unsent(),
+            is_html: matches!(cause, FailureCause::Html(_)),
+            blames_rows: assessment.kind == ErrorKind::InvalidRequest && blames_rows,
+            blamed_rows: problem.blamed_rows,
+            ends_run: assessment.ends_run,
+            successes,
+            is_bad,
+            held_until,
+        }),
+        requests: match cause.is_unsent() {
+            true => requests - 1,
+            false => requests,
+        },
+        status,
+    }
 }
 
-impl FailedAttempt {
-    pub fn new(cause: FailureCause, source: Option<Source>) -> Self {
+/// Polls the request until the lease's attempt is out of time. A task that was suspended must not
+/// send after that.
+async fn send_in_time<T>(
+    lease: &mut Lease,
+    request: impl Future<Output = T>,
+) -> Result<T, FailureCause> {
+    let deadline = lease.deadline();
+    let mut request = pin!(request);
+    let mut timer = pin!(sleep_until(deadline));
+    std::future::poll_fn(|cx| {
+        if deadline <= Instant::now() {
+            return Poll::Ready(Err(match lease.is_sent() {
+                true => FailureCause::TimedOut,
+                false => FailureCause::Suspended,
+            }));
+        }
+        lease.mark_sent();
+        if let Poll::Ready(result) = request.as_mut().poll(cx) {
+            return Poll::Ready(Ok(result));
+        }
+        timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(FailureCause::TimedOut))
+    })
+    .await
+}
+
+/// Records a finished request in the health of the store.
+fn record(
+    client: &Client,
+    run: &RunContext,
+    verdict: Verdict,
+    sent_at: Instant,
+    headers: RateLimitHeaders,
+) {
+    let state = client.state();
+    let change = state.record(Finding {
+        verdict,
+        sent_at: state.clock.ms(sent_at),
+        retry_after: headers.retry_after.map_or(0, to_ms),
+        jitter_sample: fastrand::f64(),
+    });
+    match change {
+        Some(HealthChange::WentDown) => {
+            tracing::warn!(host = client.host(), "the store is down");
+        }
+        Some(HealthChange::CameUp { since }) => {
+            let lasted = state.clock.instant(since).elapsed();
+            tracing::info!(host = client.host(), ?lasted, "the store is up again");
+        }
+        None => {}
+    }
+    run.report_availability(client);
+}
+
+/// What went wrong, before it is judged.
+struct Problem {
+    cause: FailureCause,
+    /// The server's message, in one line.
+    server_message: Option<String>,
+    blames_rows: bool,
+    blamed_rows: BTreeSet<usize>,
+    /// Whether the response broke off after its headers.
+    is_body_lost: bool,
+    source: Option<Source>,
+}
+
+impl Problem {
+    fn new(cause: FailureCause, source: Option<Source>) -> Self {
         Self {
             cause,
-            status: None,
-            retry_after: None,
             server_message: None,
             blames_rows: false,
             blamed_rows: BTreeSet::new(),
+            is_body_lost: false,
             source,
-            hold: None,
         }
     }
 }
 
-/// Returns the cause according to the response's status, or `otherwise` without a response.
-fn cause(head: Option<&ResponseHead>, otherwise: FailureCause) -> FailureCause {
-    match head.map(|head| head.status) {
-        Some(status) if status.is_success() => FailureCause::InvalidResponse,
-        Some(status) => FailureCause::Status(status.as_u16()),
-        None => otherwise,
+fn is_html(head: &ResponseHead) -> bool {
+    let content_type = head.headers.get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| {
+        let value = value.trim_start().to_ascii_lowercase();
+        value.starts_with("text/html") || value.starts_with("application/xhtml")
+    })
+}
+
+/// Returns the cause according to the head of the response.
+fn cause_of_status(head: &ResponseHead) -> FailureCause {
+    let status = head.status.as_u16();
+    match head.status {
+        _ if is_html(head) => FailureCause::Html(status),
+        status if status.is_success() => FailureCause::InvalidResponse,
+        _ => FailureCause::Status(status),
     }
 }
 
 /// Classifies an error by the recorded head: the generated error loses the status of every
 /// response whose body breaks or does not parse.
-fn classify(error: sdk::Error<types::ErrorBody>, head: Option<&ResponseHead>) -> FailedAttempt {
-    let cause = cause(head, FailureCause::ConnectionLost);
+fn classify(error: sdk::Error<types::ErrorBody>, head: Option<&ResponseHead>) -> Problem {
+    let cause = head.map_or(FailureCause::ConnectionLost, cause_of_status);
     match error {
-        sdk::Error::ErrorResponse(body) => FailedAttempt {
+        sdk::Error::ErrorResponse(body) => Problem {
             server_message: error_body::summarize(&body),
             blames_rows: cause == FailureCause::Status(400) && error_body::has_field_errors(&body),
             blamed_rows: error_body::row_indices(&body),
-            ..FailedAttempt::new(cause, None)
+            ..Problem::new(cause, None)
         },
         sdk::Error::CommunicationError(error)
         | sdk::Error::ResponseBodyError(error)
         | sdk::Error::InvalidUpgrade(error) => {
             let cause = match head {
                 // Without its body, a 400 does not tell whether it is about the rows.
-                Some(_) if cause == FailureCause::Status(400) => FailureCause::InvalidResponse,
+                Some(head) if head.status == StatusCode::BAD_REQUEST => {
+                    FailureCause::InvalidResponse
+                }
                 Some(_) => cause,
-                None if error.is_connect() => FailureCause::NotConnected,
+                None if error.is_connect() => FailureCause::NotConnected(connect_problem(&error)),
                 None if error.is_timeout() => FailureCause::TimedOut,
                 None => FailureCause::ConnectionLost,
             };
-            FailedAttempt::new(cause, Some(error.without_url().into()))
+            Problem {
+                is_body_lost: head.is_some(),
+                ..Problem::new(cause, Some(error.without_url().into()))
+            }
         }
-        sdk::Error::InvalidResponsePayload(_, error) => {
-            FailedAttempt::new(cause, Some(describe_parse_error(&error).into()))
+        sdk::Error::InvalidResponsePayload(body, error) => {
+            let cause = match (cause, body.trim_ascii_start().first()) {
+                (FailureCause::InvalidResponse, Some(b'<')) => {
+                    FailureCause::Html(head.map_or(200, |head| head.status.as_u16()))
+                }
+                (FailureCause::Status(status), Some(b'<')) => FailureCause::Html(status),
+                (cause, _) => cause,
+            };
+            Problem::new(cause, Some(describe_parse_error(&error).into()))
         }
-        sdk::Error::UnexpectedResponse(response) => FailedAttempt {
+        sdk::Error::UnexpectedResponse(response) => Problem {
             server_message: error_body::redirect_target(&response),
-            ..FailedAttempt::new(cause, None)
+            ..Problem::new(cause, None)
         },
         sdk::Error::InvalidRequest(text) | sdk::Error::Custom(text) => {
-            FailedAttempt::new(FailureCause::Unsendable, Some(text.into()))
+            Problem::new(FailureCause::Unsendable, Some(text.into()))
         }
     }
+}
+
+/// Finds out why there is no connection. The types of most errors of the connector are private, so
+/// their text tells.
+fn connect_problem(error: &reqwest::Error) -> ConnectProblem {
+    if error.is_timeout() {
+        return ConnectProblem::TimedOut;
+    }
+    for error in chain(error) {
+        let text = error.to_string();
+        if text.contains("dns error") {
+            return ConnectProblem::Dns;
+        }
+        if text.contains("proxy authorization required") {
+            return ConnectProblem::ProxyPassword;
+        }
+        if text.contains("certificate") {
+            return ConnectProblem::Certificate;
+        }
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
+            return ConnectProblem::Refused;
+        }
+    }
+    ConnectProblem::Other
+}
+
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// Describes where a body can't be parsed, without repeating its text.
@@ -160,4 +408,113 @@ fn describe_parse_error(error: &serde_json::Error) -> String {
         _ => "the body is not as documented",
     };
     format!("{problem}, line {} column {}", error.line(), error.column())
+}
+
+/// Describes why an attempt failed and what to do.
+fn explain(
+    client: &Client,
+    operation: &Operation,
+    assessment: &Assessment,
+    problem: &Problem,
+) -> String {
+    let host = client.host();
+    let reason = problem.source.as_deref().and_then(|source| {
+        let innermost = chain(source).last()?;
+        let reason = error_body::sanitize(&innermost.to_string(), client.token());
+        Some(format!(" ({reason})"))
+    });
+    let reason = reason.unwrap_or_default();
+    match problem.cause {
+        FailureCause::Status(407) | FailureCause::Html(407) => {
+            return format!(
+                "the proxy on the way to {host} asks for a password: add it to the proxy's settings"
+            );
+        }
+        FailureCause::Html(_) if !matches!(assessment.kind, ErrorKind::TooLarge) => {
+            return format!(
+                "{host} sent an HTML page, which the API never does: check for a proxy, a firewall \
+                 or maintenance, and check the base URL"
+            );
+        }
+        FailureCause::NotConnected(problem) => return explain_connect(problem, host, &reason),
+        FailureCause::Suspended => {
+            return "the request was not sent in time, because its task was not run: keep the \
+                    runtime free of blocking work"
+                .to_owned();
+        }
+        _ => {}
+    }
+    advice(assessment.kind, operation, host, &reason)
+}
+
+fn explain_connect(problem: ConnectProblem, host: &str, reason: &str) -> String {
+    match problem {
+        ConnectProblem::Dns => format!(
+            "the host name of {host} does not resolve{reason}: check the base URL and the DNS server"
+        ),
+        ConnectProblem::Refused => {
+            format!("{host} refused the connection{reason}: check the base URL and the network")
+        }
+        ConnectProblem::Certificate => format!(
+            "the certificate of {host} is not trusted{reason}: check the base URL, the system's \
+             root certificates and its clock"
+        ),
+        ConnectProblem::ProxyPassword => format!(
+            "the proxy on the way to {host} asks for a password{reason}: add it to the proxy's \
+             settings"
+        ),
+        ConnectProblem::TimedOut => {
+            format!("no connection to {host} in time{reason}: check the network")
+        }
+        ConnectProblem::Other => {
+            format!("no connection to {host}{reason}: check the network, and try again later")
+        }
+    }
+}
+
+/// Describes a kind of failure and what to do.
+pub(super) fn advice(kind: ErrorKind, operation: &Operation, host: &str, reason: &str) -> String {
+    let in_doubt = match operation.is_read {
+        true => "",
+        false => "; the server may have executed the request",
+    };
+    let text = match kind {
+        ErrorKind::Unauthorized => {
+            "the access token was not accepted: check that it is complete, not revoked, and \
+             belongs to this store"
+        }
+        ErrorKind::Forbidden => &format!(
+            "the access token lacks the OAuth scope {}: add the scope to the API account and \
+             create a new token",
+            operation.scope()
+        ),
+        ErrorKind::NotFound => "no such endpoint: check the store hash or the base URL",
+        ErrorKind::TooLarge => "the request is larger than the endpoint accepts",
+        ErrorKind::InvalidRequest => {
+            "the server rejected the request: correct it before sending it again"
+        }
+        ErrorKind::RateLimited => {
+            "the quota was exhausted: try again later, or leave more of the quota to this app"
+        }
+        ErrorKind::Unavailable => "the server is unavailable: try again later",
+        ErrorKind::Timeout => {
+            &format!("{host} sent no complete response in time{in_doubt}: try again later")
+        }
+        ErrorKind::Connection => &format!(
+            "the connection to {host} failed{reason}{in_doubt}: check the network, and try again \
+             later"
+        ),
+        ErrorKind::Redirect => {
+            "the redirect was not followed, because it would change the request or take the token \
+             to another origin: check the base URL"
+        }
+        ErrorKind::InvalidResponse => {
+            &format!("the response can't be parsed{reason}{in_doubt}: try again later")
+        }
+        ErrorKind::Stopped => "the run was stopped while the call waited",
+        ErrorKind::InvalidInput | ErrorKind::InvalidRow | ErrorKind::Input => {
+            "the request can't be sent"
+        }
+    };
+    text.to_owned()
 }

@@ -1,15 +1,16 @@
 //! The retry loop around the attempts of one call.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bigcommerce_sdk as sdk;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-use super::attempt::{FailedAttempt, attempt};
-use super::context::{CallFailure, CallOutcome, FailingCallGuard, RunContext, SdkResult};
-use super::in_flight::InFlightGuard;
-use super::limiter::Throttled;
-use super::retry::{FailureCause, RetryDecision, RetryState, decide};
+use super::attempt::{AttemptInfo, RequestFailure, advice, request};
+use super::context::{CallFailure, CallOutcome, RunContext, SdkResult};
+use super::lease::Lease;
+use super::outage::{Availability, ProbeGuard};
 use super::{Client, Operation};
 use crate::error::{CallRecord, Error, ErrorKind};
 use crate::event::{Event, WaitReason};
@@ -28,190 +29,319 @@ where
     F: Fn(sdk::Client) -> Fut,
     Fut: Future<Output = SdkResult<T>>,
 {
-    let policy = client.retry();
-    let mut began = None;
-    let mut attempts = 0;
-    let mut counted_attempts = 0;
-    let mut server_failures = 0;
-    let mut failing = None;
+    let mut call = Call {
+        client,
+        run,
+        number,
+        started: Instant::now(),
+        first_request: None,
+        time_down: Duration::ZERO,
+        attempts: 0,
+        counted_attempts: 0,
+        failures_in_a_row: 0,
+    };
+    let mut requests = 0;
     let mut is_ambiguous = false;
     let mut hold = None;
-    let mut last: Option<FailedAttempt> = None;
-    let (kind, reason) = loop {
-        let time_left = policy.retry_timeout.saturating_sub(since(began));
-        let guard = match acquire(client, run, number, time_left).await {
-            Ok(guard) => guard,
+    let mut last: Option<RequestFailure> = None;
+    let end = loop {
+        let (lease, probe) = match call.acquire().await {
+            Ok(acquired) => acquired,
             Err(end) => break end,
         };
-        began.get_or_insert_with(Instant::now);
-        attempts += 1;
-        let failed = match attempt(client, run, number, attempts, guard, &send).await {
+        let sent_at = Instant::now();
+        call.first_request.get_or_insert(sent_at);
+        call.attempts += 1;
+        let attempt = AttemptInfo {
+            call: number,
+            number: call.attempts,
+            previous_failure: last.as_ref().map(|failure| failure.successes),
+        };
+        let outcome = request(client, run, operation, attempt, lease, &send).await;
+        requests += outcome.requests;
+        let failure = match outcome.result {
             Ok(value) => {
                 return CallOutcome {
                     result: Ok(value),
-                    requests: attempts,
+                    requests,
                     hold,
                 };
             }
-            Err(failed) => failed,
+            Err(failure) => failure,
         };
-        is_ambiguous |= failed.cause.is_ambiguous();
-        hold = hold.max(failed.hold);
-        if failed.retry_after.is_none() || failed.cause != FailureCause::Status(429) {
-            counted_attempts += 1;
+        is_ambiguous |= failure.is_ambiguous;
+        hold = hold.max(failure.held_until);
+        let was_probe = probe.is_some() && failure.is_bad;
+        drop(probe);
+        if was_probe {
+            call.time_down += sent_at.elapsed();
         }
-        let state = RetryState {
-            counted_attempts,
-            elapsed: since(began),
-            retry_after: failed.retry_after,
-            jitter_sample: fastrand::f64(),
-            may_repeat: operation.is_idempotent,
-        };
-        let decision = decide(policy, failed.cause, state);
-        last = Some(failed);
-        match decision {
-            RetryDecision::Retry { after, reason } => {
-                if matches!(reason, WaitReason::Server | WaitReason::Connection) {
-                    server_failures += 1;
-                    if server_failures > 1 && failing.is_none() {
-                        failing = Some(FailingCallGuard::new(run));
-                    }
-                }
-                tracing::debug!(operation = &*operation.label, attempts, ?after, %reason, "retrying");
-                run.observer.notify(Event::Waiting {
-                    call: number,
-                    reason,
-                    wait: after,
-                });
-                if !run.wait(after).await {
-                    break (ErrorKind::Stopped, EndReason::Final);
+        let next = call.next(operation, &failure, was_probe);
+        last = Some(failure);
+        match next {
+            Ok(wait) => {
+                if !run.wait(wait).await {
+                    break End::Stopped;
                 }
             }
-            RetryDecision::GiveUp {
-                kind,
-                exceeds_timeout,
-            } => {
-                break (
-                    kind,
-                    exceeds_timeout.map_or(EndReason::Final, EndReason::ExceedsTimeout),
-                );
-            }
+            Err(end) => break end,
         }
     };
-    let last = last.unwrap_or_else(|| FailedAttempt::new(FailureCause::Unsendable, None));
-    let record = CallRecord {
-        operation: operation.label.clone(),
-        status: last.status,
-        server_message: last.server_message,
-        attempts,
-        elapsed: since(began),
-    };
-    let error = Error::call(kind, advice(kind, reason, operation), record, last.source);
-    tracing::debug!(operation = &*operation.label, attempts, %error, "giving up");
+    let error = call.error(operation, last.as_ref(), end);
+    tracing::debug!(operation = &*operation.label, attempts = call.attempts, %error, "giving up");
     CallOutcome {
         result: Err(CallFailure {
             is_ambiguous,
-            never_sent: attempts == 0,
-            blames_rows: kind == ErrorKind::InvalidRequest && last.blames_rows,
-            blamed_rows: last.blamed_rows,
+            never_sent: call.attempts == 0,
             error,
         }),
-        requests: attempts,
+        requests,
         hold,
     }
 }
 
-fn since(began: Option<Instant>) -> Duration {
-    began.map_or(Duration::ZERO, |began| began.elapsed())
-}
-
-/// Why a call is not retried.
-enum EndReason {
+/// Why a call ends without success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The latest attempt's failure is final, or the attempts are spent.
     Final,
     /// A wait this long would exceed the retry timeout.
     ExceedsTimeout(Duration),
+    /// The quota is spent for longer than the retry timeout allows.
+    Throttled(Duration),
+    /// The store has been down for this long.
+    Outage(Duration),
+    Stopped,
 }
 
-/// Acquires a permit and quota, holding neither while waiting for the other.
-async fn acquire(
-    client: &Client,
-    run: &RunContext,
-    call: u64,
-    time_left: Duration,
-) -> Result<InFlightGuard, (ErrorKind, EndReason)> {
-    let began = Instant::now();
-    loop {
-        let mut stopping = run.stopping.subscribe();
-        let permit = tokio::select! {
-            biased;
-            _ = stopping.wait_for(|stopping| *stopping) => {
-                return Err((ErrorKind::Stopped, EndReason::Final));
+/// The state of a call.
+struct Call<'a> {
+    client: &'a Client,
+    run: &'a RunContext,
+    number: u64,
+    started: Instant,
+    first_request: Option<Instant>,
+    /// The time since the first request during which the store was down.
+    time_down: Duration,
+    attempts: u32,
+    /// Attempts that count.
+    counted_attempts: u32,
+    failures_in_a_row: u32,
+}
+
+impl Call<'_> {
+    /// Returns the time that counts against the retry timeout.
+    fn elapsed(&self) -> Duration {
+        let since_first = self
+            .first_request
+            .map(|at| at.elapsed())
+            .unwrap_or_default();
+        since_first.saturating_sub(self.time_down)
+    }
+
+    /// Waits for a lease, and for the end of an outage or the call's turn to probe the store.
+    async fn acquire(&mut self) -> Result<(Lease, Option<ProbeGuard>), End> {
+        loop {
+            let probe = self.await_availability().await?;
+            let lease = self.lease().await?;
+            // The store may have gone down while the call waited for its lease.
+            if probe.is_some() || self.client.availability().is_up() {
+                return Ok((lease, probe));
             }
-            permit = client.limiter().permit() => permit,
-        };
-        let throttled = match InFlightGuard::acquire(client, permit) {
-            Ok(guard) => return Ok(guard),
-            Err(throttled) => throttled,
-        };
-        let wait = throttled.wait();
-        if let Throttled::For(wait) = throttled {
-            if began.elapsed().saturating_add(wait) > time_left {
-                return Err((ErrorKind::RateLimited, EndReason::ExceedsTimeout(wait)));
-            }
-            let reason = WaitReason::Quota;
-            tracing::debug!(call, ?wait, %reason, "waiting");
-            run.observer.notify(Event::Waiting { call, reason, wait });
-        }
-        if !run.wait(wait).await {
-            return Err((ErrorKind::Stopped, EndReason::Final));
         }
     }
-}
 
-/// Describes why the call failed and what to do.
-fn advice(kind: ErrorKind, reason: EndReason, operation: &Operation) -> String {
-    let in_doubt = match operation.is_read {
-        true => "",
-        false => "; the server may have executed the request",
-    };
-    let text = match kind {
-        ErrorKind::Unauthorized => {
-            "the access token was not accepted: check that it is complete, not revoked, and \
-             belongs to this store"
+    /// Returns when the store is up, or when it is this call's turn to probe it.
+    async fn await_availability(&mut self) -> Result<Option<ProbeGuard>, End> {
+        let began = Instant::now();
+        let mut watch = self.client.watch_availability();
+        let result = loop {
+            self.run.report_availability(self.client);
+            let Availability::Down { since, probe_at } = self.client.availability() else {
+                break Ok(None);
+            };
+            // An outage that began before the call counts from its start.
+            let waited = since.max(self.started).elapsed();
+            let max_wait = self.run.on_outage.max_wait();
+            let is_too_late = max_wait <= waited;
+            if (!is_too_late || self.attempts == 0)
+                && let Some(probe) = self.client.try_probe()
+            {
+                break Ok(Some(probe));
+            }
+            if is_too_late {
+                break Err(End::Outage(since.elapsed()));
+            }
+            let now = Instant::now();
+            let wait = probe_at
+                .saturating_duration_since(now)
+                .min(max_wait.saturating_sub(waited));
+            self.run.observer.notify(Event::Waiting {
+                call: self.number,
+                reason: WaitReason::Outage,
+                wait,
+            });
+            tokio::select! {
+                biased;
+                () = self.run.stopped() => break Err(End::Stopped),
+                () = watch.changed() => {}
+                () = sleep_until(now + wait) => {}
+            }
+        };
+        if self.first_request.is_some() {
+            self.time_down += began.elapsed();
         }
-        ErrorKind::Forbidden => &format!(
-            "the access token lacks the OAuth scope {}: add the scope to the API account and \
-             create a new token",
-            operation.scope()
-        ),
-        ErrorKind::NotFound => "no such endpoint: check the store hash or the base URL",
-        ErrorKind::TooLarge => "the request is larger than the endpoint accepts",
-        ErrorKind::InvalidRequest => {
-            "the server rejected the request: correct it before sending it again"
+        result
+    }
+
+    /// Waits for a lease, as long as the retry timeout allows.
+    async fn lease(&self) -> Result<Lease, End> {
+        let began = Instant::now();
+        let policy = self.client.retry();
+        let time_left = policy.retry_timeout.saturating_sub(self.elapsed());
+        let mut ticket = self.client.ticket();
+        let mut reported = None;
+        let mut stopped = pin!(self.run.stopped());
+        std::future::poll_fn(|cx| {
+            if stopped.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(End::Stopped));
+            }
+            if let Poll::Ready(lease) = ticket.poll_lease(cx) {
+                return Poll::Ready(Ok(lease));
+            }
+            let until = ticket.blocked_until();
+            if let Some(until) = until.filter(|_| until != reported) {
+                reported = Some(until);
+                let wait = until.saturating_duration_since(Instant::now());
+                if began.elapsed().saturating_add(wait) > time_left {
+                    return Poll::Ready(Err(End::Throttled(wait)));
+                }
+                self.run.observer.notify(Event::Waiting {
+                    call: self.number,
+                    reason: WaitReason::Quota,
+                    wait,
+                });
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Decides what follows a failed attempt: a wait, or the end of the call.
+    fn next(
+        &mut self,
+        operation: &Operation,
+        failure: &RequestFailure,
+        was_probe: bool,
+    ) -> Result<Duration, End> {
+        let policy = self.client.retry();
+        self.failures_in_a_row += 1;
+        let Some(reason) = failure.retry else {
+            return Err(End::Final);
+        };
+        // What it conflicts with may be what it would create.
+        let is_conflict = failure.error.status() == Some(409);
+        if (failure.is_ambiguous || is_conflict) && !operation.is_idempotent {
+            return Err(End::Final);
         }
-        ErrorKind::RateLimited => {
-            "the quota was exhausted: try again later, or leave more of the quota to this app"
+        if was_probe {
+            return Ok(Duration::ZERO);
         }
-        ErrorKind::Unavailable => "the server is unavailable: try again later",
-        ErrorKind::Timeout => &format!("no response in time{in_doubt}: try again later"),
-        ErrorKind::Connection => "the connection failed: check the network, and try again later",
-        ErrorKind::Redirect => {
-            "the redirect was not followed, because it would change the request or take the token \
-             to another origin: check the base URL"
+        if reason != WaitReason::Quota {
+            self.counted_attempts += 1;
+            if self.counted_attempts >= policy.max_attempts {
+                return Err(End::Final);
+            }
         }
-        ErrorKind::InvalidResponse => {
-            &format!("the response can't be parsed{in_doubt}: try again later")
+        if !self.client.availability().is_up() {
+            return Ok(Duration::ZERO);
         }
-        ErrorKind::Stopped => "the run was stopped while the call waited",
-        ErrorKind::InvalidInput | ErrorKind::InvalidRow | ErrorKind::Input => {
-            "the request can't be sent"
+        let wait = policy.wait(self.failures_in_a_row, failure.retry_after, fastrand::f64());
+        let max_wait = match failure.is_bad {
+            true => policy.retry_timeout.max(self.run.on_outage.max_wait()),
+            false => policy.retry_timeout,
+        };
+        if self.elapsed().saturating_add(wait) > max_wait {
+            return Err(End::ExceedsTimeout(wait));
         }
-    };
-    match reason {
-        EndReason::Final => text.to_owned(),
-        EndReason::ExceedsTimeout(wait) => format!(
-            "{text}; the next attempt would be in {:.1} s, beyond RetryPolicy::retry_timeout",
-            wait.as_secs_f64()
-        ),
+        let attempts = self.attempts;
+        tracing::debug!(operation = &*operation.label, attempts, ?wait, %reason, "retrying");
+        self.run.observer.notify(Event::Waiting {
+            call: self.number,
+            reason,
+            wait,
+        });
+        Ok(wait)
+    }
+
+    /// Returns the error of the call.
+    fn error(&self, operation: &Operation, last: Option<&RequestFailure>, end: End) -> Error {
+        let elapsed = self
+            .first_request
+            .map(|at| at.elapsed())
+            .unwrap_or_default();
+        let of_call = |kind, message: String, status, server_message| {
+            let record = CallRecord {
+                operation: operation.label.clone(),
+                status,
+                server_message,
+                attempts: self.attempts,
+                elapsed,
+                ends_run: false,
+            };
+            Error::call(kind, message, record, None)
+        };
+        let next_in = |wait: Duration| {
+            format!(
+                "the next attempt would be in {:.1} s, beyond RetryPolicy::retry_timeout",
+                wait.as_secs_f64()
+            )
+        };
+        let down_for = |time: Duration| {
+            format!(
+                "the store {} has been down for {:.1} s, longer than the run waits (on_outage)",
+                self.client.host(),
+                time.as_secs_f64()
+            )
+        };
+        let host = self.client.host();
+        match (end, last) {
+            (End::Stopped, last) => of_call(
+                ErrorKind::Stopped,
+                advice(ErrorKind::Stopped, operation, host, ""),
+                last.and_then(|last| last.error.status()),
+                last.and_then(|last| last.error.server_message().map(str::to_owned)),
+            ),
+            (End::Throttled(wait), last) => {
+                let text = advice(ErrorKind::RateLimited, operation, host, "");
+                of_call(
+                    ErrorKind::RateLimited,
+                    format!("{text}; {}", next_in(wait)),
+                    last.and_then(|last| last.error.status()),
+                    last.and_then(|last| last.error.server_message().map(str::to_owned)),
+                )
+            }
+            (End::Outage(time), None) => of_call(
+                ErrorKind::Unavailable,
+                format!("{}: try again later", down_for(time)),
+                None,
+                None,
+            ),
+            (End::Outage(time), Some(last)) => {
+                let error = last.error.with_attempts(self.attempts, elapsed);
+                error.with_note(&down_for(time))
+            }
+            (End::ExceedsTimeout(wait), Some(last)) => {
+                let error = last.error.with_attempts(self.attempts, elapsed);
+                error.with_note(&next_in(wait))
+            }
+            (_, Some(last)) => last.error.with_attempts(self.attempts, elapsed),
+            (End::Final | End::ExceedsTimeout(_), None) => of_call(
+                ErrorKind::Unavailable,
+                advice(ErrorKind::Unavailable, operation, host, ""),
+                None,
+                None,
+            ),
+        }
     }
 }

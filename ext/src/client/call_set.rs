@@ -8,18 +8,38 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tokio::task::{self, JoinSet};
 
+use super::attempt::RequestOutcome;
 use super::context::CallOutcome;
+use super::runtime::current_runtime;
 use crate::error::Error;
+
+/// The result of a call's task.
+pub(crate) trait TaskOutput: Send + 'static {
+    /// Creates the output of a task that ended without one.
+    fn lost() -> Self;
+}
+
+impl<T: Send + 'static> TaskOutput for CallOutcome<T> {
+    fn lost() -> Self {
+        Self::lost()
+    }
+}
+
+impl<T: Send + 'static> TaskOutput for RequestOutcome<T> {
+    fn lost() -> Self {
+        Self::lost()
+    }
+}
 
 /// Calls in progress and the purpose of each. Dropping the set cancels them.
 #[derive(Debug)]
-pub(crate) struct CallSet<K, T> {
-    tasks: JoinSet<CallOutcome<T>>,
+pub(crate) struct CallSet<K, O> {
+    tasks: JoinSet<O>,
     /// The purpose of each call, and its number within the run.
     keys: HashMap<task::Id, (K, u64)>,
 }
 
-impl<K, T> Default for CallSet<K, T> {
+impl<K, O> Default for CallSet<K, O> {
     fn default() -> Self {
         Self {
             tasks: JoinSet::new(),
@@ -28,7 +48,7 @@ impl<K, T> Default for CallSet<K, T> {
     }
 }
 
-impl<K, T: Send + 'static> CallSet<K, T> {
+impl<K, O: TaskOutput> CallSet<K, O> {
     pub(crate) fn len(&self) -> usize {
         self.tasks.len()
     }
@@ -38,24 +58,21 @@ impl<K, T: Send + 'static> CallSet<K, T> {
         runtime: &Handle,
         key: K,
         number: u64,
-        call: impl Future<Output = CallOutcome<T>> + Send + 'static,
+        call: impl Future<Output = O> + Send + 'static,
     ) {
         let id = self.tasks.spawn_on(call, runtime).id();
         self.keys.insert(id, (key, number));
     }
 
     /// Returns a call that has finished. If there is none, wakes `cx` when one finishes.
-    pub(crate) fn poll_finished(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Option<(K, u64, CallOutcome<T>)> {
+    pub(crate) fn poll_finished(&mut self, cx: &mut Context<'_>) -> Option<(K, u64, O)> {
         while let Poll::Ready(Some(joined)) = self.tasks.poll_join_next_with_id(cx) {
             let (id, outcome) = match joined {
                 Ok(joined) => joined,
                 // Only the caller's observer can panic in a task.
                 Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
                 // Only a runtime that shuts down ends a task.
-                Err(error) => (error.id(), CallOutcome::lost()),
+                Err(error) => (error.id(), O::lost()),
             };
             if let Some((key, number)) = self.keys.remove(&id) {
                 return Some((key, number, outcome));
@@ -65,13 +82,12 @@ impl<K, T: Send + 'static> CallSet<K, T> {
     }
 }
 
-/// Runs calls in a task of their own, so that no future that a user polls holds a permit. Dropping
-/// the returned future cancels them.
+/// Runs calls in a task of their own, so that they go on while their user polls nothing. Dropping the
+/// returned future cancels them.
 pub(crate) async fn in_task<T: Send + 'static>(
     calls: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Error> {
-    let runtime = Handle::try_current()
-        .map_err(|error| Error::invalid_input_from("calls need a tokio runtime", error))?;
+    let runtime = current_runtime("calls")?;
     let mut task = JoinSet::new();
     task.spawn_on(calls, &runtime);
     match task.join_next().await {

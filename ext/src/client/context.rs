@@ -1,15 +1,16 @@
 //! What the calls of one run share, and how a call ends.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bigcommerce_sdk::{self as sdk, ResponseValue, types};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::{Availability, Client, OnOutage};
 use crate::error::Error;
-use crate::event::Observer;
+use crate::event::{Event, Observer};
 
 pub(crate) type SdkResult<T> = Result<ResponseValue<T>, sdk::Error<types::ErrorBody>>;
 
@@ -19,8 +20,11 @@ pub(crate) struct RunContext {
     pub observer: Observer,
     /// Set to `true` to end the calls that wait.
     pub stopping: watch::Sender<bool>,
-    /// The number of calls on their second or later retry of a server error or a failed connection.
-    failing_calls: AtomicUsize,
+    pub on_outage: OnOutage,
+    /// Whether a list has shown that the store has the endpoint of its values.
+    pub knows_endpoint: AtomicBool,
+    /// Since when the store has been down, as far as the observer knows.
+    reported_outage: Mutex<Option<Instant>>,
 }
 
 impl RunContext {
@@ -31,35 +35,46 @@ impl RunContext {
         }
     }
 
-    /// Returns `true` if a new call may start: not during an outage.
-    pub(crate) fn may_start_call(&self) -> bool {
-        self.failing_calls.load(Ordering::Relaxed) == 0
+    pub(crate) fn with_on_outage(mut self, on_outage: OnOutage) -> Self {
+        self.on_outage = on_outage;
+        self
+    }
+
+    /// Notifies the observer of an outage that has started or ended, once.
+    pub(crate) fn report_availability(&self, client: &Client) {
+        let since = match client.availability() {
+            Availability::Up => None,
+            Availability::Down { since, .. } => Some(since),
+        };
+        let before = {
+            let reported = self.reported_outage.lock();
+            let mut reported = reported.unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *reported, since)
+        };
+        match (before, since) {
+            (None, Some(since)) => self.observer.notify(Event::OutageStarted {
+                lasted: since.elapsed(),
+            }),
+            (Some(since), None) => self.observer.notify(Event::OutageEnded {
+                lasted: since.elapsed(),
+            }),
+            _ => {}
+        }
     }
 
     /// Waits. Returns `false` if the run was stopped before the time had elapsed.
     pub(super) async fn wait(&self, time: Duration) -> bool {
-        let mut stopping = self.stopping.subscribe();
         tokio::select! {
             () = sleep(time) => true,
-            // The sender is in this struct, so the channel is never closed.
-            _ = stopping.wait_for(|stopping| *stopping) => false,
+            () = self.stopped() => false,
         }
     }
-}
 
-/// Counts a call as failing until dropped.
-pub(super) struct FailingCallGuard<'a>(&'a RunContext);
-
-impl<'a> FailingCallGuard<'a> {
-    pub(super) fn new(run: &'a RunContext) -> Self {
-        run.failing_calls.fetch_add(1, Ordering::Relaxed);
-        Self(run)
-    }
-}
-
-impl Drop for FailingCallGuard<'_> {
-    fn drop(&mut self) {
-        self.0.failing_calls.fetch_sub(1, Ordering::Relaxed);
+    /// Waits until the run is stopped.
+    pub(super) async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender is in this struct, so the channel is never closed.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
     }
 }
 
@@ -98,10 +113,6 @@ pub struct CallFailure {
     pub is_ambiguous: bool,
     /// Whether no request was sent at all.
     pub never_sent: bool,
-    /// Whether the server rejects rows, rather than the call.
-    pub blames_rows: bool,
-    /// The positions in the batch of the rows that the response names.
-    pub blamed_rows: BTreeSet<usize>,
 }
 
 impl From<Error> for CallFailure {
@@ -110,8 +121,6 @@ impl From<Error> for CallFailure {
             error,
             is_ambiguous: false,
             never_sent: false,
-            blames_rows: false,
-            blamed_rows: BTreeSet::new(),
         }
     }
 }

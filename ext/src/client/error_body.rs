@@ -8,6 +8,8 @@ use serde_json::Value;
 
 /// The maximum number of characters that an error repeats.
 const MAX_LENGTH: usize = 400;
+/// A secret of this length is redacted within words, too.
+const MIN_SECRET_LENGTH: usize = 8;
 
 /// Joins the title and the field messages.
 pub(super) fn summarize(body: &ErrorBody) -> Option<String> {
@@ -71,15 +73,33 @@ fn collect(value: &Value, field: &str, parts: &mut Vec<String>) {
 
 /// Replaces a secret in upper, lower or mixed case: a server may use the secret as a host name,
 /// whose letters become lower case.
+///
+/// A short secret is replaced only where it is a word: as a part of other words it shows nothing.
 fn redact(line: &str, secret: &str) -> String {
+    if secret.is_empty() {
+        return line.to_owned();
+    }
+    let is_short = secret.len() < MIN_SECRET_LENGTH;
+    let is_word = |at: usize, end: usize| {
+        let before = line.get(..at).and_then(|text| text.chars().next_back());
+        let after = line.get(end..).and_then(|text| text.chars().next());
+        ![before, after]
+            .into_iter()
+            .flatten()
+            .any(char::is_alphanumeric)
+    };
     let (lower, secret) = (line.to_ascii_lowercase(), secret.to_ascii_lowercase());
     let mut text = String::with_capacity(line.len());
     let mut from = 0;
     // ASCII case changes no byte offsets, so positions in `lower` are positions in `line`.
     for (at, found) in lower.match_indices(&secret) {
+        let end = at + found.len();
+        if is_short && !is_word(at, end) {
+            continue;
+        }
         text.push_str(line.get(from..at).unwrap_or_default());
         text.push_str("REDACTED");
-        from = at + found.len();
+        from = end;
     }
     text.push_str(line.get(from..).unwrap_or_default());
     text
@@ -126,10 +146,33 @@ mod tests {
         let long: ErrorBody =
             serde_json::from_value(json!({"title": "é".repeat(5000)})).expect("an error body");
         let line = summarize(&long).expect("a line");
-        assert_eq!(sanitize(&line, "secret").chars().count(), MAX_LENGTH + 1);
-        let at_the_end = format!("{}secret", "x".repeat(MAX_LENGTH - 3));
-        assert!(!sanitize(&at_the_end, "secret").contains("xsec"));
-        let redacted = sanitize("a SeCrEt and é secret", "sEcret");
-        assert_eq!(redacted, "a REDACTED and é REDACTED");
+        assert_eq!(
+            sanitize(&line, "s3cr3t-token").chars().count(),
+            MAX_LENGTH + 1
+        );
+        let at_the_end = format!("{}longsecret", "x".repeat(MAX_LENGTH - 3));
+        assert!(!sanitize(&at_the_end, "longsecret").contains("xlon"));
+    }
+
+    #[test]
+    fn a_secret_is_redacted_in_any_case_and_a_short_one_only_as_a_word() {
+        for (line, secret, expected) in [
+            (
+                "a SeCrEt1x and é secret1x",
+                "sEcret1x",
+                "a REDACTED and é REDACTED",
+            ),
+            ("xsecret1xy", "secret1x", "xREDACTEDy"),
+            (
+                "the token: t, T and \"t\"",
+                "t",
+                "the token: REDACTED, REDACTED and \"REDACTED\"",
+            ),
+            ("ét", "t", "ét"),
+            ("at", "at", "REDACTED"),
+            ("anything", "", "anything"),
+        ] {
+            assert_eq!(sanitize(line, secret), expected);
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::limiter::Limiter;
 use crate::error::Error;
 
 /// Batch size, concurrency and quota limits.
@@ -38,8 +37,11 @@ impl Limits {
         self
     }
 
-    /// Sets the maximum number of requests in flight over all clones of a store (default 3, at
-    /// least 1).
+    /// Sets the maximum number of requests in flight (default 3, at least 1), over all clones of a
+    /// store and all other stores with the same base URL in this process.
+    ///
+    /// Stores with different limits apply their own: a request waits while as many requests as its
+    /// store allows are in flight, no matter which store they belong to.
     #[must_use]
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
@@ -49,10 +51,10 @@ impl Limits {
     /// Sets how long an abandoned request still counts as being in flight (default 5 s; longer
     /// than a day counts as a day).
     ///
-    /// A request is abandoned when no response came, or when a gateway responded in the server's
-    /// place (502, 504). The server may still be running it, so its customers stay reserved for
-    /// the same time. A server that runs the request even later can undo a newer row; no client
-    /// can rule that out.
+    /// A request is abandoned when no complete response came, or when a gateway responded in the
+    /// server's place (408, 502, 504, 520 to 524, 530). The server may still be running it, so its
+    /// customers stay reserved for the same time, in all runs of the store. A server that runs the
+    /// request even later can undo a newer row; no client can rule that out.
     #[must_use]
     pub fn grace_period(mut self, time: Duration) -> Self {
         self.grace_period = time;
@@ -78,13 +80,6 @@ impl Limits {
             return Err(Error::invalid_input(
                 "limits: customers_per_call and max_in_flight must be at least 1",
             ));
-        }
-        if self.max_in_flight > Limiter::MAX_IN_FLIGHT {
-            return Err(Error::invalid_input(format!(
-                "limits: max_in_flight is {}; it must be at most {}",
-                self.max_in_flight,
-                Limiter::MAX_IN_FLIGHT
-            )));
         }
         Ok(())
     }

@@ -6,31 +6,53 @@ mod call;
 mod call_set;
 mod context;
 mod error_body;
-mod in_flight;
+mod failure;
+mod health;
+mod lease;
 mod limiter;
 mod limits;
 mod operation;
+mod outage;
 mod paging;
 mod retry;
+mod runtime;
+mod shared_state;
+#[cfg(test)]
+mod tests;
 pub(crate) mod url_budget;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bigcommerce_sdk::{self as sdk, ClientInfo};
+use reqwest::Url;
+use tokio::time::Instant;
 
 use crate::credentials::AccessToken;
+use crate::normalization::Normalization;
 
+pub(crate) use attempt::{AttemptInfo, RequestFailure, RequestOutcome, request};
 pub(crate) use call::call;
 pub(crate) use call_set::{CallSet, in_task};
 pub(crate) use context::{CallFailure, CallOutcome, RunContext, SdkResult};
-use limiter::Limiter;
+pub(crate) use lease::{Lease, Ticket};
 pub use limits::Limits;
 pub(crate) use operation::Operation;
-pub(crate) use paging::{PageHead, PageId, PageScheduler, PageSize, TotalChange, read_pages};
+pub use outage::OnOutage;
+pub(crate) use outage::{Availability, AvailabilityWatch, ProbeGuard};
+pub(crate) use paging::{
+    PageHead, PageId, PageScheduler, PageSize, Shortfall, TotalChange, read_pages,
+};
 pub use retry::RetryPolicy;
+pub(crate) use runtime::current_runtime;
+use shared_state::SharedState;
 
-/// Everything that the clones of a store share.
+/// The longest wait, whatever a setting says.
+const MAX_WAIT: Duration = Duration::from_millis(limiter::MAX_WAIT_MS);
+
+/// Everything that the clones of a store share. Its limiter and health are shared with all stores that
+/// have the same base URL, each of which applies its own limits.
 #[derive(Clone)]
 pub(crate) struct Client(Arc<Shared>);
 
@@ -39,8 +61,11 @@ struct Shared {
     token: AccessToken,
     limits: Limits,
     retry: RetryPolicy,
-    limiter: Limiter,
+    state: Arc<SharedState>,
     page_limit: paging::PageLimit,
+    normalization: Normalization,
+    /// The host and port of the base URL.
+    host: String,
 }
 
 impl Client {
@@ -50,13 +75,17 @@ impl Client {
         limits: Limits,
         retry: RetryPolicy,
     ) -> Self {
+        let host = host(sdk.baseurl());
+        let state = SharedState::of(sdk.baseurl());
         Self(Arc::new(Shared {
             sdk,
             token,
-            limiter: Limiter::new(&limits),
+            host,
+            state,
             limits,
             retry,
             page_limit: paging::PageLimit::default(),
+            normalization: Normalization::default(),
         }))
     }
 
@@ -80,8 +109,56 @@ impl Client {
         self.0.token.secret()
     }
 
-    fn limiter(&self) -> &Limiter {
-        &self.0.limiter
+    fn state(&self) -> &SharedState {
+        &self.0.state
+    }
+
+    fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    /// Returns a place in the queue for the next request.
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket::new(self.clone())
+    }
+
+    /// Returns `true` if a request that may change the customer is in flight, or was abandoned and
+    /// may still be running. All runs of the store count.
+    pub(crate) fn is_held(&self, customer: i64) -> bool {
+        let state = self.state();
+        state.limiter.is_held(state.clock.now(), customer)
+    }
+
+    /// Returns when the next of the held customers is released at the latest. A customer that is
+    /// released earlier is a change that an [`AvailabilityWatch`] reports.
+    pub(crate) fn next_hold_end(&self) -> Option<Instant> {
+        let state = self.state();
+        let end = state.limiter.next_hold_end(state.clock.now())?;
+        Some(state.clock.instant(end))
+    }
+
+    pub(crate) fn availability(&self) -> Availability {
+        self.state().availability()
+    }
+
+    /// Returns the number of requests that the API has responded to.
+    pub(crate) fn successes(&self) -> u64 {
+        self.state().successes()
+    }
+
+    /// Starts a probe if the store is down, a probe is due, and none is under way.
+    pub(crate) fn try_probe(&self) -> Option<ProbeGuard> {
+        ProbeGuard::new(self)
+    }
+
+    /// Watches for the start and the end of outages and probes, and for released customers.
+    pub(crate) fn watch_availability(&self) -> AvailabilityWatch {
+        AvailabilityWatch::new(self)
+    }
+
+    /// Returns how the server rewrites values, as far as is known.
+    pub(crate) fn normalization(&self) -> &Normalization {
+        &self.0.normalization
     }
 
     fn page_limit(&self) -> &paging::PageLimit {
@@ -90,7 +167,7 @@ impl Client {
 
     /// Returns the largest page size that the server accepts (at most 250), as far as is known.
     pub(crate) fn max_page_size(&self) -> u64 {
-        self.0.page_limit.get()
+        self.0.page_limit.get(Instant::now())
     }
 }
 
@@ -102,4 +179,16 @@ impl fmt::Debug for Client {
             .field("retry", &self.0.retry)
             .finish_non_exhaustive()
     }
+}
+
+fn host(base_url: &str) -> String {
+    let url = Url::parse(base_url).ok();
+    let host = url.as_ref().and_then(|url| {
+        let host = url.host_str()?;
+        Some(
+            url.port()
+                .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+        )
+    });
+    host.unwrap_or_default()
 }

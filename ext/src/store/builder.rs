@@ -191,17 +191,19 @@ fn parse_url(text: &str) -> Result<Url, Error> {
              https://api.bigcommerce.com/stores/abc123/v3"
         )))
     };
-    let Ok(url) = Url::parse(text) else {
-        return invalid(&format!("{text:?} can't be parsed"));
+    // The text is not repeated: it may contain a password.
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => return invalid(&format!("it can't be parsed ({error})")),
     };
     if !url.username().is_empty() || url.password().is_some() {
         return invalid("it contains a user name or password");
     }
     if !matches!(url.scheme(), "http" | "https") {
-        return invalid(&format!("{text:?} is neither https nor http"));
+        return invalid("it is neither https nor http");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return invalid(&format!("{text:?} has a query or a fragment"));
+        return invalid("it has a query or a fragment");
     }
     Ok(url)
 }
@@ -240,19 +242,26 @@ mod tests {
     fn invalid_settings_are_rejected_by_name() {
         for (url, expected) in [
             ("not a url", "can't be parsed"),
+            ("https://u:p4ss@example.com:port/", "invalid port"),
+            ("u:p4ss@example.com", "neither https nor http"),
             ("ftp://example.com/", "neither https nor http"),
-            ("https://u:pw@example.com/", "user name or password"),
-            ("https://example.com/?a=b", "query or a fragment"),
+            ("https://u:p4ss@example.com/", "user name or password"),
+            ("https://example.com/?a=p4ss", "query or a fragment"),
         ] {
+            let builder = StoreBuilder::with_base_url(url.to_owned(), "s3cr3t".into());
+            assert!(!format!("{builder:?}").contains("p4ss"), "{builder:?}");
             let error = build(url).expect_err(url);
             assert!(error.to_string().contains(expected), "{error}");
-            assert!(!error.to_string().contains("pw"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("p4ss"), "{error}");
         }
+        let error = StoreBuilder::new("https://u:p4ss@example.com".to_owned(), "s3cr3t".into())
+            .build()
+            .expect_err("a URL as the hash");
+        assert!(!format!("{error} {error:?}").contains("p4ss"), "{error}");
         let builder = || StoreBuilder::new("abc".to_owned(), "s3cr3t".into());
         for limits in [
             Limits::default().customers_per_call(0),
             Limits::default().max_in_flight(0),
-            Limits::default().max_in_flight(usize::MAX),
         ] {
             let error = builder()
                 .limits(limits)

@@ -1,70 +1,122 @@
-//! The quota as the headers of all responses describe it. Pure: takes `now`.
+//! Which requests are in flight, who waits, and the quota as the headers of all responses describe
+//! it. Pure: takes `now`, in milliseconds.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::collections::BTreeMap;
 
 use super::headers::Quota;
 
-/// The length of a quota window that no header states.
-pub(super) const DEFAULT_WINDOW: Duration = Duration::from_secs(30);
-/// The longest wait, whatever a header or a setting says.
-pub(in crate::client) const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest wait or lease, whatever a setting says.
+pub(in crate::client) const MAX_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
 /// How soon to ask again when only another request's response can tell more.
-const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
+const RECHECK_INTERVAL: u64 = 20;
+/// How long the first request goes alone while the quota is unknown.
+const ALONE_TIME: u64 = 2_000;
+/// How long a place is kept for a ticket that does not ask for it.
+const OFFER_TIME: u64 = 500;
+/// How long a ticket that does not ask keeps its place in the queue.
+const TICKET_TIME: u64 = 10_000;
+/// How often a waiting ticket asks at least.
+const MAX_ASK_INTERVAL: u64 = TICKET_TIME / 2;
+/// A clock that goes back further than this is another clock.
+const CLOCK_TOLERANCE: u64 = 5_000;
+
+pub(in crate::client) type LeaseId = u64;
+pub(in crate::client) type TicketId = u64;
+
+/// The limits under which a request is sent. Stores with different limits can share a state: each
+/// request is held against the limits of its own store.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::client) struct Terms {
+    pub max_in_flight: usize,
+    /// The share of the quota that is left to other apps.
+    pub reserved_share: f64,
+    /// How long a lease is held at most: the attempt timeout and the grace period.
+    pub lease_ms: u64,
+}
 
 /// Why a request may not be sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Throttled {
-    /// The quota is spent for this long.
-    For(Duration),
-    /// The response to a request in flight decides.
-    Briefly,
+pub(in crate::client) struct Throttled {
+    /// When to ask again at the latest, in milliseconds from now.
+    pub ask_again_in: u64,
+    /// How long the quota or a response's demand blocks the request, if that is the reason.
+    pub blocked_for: Option<u64>,
 }
 
-impl Throttled {
-    /// Returns how long to wait before asking again.
-    pub(in crate::client) fn wait(self) -> Duration {
-        match self {
-            Self::For(wait) => wait,
-            Self::Briefly => RECHECK_INTERVAL,
-        }
+/// How a lease ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum Feedback {
+    /// The request was not sent.
+    Cancelled,
+    /// The server is done with the request.
+    Answered { quota: Option<Quota> },
+    /// The server may be running the request for `hold_ms` more.
+    Abandoned { quota: Option<Quota>, hold_ms: u64 },
+}
+
+#[derive(Clone, Debug)]
+struct LeaseState {
+    acquired: u64,
+    expires: u64,
+    /// Whether the request has left the count of requests without a response.
+    is_over: bool,
+    /// Sorted.
+    customers: Vec<i64>,
+}
+
+#[derive(Clone, Debug)]
+struct TicketState {
+    terms: Terms,
+    last_asked: u64,
+    /// Since when there has been a place for the ticket.
+    offered_since: Option<u64>,
+}
+
+impl TicketState {
+    /// Returns `true` if the ticket did not take the place that it was offered.
+    fn is_silent(&self, now: u64) -> bool {
+        self.offered_since
+            .is_some_and(|since| since + OFFER_TIME <= now)
     }
 }
 
-/// Paces requests so that the quota is used and not exceeded.
+/// Leases, waiting tickets, and the quota.
 ///
-/// Responses arrive out of order, and other apps spend from the same quota. Within a window the
-/// smallest number of requests left counts, less the requests without a response. A response for
-/// an earlier window changes nothing.
-#[derive(Debug)]
+/// Each request in flight holds a lease, which expires whatever happens to its task. Tickets are
+/// served first come, first served. Responses arrive out of order, and other apps spend from the
+/// same quota: within a window the smallest number of requests left counts, less the requests
+/// without a response. A response for an earlier window changes nothing.
+#[derive(Clone, Debug, Default)]
 pub(in crate::client) struct LimiterState {
-    /// The share of the quota that is left to other apps.
-    reserved_share: f64,
+    leases: BTreeMap<LeaseId, LeaseState>,
+    tickets: BTreeMap<TicketId, TicketState>,
+    last_id: u64,
     window: Option<QuotaWindow>,
-    /// Whether any request has finished. Until then requests go one at a time, because the quota is
-    /// unknown.
+    /// Whether any request has finished. Until then the quota is unknown.
     has_finished_request: bool,
-    unanswered: u64,
-    blocked_until: Option<Instant>,
+    blocked_until: u64,
+    /// The latest time seen.
+    latest: u64,
+    /// Tickets to wake: those with a new place, and the one behind them.
+    wakes: Vec<TicketId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct QuotaWindow {
     limit: u64,
     left: u64,
     /// Requests of this app in this window.
     spent: u64,
-    ends: Instant,
-    length: Duration,
+    ends: u64,
+    length: u64,
     /// The end of the previous window, as long as no response has reported when this one ends.
-    assumed_since: Option<Instant>,
+    assumed_since: Option<u64>,
 }
 
 impl QuotaWindow {
     /// Starts the next window once this one is over. Its quota is full, and a response will report
     /// when it ends.
-    fn roll_over(&mut self, now: Instant) {
+    fn roll_over(&mut self, now: u64) {
         if self.ends <= now {
             self.assumed_since = Some(self.ends);
             self.ends = now + self.length.max(RECHECK_INTERVAL);
@@ -75,10 +127,10 @@ impl QuotaWindow {
     }
 
     /// Applies a response's quota, where `ours` requests of this app may belong to its window.
-    fn observe(&mut self, quota: Quota, ends: Instant, ours: u64) {
-        let tolerance = quota.window / 2;
+    fn observe(&mut self, quota: Quota, ends: u64, ours: u64) {
+        let tolerance = quota.window_ms / 2;
         self.limit = quota.limit;
-        self.length = quota.window;
+        self.length = quota.window_ms;
         match self.assumed_since {
             Some(previous_end) if ends > previous_end + tolerance => {
                 self.left = self.left.min(quota.left);
@@ -110,52 +162,174 @@ impl QuotaWindow {
 }
 
 impl LimiterState {
-    pub(in crate::client) fn new(reserved_share: f64) -> Self {
-        Self {
-            reserved_share,
-            window: None,
-            has_finished_request: false,
-            unanswered: 0,
-            blocked_until: None,
-        }
+    /// Returns a new ticket's number: its place in the queue, which it enters by asking.
+    pub(in crate::client) fn next_ticket(&mut self) -> TicketId {
+        self.last_id += 1;
+        self.last_id
     }
 
-    /// Takes one request from the quota.
+    /// Takes a place among the requests in flight and one request from the quota.
     ///
     /// # Errors
     ///
-    /// [`Throttled`] says how long to wait before asking again.
-    pub(in crate::client) fn acquire(&mut self, now: Instant) -> Result<(), Throttled> {
-        if let Some(until) = self.blocked_until {
-            if now < until {
-                return Err(Throttled::For(until - now));
-            }
-            self.blocked_until = None;
-        }
-        if !self.has_finished_request && self.unanswered > 0 {
-            return Err(Throttled::Briefly);
-        }
+    /// [`Throttled`] says when to ask again.
+    pub(in crate::client) fn acquire(
+        &mut self,
+        now: u64,
+        ticket: TicketId,
+        terms: Terms,
+    ) -> Result<LeaseId, Throttled> {
+        let now = self.advance(now);
+        self.tickets.insert(
+            ticket,
+            TicketState {
+                terms,
+                last_asked: now,
+                offered_since: None,
+            },
+        );
         if let Some(window) = &mut self.window {
             window.roll_over(now);
-            if window.usable(self.unanswered, self.reserved_share) == 0 {
-                // A response may tell more before the window ends.
-                let may_learn = window.assumed_since.is_some() && self.unanswered > 0;
-                return Err(if may_learn {
-                    Throttled::Briefly
-                } else {
-                    Throttled::For(window.ends - now)
-                });
+        }
+        let ahead = self.ahead_of(now, ticket);
+        if let Some(mut throttled) = self.obstacle(now, terms, ahead) {
+            self.offer(now);
+            if ahead > 0 {
+                let silence = self.next_silence(ticket);
+                let until_silence = silence.map_or(u64::MAX, |at| at.saturating_sub(now).max(1));
+                throttled.ask_again_in = throttled.ask_again_in.min(until_silence);
             }
+            throttled.ask_again_in = throttled.ask_again_in.min(MAX_ASK_INTERVAL);
+            return Err(throttled);
+        }
+        self.tickets.remove(&ticket);
+        if let Some(window) = &mut self.window {
             window.spent += 1;
         }
-        self.unanswered += 1;
-        Ok(())
+        self.last_id += 1;
+        self.leases.insert(
+            self.last_id,
+            LeaseState {
+                acquired: now,
+                expires: now + terms.lease_ms.min(MAX_WAIT_MS),
+                is_over: false,
+                customers: Vec::new(),
+            },
+        );
+        Ok(self.last_id)
+    }
+
+    /// Removes a ticket from the queue.
+    pub(in crate::client) fn leave(&mut self, now: u64, ticket: TicketId) {
+        let now = self.advance(now);
+        self.tickets.remove(&ticket);
+        self.offer(now);
+    }
+
+    /// Names the customers that the request of a lease may change.
+    pub(in crate::client) fn set_customers(&mut self, lease: LeaseId, mut customers: Vec<i64>) {
+        customers.sort_unstable();
+        if let Some(lease) = self.leases.get_mut(&lease) {
+            lease.customers = customers;
+        }
+    }
+
+    /// Ends a lease: releases it, or holds it for as long as the server may be running the request.
+    pub(in crate::client) fn release(&mut self, now: u64, lease: LeaseId, feedback: Feedback) {
+        let now = self.advance(now);
+        let quota = match feedback {
+            Feedback::Cancelled => {
+                let is_live = self.leases.remove(&lease).is_some();
+                if let Some(window) = self.window.as_mut().filter(|_| is_live) {
+                    window.spent = window.spent.saturating_sub(1);
+                }
+                self.offer(now);
+                return;
+            }
+            Feedback::Answered { quota } => {
+                self.leases.remove(&lease);
+                quota
+            }
+            Feedback::Abandoned { quota, hold_ms } => {
+                if let Some(lease) = self.leases.get_mut(&lease) {
+                    lease.is_over = true;
+                    lease.expires = now + hold_ms.min(MAX_WAIT_MS);
+                }
+                quota
+            }
+        };
+        self.record_response(now, quota);
+        self.offer(now);
+    }
+
+    /// Blocks all requests for as long as a response asks. The longest block counts.
+    pub(in crate::client) fn block(&mut self, now: u64, wait_ms: u64) {
+        let now = self.advance(now);
+        self.blocked_until = self.blocked_until.max(now + wait_ms.min(MAX_WAIT_MS));
+    }
+
+    /// Returns `true` if a request that may change the customer may be running.
+    pub(in crate::client) fn is_held(&self, now: u64, customer: i64) -> bool {
+        self.leases
+            .values()
+            .any(|lease| now < lease.expires && lease.customers.binary_search(&customer).is_ok())
+    }
+
+    /// Returns when the next lease with customers expires.
+    pub(in crate::client) fn next_hold_end(&self, now: u64) -> Option<u64> {
+        let live = self.leases.values().filter(|lease| now < lease.expires);
+        let with_customers = live.filter(|lease| !lease.customers.is_empty());
+        with_customers.map(|lease| lease.expires).min()
+    }
+
+    /// Takes the tickets that should ask again now.
+    pub(in crate::client) fn take_wakes(&mut self) -> Vec<TicketId> {
+        std::mem::take(&mut self.wakes)
+    }
+
+    /// Removes what has expired. Returns the time that counts: it never goes back a little, and all
+    /// deadlines move with a clock that goes back further.
+    fn advance(&mut self, now: u64) -> u64 {
+        if now + CLOCK_TOLERANCE < self.latest {
+            self.move_back(self.latest - now);
+            self.latest = now;
+        }
+        let now = now.max(self.latest);
+        self.latest = now;
+        let mut lost = 0;
+        self.leases.retain(|_, lease| {
+            let is_live = now < lease.expires;
+            lost += u64::from(!is_live && !lease.is_over);
+            is_live
+        });
+        for _ in 0..lost {
+            self.record_response(now, None);
+        }
+        self.tickets
+            .retain(|_, ticket| now < ticket.last_asked + TICKET_TIME);
+        now
+    }
+
+    fn move_back(&mut self, by: u64) {
+        let shift = |time: &mut u64| *time = time.saturating_sub(by);
+        for lease in self.leases.values_mut() {
+            shift(&mut lease.acquired);
+            shift(&mut lease.expires);
+        }
+        for ticket in self.tickets.values_mut() {
+            shift(&mut ticket.last_asked);
+            ticket.offered_since.as_mut().map(shift);
+        }
+        if let Some(window) = &mut self.window {
+            shift(&mut window.ends);
+            window.assumed_since.as_mut().map(shift);
+        }
+        shift(&mut self.blocked_until);
     }
 
     /// Records the end of a request, with the quota of its response, if it had one.
-    pub(in crate::client) fn record_response(&mut self, now: Instant, quota: Option<Quota>) {
+    fn record_response(&mut self, now: u64, quota: Option<Quota>) {
         self.has_finished_request = true;
-        self.unanswered = self.unanswered.saturating_sub(1);
         let Some(quota) = quota else {
             // The server may have counted the request all the same.
             if let Some(window) = &mut self.window {
@@ -163,8 +337,8 @@ impl LimiterState {
             }
             return;
         };
-        let ends = now + quota.reset;
-        let ours = self.unanswered + 1;
+        let ends = now + quota.reset_ms;
+        let ours = self.unanswered() + 1;
         match &mut self.window {
             Some(window) => window.observe(quota, ends, ours),
             None => {
@@ -173,17 +347,97 @@ impl LimiterState {
                     left: quota.left,
                     spent: ours,
                     ends,
-                    length: quota.window,
+                    length: quota.window_ms,
                     assumed_since: None,
                 });
             }
         }
     }
 
-    /// Blocks all requests for as long as a response asks. The longest block counts.
-    pub(in crate::client) fn block(&mut self, now: Instant, wait: Duration) {
-        let until = now + wait.min(MAX_WAIT);
-        self.blocked_until = self.blocked_until.max(Some(until));
+    fn unanswered(&self) -> u64 {
+        self.leases.values().filter(|lease| !lease.is_over).count() as u64
+    }
+
+    /// Returns the number of tickets ahead that are waiting for a place.
+    fn ahead_of(&self, now: u64, ticket: TicketId) -> u64 {
+        let ahead = self.tickets.range(..ticket);
+        ahead.filter(|(_, ticket)| !ticket.is_silent(now)).count() as u64
+    }
+
+    /// Returns when the next ticket ahead counts as silent.
+    fn next_silence(&self, ticket: TicketId) -> Option<u64> {
+        let ahead = self.tickets.range(..ticket);
+        let silence = |ticket: &TicketState| Some(ticket.offered_since? + OFFER_TIME);
+        ahead.filter_map(|(_, ticket)| silence(ticket)).min()
+    }
+
+    /// Returns why a request can't be sent now, if so many tickets are served first.
+    fn obstacle(&self, now: u64, terms: Terms, ahead: u64) -> Option<Throttled> {
+        let blocked = |until: u64| Throttled {
+            ask_again_in: until.saturating_sub(now).max(1),
+            blocked_for: Some(until.saturating_sub(now).max(1)),
+        };
+        let briefly = |until: u64| Throttled {
+            blocked_for: None,
+            ..blocked(until)
+        };
+        if now < self.blocked_until {
+            return Some(blocked(self.blocked_until));
+        }
+        let unanswered = self.unanswered();
+        if self.window.is_none() && !self.has_finished_request {
+            let oldest = self.leases.values().map(|lease| lease.acquired).min();
+            match oldest.map(|acquired| acquired + ALONE_TIME) {
+                Some(until) if now < until => return Some(briefly(until)),
+                None if ahead > 0 => return Some(briefly(u64::MAX)),
+                _ => {}
+            }
+        }
+        let taken = (self.leases.len() as u64).saturating_add(ahead);
+        if taken >= terms.max_in_flight as u64 {
+            let next_expiry = self.leases.values().map(|lease| lease.expires).min();
+            return Some(briefly(next_expiry.unwrap_or(u64::MAX)));
+        }
+        let window = self.window.as_ref()?;
+        let usable = match now < window.ends {
+            true => window.usable(unanswered, terms.reserved_share),
+            false => window.limit.max(1).saturating_sub(unanswered),
+        };
+        if ahead < usable {
+            return None;
+        }
+        // A response may tell more before the window ends.
+        Some(match window.assumed_since.is_some() && unanswered > 0 {
+            true => briefly(now + RECHECK_INTERVAL),
+            false => blocked(window.ends),
+        })
+    }
+
+    /// Offers the free places to the first tickets.
+    fn offer(&mut self, now: u64) {
+        let mut ahead = 0;
+        let mut offered = Vec::new();
+        for (&id, ticket) in &self.tickets {
+            if ticket.is_silent(now) {
+                continue;
+            }
+            let has_place = self.obstacle(now, ticket.terms, ahead).is_none();
+            if has_place && ticket.offered_since.is_none() {
+                offered.push(id);
+            }
+            ahead += 1;
+        }
+        for id in &offered {
+            if let Some(ticket) = self.tickets.get_mut(id) {
+                ticket.offered_since = Some(now);
+            }
+        }
+        if let Some(last) = offered.last() {
+            // The next ticket must know when it may pass over a silent one.
+            let next = self.tickets.range(last + 1..).next();
+            self.wakes.extend(next.map(|(&id, _)| id));
+        }
+        self.wakes.extend(offered);
     }
 }
 
@@ -194,388 +448,319 @@ fn share(quota: u64, reserved_share: f64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
+pub(super) mod tests {
     use super::*;
 
-    const MS: Duration = Duration::from_millis(1);
-
-    /// A server with a quota. A window starts with the first request after the previous one.
-    struct QuotaServer {
-        quota: u64,
-        window: Duration,
-        window_start: Option<Instant>,
-        left: u64,
-    }
-
-    /// A response of the [`QuotaServer`].
-    #[derive(Clone, Copy)]
-    struct QuotaResponse {
-        quota: Quota,
-        is_within_quota: bool,
-    }
-
-    impl QuotaServer {
-        fn new(quota: u64, window: Duration) -> Self {
-            Self {
-                quota,
-                window,
-                window_start: None,
-                left: quota,
-            }
-        }
-
-        fn respond(&mut self, now: Instant) -> QuotaResponse {
-            let start = match self.window_start {
-                Some(start) if now < start + self.window => start,
-                _ => {
-                    self.left = self.quota;
-                    now
-                }
-            };
-            self.window_start = Some(start);
-            let is_within_quota = self.left > 0;
-            self.left = self.left.saturating_sub(1);
-            QuotaResponse {
-                quota: Quota {
-                    limit: self.quota,
-                    left: self.left,
-                    reset: start + self.window - now,
-                    window: self.window,
-                },
-                is_within_quota,
-            }
-        }
-    }
-
-    enum SimulatedEvent {
-        /// The client asks the limiter for a request.
-        Acquire,
-        /// A request of the client arrives at the server.
-        RequestArrives,
-        /// A request of another app arrives at the server.
-        OtherRequestArrives,
-        /// A response arrives at the client.
-        ResponseArrives {
-            quota: Option<Quota>,
-            is_within_quota: bool,
-        },
-    }
-
-    /// The events to come, in the order of their time, then of their scheduling.
-    #[derive(Default)]
-    struct Schedule {
-        events: BTreeMap<(Instant, u64), SimulatedEvent>,
-        scheduled: u64,
-    }
-
-    impl Schedule {
-        fn push(&mut self, time: Instant, event: SimulatedEvent) {
-            self.scheduled += 1;
-            self.events.insert((time, self.scheduled), event);
-        }
-
-        fn pop(&mut self) -> Option<(Instant, SimulatedEvent)> {
-            let ((time, _), event) = self.events.pop_first()?;
-            Some((time, event))
-        }
-    }
-
-    /// A client with 3 requests in flight, which repeats requests that exceed the quota.
-    #[derive(Clone, Copy)]
-    struct Simulation {
-        /// Requests within the quota to make.
-        requests: u64,
-        quota: u64,
-        window: Duration,
-        /// The share that the client leaves to other apps.
-        reserved_share: f64,
-        /// Requests of another app per window.
-        other_requests: u64,
-        /// One response in so many has no headers (0 for none).
-        headerless_one_in: u8,
-    }
-
-    struct SimulationResult {
-        elapsed: Duration,
-        /// Requests of the client that exceeded the quota.
-        over_quota: u64,
-    }
-
-    const STANDARD: Simulation = Simulation {
-        requests: 1500,
-        quota: 150,
-        window: Duration::from_secs(30),
+    pub(in super::super) const TERMS: Terms = Terms {
+        max_in_flight: 3,
         reserved_share: 0.0,
-        other_requests: 0,
-        headerless_one_in: 0,
+        lease_ms: 35_000,
+    };
+    pub(in super::super) const START: u64 = 1_000_000;
+
+    impl LimiterState {
+        /// Asks with a new ticket, which leaves the queue if it gets no lease.
+        pub(in super::super) fn try_acquire(
+            &mut self,
+            now: u64,
+            terms: Terms,
+        ) -> Result<LeaseId, Throttled> {
+            let ticket = self.next_ticket();
+            let result = self.acquire(now, ticket, terms);
+            self.leave(now, ticket);
+            result
+        }
+
+        pub(in super::super) fn answer(&mut self, now: u64, lease: LeaseId, quota: Option<Quota>) {
+            self.release(now, lease, Feedback::Answered { quota });
+        }
+
+        fn lease(&mut self, now: u64) -> LeaseId {
+            self.try_acquire(now, TERMS).expect("a lease")
+        }
+
+        /// Sends a request that is answered at once, so that the quota counts as known to be
+        /// unlimited.
+        fn warmed_up() -> Self {
+            let mut state = Self::default();
+            let lease = state.lease(START);
+            state.answer(START, lease, None);
+            state
+        }
+    }
+
+    const QUOTA: Quota = Quota {
+        limit: 150,
+        left: 100,
+        reset_ms: 9_000,
+        window_ms: 30_000,
     };
 
-    impl Simulation {
-        fn run(self, seed: u64) -> SimulationResult {
-            let mut rng = fastrand::Rng::with_seed(seed);
-            let start = Instant::now();
-            let mut server = QuotaServer::new(self.quota, self.window);
-            let mut state = LimiterState::new(self.reserved_share);
-            let mut schedule = Schedule::default();
-            for _ in 0..3 {
-                schedule.push(start, SimulatedEvent::Acquire);
-            }
-            for window in 0..200 {
-                for _ in 0..self.other_requests {
-                    let time = start + self.window * window + self.window.mul_f64(rng.f64());
-                    schedule.push(time, SimulatedEvent::OtherRequestArrives);
-                }
-            }
-            let (mut started, mut finished, mut over_quota) = (0, 0, 0);
-            let mut end = start;
-            while let Some((now, event)) = schedule.pop() {
-                match event {
-                    SimulatedEvent::Acquire if started == self.requests => {}
-                    SimulatedEvent::Acquire => match state.acquire(now) {
-                        Ok(()) => {
-                            started += 1;
-                            let arrival = now + MS * rng.u32(1..30);
-                            schedule.push(arrival, SimulatedEvent::RequestArrives);
-                        }
-                        Err(throttled) => {
-                            schedule.push(now + throttled.wait(), SimulatedEvent::Acquire);
-                        }
-                    },
-                    SimulatedEvent::RequestArrives => {
-                        let response = server.respond(now);
-                        let has_headers =
-                            self.headerless_one_in == 0 || rng.u8(..self.headerless_one_in) > 0;
-                        schedule.push(
-                            now + MS * rng.u32(1..50),
-                            SimulatedEvent::ResponseArrives {
-                                quota: has_headers.then_some(response.quota),
-                                is_within_quota: response.is_within_quota,
-                            },
-                        );
-                    }
-                    SimulatedEvent::OtherRequestArrives => {
-                        server.respond(now);
-                    }
-                    SimulatedEvent::ResponseArrives {
-                        quota,
-                        is_within_quota,
-                    } => {
-                        state.record_response(now, quota);
-                        if is_within_quota {
-                            finished += 1;
-                            end = now;
-                        } else {
-                            started -= 1;
-                            over_quota += 1;
-                            if let Some(quota) = quota {
-                                state.block(now, quota.reset);
-                            }
-                        }
-                        schedule.push(now, SimulatedEvent::Acquire);
-                    }
-                }
-                if finished == self.requests {
-                    break;
-                }
-            }
-            assert_eq!(finished, self.requests, "not all requests were made");
-            SimulationResult {
-                elapsed: end - start,
-                over_quota,
-            }
+    fn blocked_for(wait: u64) -> Throttled {
+        Throttled {
+            ask_again_in: wait.min(MAX_ASK_INTERVAL),
+            blocked_for: Some(wait),
         }
     }
 
     #[test]
-    fn without_other_apps_the_quota_is_used_up_and_never_exceeded() {
-        for seed in 0..100 {
-            let result = STANDARD.run(seed);
-            assert_eq!(result.over_quota, 0, "seed {seed}");
-            let bound = (9 * STANDARD.window).mul_f64(1.05);
-            assert!(result.elapsed <= bound, "seed {seed}: {:?}", result.elapsed);
-        }
-    }
-
-    #[test]
-    fn responses_without_headers_cost_at_most_one_more_window() {
-        let simulation = Simulation {
-            headerless_one_in: 20,
-            ..STANDARD
+    fn no_more_requests_than_allowed_are_in_flight() {
+        let mut state = LimiterState::warmed_up();
+        let leases: Vec<_> = (0..3).map(|_| state.lease(START)).collect();
+        let throttled = state.try_acquire(START, TERMS).expect_err("no place");
+        assert_eq!(throttled.blocked_for, None);
+        state.answer(START + 5, leases[1], None);
+        state.lease(START + 5);
+        assert!(state.try_acquire(START + 5, TERMS).is_err());
+        // The limits of each store hold for its own requests.
+        let more = Terms {
+            max_in_flight: 4,
+            ..TERMS
         };
-        for seed in 0..100 {
-            let result = simulation.run(seed);
-            assert_eq!(result.over_quota, 0, "seed {seed}");
-            let bound = (10 * STANDARD.window).mul_f64(1.05);
-            assert!(result.elapsed <= bound, "seed {seed}: {:?}", result.elapsed);
-        }
+        assert!(state.try_acquire(START + 5, more).is_ok());
     }
 
     #[test]
-    fn a_small_quota_is_used_up_and_never_exceeded() {
-        for quota in 1..8 {
-            for seed in 0..20 {
-                let simulation = Simulation {
-                    requests: 40,
-                    quota,
-                    window: Duration::from_secs(2),
-                    ..STANDARD
-                };
-                let result = simulation.run(seed);
-                assert_eq!(result.over_quota, 0, "quota {quota}, seed {seed}");
-                let windows = 40_u64.div_ceil(quota) as u32;
-                assert!(
-                    result.elapsed <= simulation.window.mul_f64(1.1) * windows,
-                    "quota {quota}, seed {seed}: {:?}",
-                    result.elapsed
-                );
-            }
+    fn a_lease_expires_whatever_happens_to_its_task() {
+        let mut state = LimiterState::warmed_up();
+        for _ in 0..3 {
+            let lease = state.lease(START);
+            state.set_customers(lease, vec![7, 3]);
         }
+        assert!(state.is_held(START + 34_999, 3));
+        assert!(state.try_acquire(START + 34_999, TERMS).is_err());
+        assert_eq!(state.next_hold_end(START), Some(START + 35_000));
+        assert!(!state.is_held(START + 35_000, 3));
+        assert_eq!(state.next_hold_end(START + 35_000), None);
+        state.lease(START + 35_000);
     }
 
     #[test]
-    fn other_apps_cause_at_most_three_requests_over_quota_per_window() {
-        let simulation = Simulation {
-            other_requests: 50,
-            ..STANDARD
+    fn an_abandoned_request_holds_its_place_and_its_customers() {
+        let mut state = LimiterState::warmed_up();
+        let lease = state.lease(START);
+        state.set_customers(lease, vec![7]);
+        let abandoned = Feedback::Abandoned {
+            quota: None,
+            hold_ms: 5_000,
         };
-        for seed in 0..50 {
-            let SimulationResult {
-                elapsed,
-                over_quota,
-            } = simulation.run(seed);
-            let windows = (elapsed.as_secs_f64() / 30.0).ceil() as u64;
-            assert!(
-                over_quota <= 3 * windows,
-                "seed {seed}: {over_quota} in {windows} windows"
-            );
-            assert!(windows <= 17, "seed {seed}: {windows} windows");
-        }
+        state.release(START + 100, lease, abandoned);
+        state.lease(START + 100);
+        state.lease(START + 100);
+        assert!(state.try_acquire(START + 5_099, TERMS).is_err());
+        assert!(state.is_held(START + 5_099, 7) && !state.is_held(START + 5_099, 8));
+        assert!(!state.is_held(START + 5_100, 7));
+        state.lease(START + 5_100);
     }
 
     #[test]
-    fn the_reserved_share_is_left_to_other_apps() {
-        // With two thirds reserved, 1500 requests take 30 windows of 50.
-        let simulation = Simulation {
-            reserved_share: 2.0 / 3.0,
-            other_requests: 90,
-            ..STANDARD
-        };
-        let SimulationResult {
-            elapsed,
-            over_quota,
-        } = simulation.run(7);
-        assert_eq!(over_quota, 0);
-        let window = simulation.window;
-        assert!(
-            elapsed >= window * 29 && elapsed <= window * 31,
-            "{elapsed:?}"
+    fn a_request_that_was_not_sent_costs_no_quota() {
+        let mut state = LimiterState::default();
+        let lease = state.lease(START);
+        state.answer(START, lease, Some(Quota { left: 1, ..QUOTA }));
+        for _ in 0..5 {
+            let lease = state.lease(START);
+            state.set_customers(lease, vec![7]);
+            state.release(START, lease, Feedback::Cancelled);
+            assert!(!state.is_held(START, 7));
+        }
+        let lease = state.lease(START);
+        state.answer(START, lease, None);
+        assert_eq!(
+            state.try_acquire(START, TERMS),
+            Err(blocked_for(9_000)),
+            "the quota is spent"
         );
     }
 
     #[test]
+    fn tickets_are_served_first_come_first_served() {
+        let mut state = LimiterState::warmed_up();
+        let leases: Vec<_> = (0..3).map(|_| state.lease(START)).collect();
+        let tickets: Vec<_> = (0..3).map(|_| state.next_ticket()).collect();
+        for &ticket in &tickets {
+            assert!(state.acquire(START, ticket, TERMS).is_err());
+        }
+        assert!(state.take_wakes().is_empty());
+        state.answer(START + 10, leases[0], None);
+        // The first one has a place, and the second one waits for it to be silent.
+        assert_eq!(state.take_wakes(), [tickets[1], tickets[0]]);
+        let throttled = state.acquire(START + 10, tickets[1], TERMS);
+        assert_eq!(throttled.expect_err("the first").ask_again_in, OFFER_TIME);
+        assert!(state.try_acquire(START + 10, TERMS).is_err());
+        assert!(state.acquire(START + 10, tickets[0], TERMS).is_ok());
+        // Two places at once.
+        state.answer(START + 20, leases[1], None);
+        state.answer(START + 20, leases[2], None);
+        assert!(state.acquire(START + 20, tickets[2], TERMS).is_ok());
+        assert!(state.acquire(START + 20, tickets[1], TERMS).is_ok());
+    }
+
+    #[test]
+    fn a_silent_ticket_is_passed_over_and_keeps_its_place() {
+        let mut state = LimiterState::warmed_up();
+        let leases: Vec<_> = (0..3).map(|_| state.lease(START)).collect();
+        let silent = state.next_ticket();
+        let other = state.next_ticket();
+        for ticket in [silent, other] {
+            assert!(state.acquire(START, ticket, TERMS).is_err());
+        }
+        state.answer(START, leases[0], None);
+        assert!(state.acquire(START + 499, other, TERMS).is_err());
+        let lease = state.acquire(START + 500, other, TERMS).expect("a lease");
+        // Back again, the silent one is first.
+        assert!(state.acquire(START + 600, silent, TERMS).is_err());
+        let late = state.next_ticket();
+        assert!(state.acquire(START + 600, late, TERMS).is_err());
+        state.answer(START + 700, lease, None);
+        assert!(state.acquire(START + 700, late, TERMS).is_err());
+        assert!(state.acquire(START + 700, silent, TERMS).is_ok());
+    }
+
+    #[test]
+    fn a_ticket_that_never_asks_again_leaves_the_queue() {
+        let mut state = LimiterState::warmed_up();
+        let leases: Vec<_> = (0..3).map(|_| state.lease(START)).collect();
+        let gone = state.next_ticket();
+        assert!(state.acquire(START, gone, TERMS).is_err());
+        let now = START + TICKET_TIME;
+        state.answer(now, leases[0], None);
+        assert!(state.take_wakes().is_empty());
+        state.lease(now);
+    }
+
+    #[test]
+    fn while_the_quota_is_unknown_the_first_request_goes_alone_for_two_seconds() {
+        let mut state = LimiterState::default();
+        let first = state.lease(START);
+        let throttled = state.try_acquire(START + 500, TERMS);
+        assert_eq!(throttled.expect_err("alone").ask_again_in, 1_500);
+        state.lease(START + 2_000);
+        state.lease(START + 2_000);
+        state.answer(START + 2_100, first, Some(QUOTA));
+        state.lease(START + 2_100);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_moves_all_deadlines() {
+        let mut state = LimiterState::warmed_up();
+        for _ in 0..3 {
+            state.lease(START);
+        }
+        // A little is a race between two readers of the clock.
+        assert!(state.try_acquire(START - 4_000, TERMS).is_err());
+        assert!(state.try_acquire(START + 34_999, TERMS).is_err());
+        let earlier = START - 500_000;
+        assert!(state.try_acquire(earlier, TERMS).is_err());
+        state.lease(earlier + 1);
+    }
+
+    #[test]
     fn a_huge_quota_never_throttles() {
-        let mut state = LimiterState::new(0.5);
-        let now = Instant::now();
+        let mut state = LimiterState::default();
         for (limit, left) in [(16_101_495, 16_101_000), (u64::MAX, u64::MAX)] {
             for _ in 0..1000 {
-                assert_eq!(state.acquire(now), Ok(()));
+                let reserving = Terms {
+                    reserved_share: 0.5,
+                    ..TERMS
+                };
+                let lease = state.try_acquire(START, reserving).expect("a lease");
                 let quota = Quota {
                     limit,
                     left,
-                    reset: MAX_WAIT,
-                    window: MAX_WAIT,
+                    ..QUOTA
                 };
-                state.record_response(now, Some(quota));
+                state.answer(START, lease, Some(quota));
             }
         }
     }
 
     #[test]
     fn requests_without_a_response_count_against_the_quota() {
-        let mut state = LimiterState::new(0.0);
-        let now = Instant::now();
-        let quota = |left| Quota {
-            limit: 150,
-            left,
-            reset: 9 * MS,
-            window: 30 * MS,
+        let mut state = LimiterState::default();
+        let now = START;
+        let quota = |left| {
+            Some(Quota {
+                left,
+                reset_ms: 9,
+                window_ms: 30,
+                ..QUOTA
+            })
         };
-        assert_eq!(state.acquire(now), Ok(()));
+        let lease = state.lease(now);
         // Another app has spent most of the quota.
-        state.record_response(now, Some(quota(2)));
-        assert_eq!(state.acquire(now), Ok(()));
-        assert_eq!(state.acquire(now), Ok(()));
-        assert_eq!(state.acquire(now), Err(Throttled::For(9 * MS)));
+        state.answer(now, lease, quota(2));
+        let first = state.lease(now);
+        let second = state.lease(now);
+        assert_eq!(state.try_acquire(now, TERMS), Err(blocked_for(9)));
         // Responses arrive out of order: the smallest number counts.
-        state.record_response(now, Some(quota(0)));
-        state.record_response(now, Some(quota(1)));
-        assert_eq!(state.acquire(now), Err(Throttled::For(9 * MS)));
+        state.answer(now, first, quota(0));
+        state.answer(now, second, quota(1));
+        assert_eq!(state.try_acquire(now, TERMS), Err(blocked_for(9)));
         // The next window has a full quota.
-        assert_eq!(state.acquire(now + 9 * MS), Ok(()));
+        let lease = state.lease(now + 9);
         // A response for the previous window changes nothing.
         let late = Quota {
-            reset: MS,
-            ..quota(1)
+            left: 1,
+            reset_ms: 1,
+            window_ms: 30,
+            ..QUOTA
         };
-        state.record_response(now + 9 * MS, Some(late));
-        assert_eq!(state.acquire(now + 10 * MS), Ok(()));
-        assert_eq!(state.acquire(now + 10 * MS), Ok(()));
+        state.answer(now + 9, lease, Some(late));
+        state.lease(now + 10);
+        state.lease(now + 10);
     }
 
     #[test]
     fn a_quota_of_zero_allows_one_request_per_window() {
-        let mut state = LimiterState::new(0.0);
-        let mut now = Instant::now();
-        let start = now;
-        for window in [Duration::ZERO, 50 * MS] {
+        let mut state = LimiterState::default();
+        let mut now = START;
+        for window_ms in [0, 50] {
             let quota = Quota {
                 limit: 0,
                 left: 0,
-                reset: window,
-                window,
+                reset_ms: window_ms,
+                window_ms,
             };
             for _ in 0..20 {
-                match state.acquire(now) {
-                    Ok(()) => state.record_response(now, Some(quota)),
-                    Err(throttled) => now += throttled.wait(),
+                match state.try_acquire(now, TERMS) {
+                    Ok(lease) => state.answer(now, lease, Some(quota)),
+                    Err(throttled) => now += throttled.ask_again_in,
                 }
             }
         }
-        assert!(now > start && now < start + 60 * 50 * MS);
+        assert!(now > START && now < START + 60 * 50);
     }
 
     #[test]
     fn a_block_applies_to_all_requests_and_the_longest_counts() {
-        let mut state = LimiterState::new(0.0);
-        let now = Instant::now();
-        state.block(now, 5 * MS);
-        state.block(now, 3 * MS);
-        assert_eq!(state.acquire(now + MS), Err(Throttled::For(4 * MS)));
-        assert_eq!(state.acquire(now + 5 * MS), Ok(()));
+        let mut state = LimiterState::default();
+        state.block(START, 5);
+        state.block(START, 3);
+        assert_eq!(state.try_acquire(START + 1, TERMS), Err(blocked_for(4)));
+        state.lease(START + 5);
     }
 
     #[test]
     fn responses_without_headers_never_block_for_good() {
-        let mut state = LimiterState::new(0.0);
-        let mut now = Instant::now();
-        assert_eq!(state.acquire(now), Ok(()));
+        let mut state = LimiterState::default();
+        let mut now = START;
+        let lease = state.lease(now);
         let quota = Quota {
             limit: 5,
             left: 4,
-            reset: 100 * MS,
-            window: 100 * MS,
+            reset_ms: 100,
+            window_ms: 100,
         };
-        state.record_response(now, Some(quota));
+        state.answer(now, lease, Some(quota));
         let mut requests = 0;
         for _ in 0..1000 {
-            match state.acquire(now) {
-                Ok(()) => {
+            match state.try_acquire(now, TERMS) {
+                Ok(lease) => {
                     requests += 1;
-                    state.record_response(now, None);
+                    state.answer(now, lease, None);
                 }
-                Err(throttled) => now += throttled.wait(),
+                Err(throttled) => now += throttled.ask_again_in,
             }
         }
         assert!(requests >= 800, "{requests} requests");

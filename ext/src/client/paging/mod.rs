@@ -6,5 +6,5 @@ mod sequential;
 
 pub(super) use page_size::PageLimit;
 pub(crate) use page_size::PageSize;
-pub(crate) use scheduler::{PageId, PageScheduler, TotalChange};
-pub(crate) use sequential::{PageHead, read_pages};
+pub(crate) use scheduler::{PageHead, PageId, PageScheduler, Shortfall, TotalChange};
+pub(crate) use sequential::read_pages;

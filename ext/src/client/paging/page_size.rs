@@ -1,6 +1,9 @@
 //! How many values to request per page.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::scheduler::PageId;
 use crate::client::{CallFailure, Client};
@@ -12,28 +15,40 @@ const MAX: u64 = 250;
 /// provider's default.
 const SIZES: [u64; 3] = [MAX, 100, 50];
 
-/// The largest page size that the server accepts, as far as is known.
-#[derive(Debug)]
-pub(in crate::client) struct PageLimit(AtomicU64);
+/// How long a rejected page size is not requested again: the reason may pass.
+const MEMORY: Duration = Duration::from_secs(600);
 
-impl Default for PageLimit {
-    fn default() -> Self {
-        Self(AtomicU64::new(u64::MAX))
-    }
+/// The largest page size that the server accepts, as far as is known.
+#[derive(Debug, Default)]
+pub(in crate::client) struct PageLimit(Mutex<Option<LearnedSize>>);
+
+#[derive(Clone, Copy, Debug)]
+struct LearnedSize {
+    size: u64,
+    until: Instant,
 }
 
 impl PageLimit {
     /// Returns the number of values (at most 250).
-    pub(in crate::client) fn get(&self) -> u64 {
-        self.known().min(MAX)
+    pub(in crate::client) fn get(&self, now: Instant) -> u64 {
+        self.learned(now).unwrap_or(MAX).min(MAX)
     }
 
-    fn known(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    fn learned(&self, now: Instant) -> Option<u64> {
+        let learned = *self.lock();
+        learned
+            .filter(|learned| now < learned.until)
+            .map(|learned| learned.size)
     }
 
-    fn record(&self, size: u64) {
-        self.0.fetch_min(size, Ordering::Relaxed);
+    fn record(&self, size: u64, now: Instant) {
+        let size = self.learned(now).unwrap_or(size).min(size);
+        let until = now + MEMORY;
+        *self.lock() = Some(LearnedSize { size, until });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<LearnedSize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -48,9 +63,11 @@ pub(crate) struct PageSize {
 
 impl PageSize {
     pub(crate) fn new(client: &Client, requested: Option<u64>) -> Self {
+        let size = requested.unwrap_or(MAX);
+        let learned = client.page_limit().learned(Instant::now());
         Self {
             client: client.clone(),
-            size: requested.unwrap_or(MAX).min(client.page_limit().known()),
+            size: learned.map_or(size, |learned| learned.min(size)),
             rejected_query: None,
         }
     }
@@ -95,10 +112,30 @@ impl PageSize {
     }
 
     /// Records an accepted page. If a larger page of the same query was rejected, its size was the
-    /// reason, so no list of this store requests that size again.
+    /// reason, so no list of this store requests that size for a while.
     fn record_accepted(&self, query: usize, size: u64) {
         if self.rejected_query == Some(query) {
-            self.client.page_limit().record(size);
+            self.client.page_limit().record(size, Instant::now());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_learned_page_size_is_forgotten_after_ten_minutes() {
+        let limit = PageLimit::default();
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!(limit.get(now), 250);
+        limit.record(100, now);
+        assert_eq!((limit.get(after(599)), limit.get(after(600))), (100, 250));
+        limit.record(50, after(300));
+        limit.record(100, after(400));
+        assert_eq!((limit.get(after(999)), limit.get(after(1000))), (50, 250));
+        limit.record(100, after(1000));
+        assert_eq!(limit.get(after(1001)), 100);
     }
 }

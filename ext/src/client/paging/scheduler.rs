@@ -1,8 +1,16 @@
-//! Which page is fetched next, and which is delivered next. Pure.
+//! Which page is fetched next, which is delivered next, and what a list has shown when it ends.
+//! Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bigcommerce_sdk::types::Pagination;
+
+/// The number of short pages that come equally short a second time, after which short pages of the
+/// query are not requested again.
+const MAX_FUTILE_RECHECKS: u32 = 2;
+
+/// The page sizes of servers that ignore the requested one.
+const USUAL_SIZES: [u64; 3] = [50, 100, 250];
 
 /// A page: the index of its query, and its number within the query, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,39 +19,15 @@ pub(crate) struct PageId {
     pub number: u64,
 }
 
-/// The pages of several queries, fetched ahead and delivered in order.
-#[derive(Debug)]
-pub(crate) struct PageScheduler<T> {
-    queries: usize,
-    /// The maximum number of pages that are fetched and not delivered.
-    read_ahead: usize,
-    in_flight: BTreeSet<PageId>,
-    fetched: BTreeMap<PageId, T>,
-    /// The queries that have started and are not delivered in full.
-    started: BTreeMap<usize, QueryProgress>,
-    /// The page to deliver next.
-    next: PageId,
-    /// The number of queries whose total is known.
-    queries_with_total: usize,
-    /// The sum of the known totals.
-    total: u64,
-}
-
-#[derive(Debug)]
-struct QueryProgress {
-    /// The page size of all its pages: pages of different sizes don't fit together.
-    page_size: u64,
-    /// The number of the page to fetch next.
-    next: u64,
-    /// The last page as far as is known; `None` until the first one is there.
-    last: Option<u64>,
-    /// The first page that was empty, or the highest number.
-    end: u64,
-    /// Whether a response has reported the last page.
-    has_page_count: bool,
-    total: Option<u64>,
-    /// The first value of the latest page.
-    first: Option<FirstKey>,
+/// The pagination and the values of a page, as far as the order of pages depends on them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PageHead {
+    pub pagination: Option<Pagination>,
+    pub first: Option<FirstKey>,
+    /// The number of values.
+    pub values: u64,
+    /// The number of records that can't be parsed.
+    pub unreadable: u64,
 }
 
 /// The customer and the attribute of a page's first value.
@@ -54,6 +38,286 @@ pub(crate) type FirstKey = (i64, i64);
 pub(crate) struct TotalChange {
     pub before: u64,
     pub now: u64,
+}
+
+/// What is missing from a list that has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shortfall {
+    /// The number of distinct values that the list has shown.
+    pub received: u64,
+    /// The server's total (`None` if it did not report any).
+    pub total: Option<u64>,
+    /// The number of records that could not be parsed.
+    pub unreadable: u64,
+}
+
+/// The pages of several queries, fetched ahead and delivered in order.
+///
+/// A page count is only a hint. A query ends where its values are all there by the server's total,
+/// after two pages in a row without a new value, or after a repeated page. An empty or short page
+/// before the end by the total is requested once more.
+#[derive(Debug)]
+pub(crate) struct PageScheduler<T> {
+    queries: usize,
+    /// The maximum number of pages that are fetched and not delivered.
+    read_ahead: usize,
+    in_flight: BTreeSet<PageId>,
+    fetched: BTreeMap<PageId, FetchedPage<T>>,
+    /// The queries that have started and are not delivered in full.
+    started: BTreeMap<usize, QueryProgress>,
+    /// The page to deliver next.
+    next: PageId,
+    /// The number of queries whose total is known.
+    queries_with_total: usize,
+    /// The sum of the known totals.
+    total: u128,
+    delivered: Delivered,
+}
+
+#[derive(Debug)]
+struct FetchedPage<T> {
+    content: T,
+    /// `None` if the fetch failed.
+    facts: Option<PageFacts>,
+    recheck: Recheck,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recheck {
+    No,
+    Due,
+    InFlight,
+}
+
+/// What a response tells about its page and its query.
+#[derive(Clone, Copy, Debug)]
+struct PageFacts {
+    /// The number of records, including those that can't be parsed.
+    shown: u64,
+    values: u64,
+    unreadable: u64,
+    first: Option<FirstKey>,
+    total: Option<u64>,
+    per_page: Option<u64>,
+    page_count: Option<u64>,
+}
+
+impl PageFacts {
+    fn new(head: &PageHead) -> Self {
+        let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+        let pagination = head.pagination.as_ref();
+        Self {
+            shown: head.values.saturating_add(head.unreadable),
+            values: head.values,
+            unreadable: head.unreadable,
+            first: head.first,
+            total: pagination.and_then(|pagination| number(pagination.total)),
+            per_page: pagination
+                .and_then(|pagination| number(pagination.per_page))
+                .filter(|&per_page| per_page > 0),
+            page_count: pagination.and_then(|pagination| number(pagination.total_pages)),
+        }
+    }
+}
+
+/// The reading of one query.
+#[derive(Debug)]
+struct QueryProgress {
+    /// The page size of all its requests: pages of different sizes don't fit together.
+    requested_size: u64,
+    /// The page size of the server, as far as it is known.
+    server_size: Option<u64>,
+    /// The number of the page to fetch next.
+    next: u64,
+    /// The highest page count of the responses.
+    last: Option<u64>,
+    total: Option<u64>,
+    total_changed: bool,
+    futile_rechecks: u32,
+    evidence: QueryEvidence,
+}
+
+/// What the delivered pages of a query have shown, in their order.
+#[derive(Debug, Default)]
+struct QueryEvidence {
+    /// The number of distinct values.
+    received: u64,
+    /// The number of values that came again.
+    repeated: u64,
+    unreadable: u64,
+    min_total: Option<u64>,
+    max_total: Option<u64>,
+    /// The smallest total of the pages without records at the end.
+    min_total_at_end: Option<u64>,
+    /// The number of pages without a new value at the end.
+    pages_without_news: u32,
+    /// The first value of the latest page.
+    first: Option<FirstKey>,
+}
+
+/// How a query ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum QueryEnd {
+    /// By the server's total or page count, or by an empty page if it reports neither.
+    AtEnd,
+    /// Before the end that the server reports, or without a sign of the end.
+    Early,
+}
+
+/// What the queries that have ended have shown.
+#[derive(Debug, Default)]
+struct Delivered {
+    received: u64,
+    /// `None` once a query has ended without a total.
+    total: Option<u128>,
+    has_query_without_total: bool,
+    unreadable: u64,
+    is_short: bool,
+}
+
+impl QueryProgress {
+    fn new(requested_size: u64) -> Self {
+        Self {
+            requested_size,
+            server_size: None,
+            next: 1,
+            last: None,
+            total: None,
+            total_changed: false,
+            futile_rechecks: 0,
+            evidence: QueryEvidence::default(),
+        }
+    }
+
+    /// Takes a response into account, whatever order the responses arrive in.
+    fn observe(&mut self, number: u64, facts: &PageFacts) -> Option<TotalChange> {
+        let size = match number {
+            1 => facts
+                .per_page
+                .max(Some(facts.shown).filter(|&shown| shown > 0)),
+            _ => facts.per_page,
+        };
+        self.server_size = self.server_size.max(size);
+        let before = self.total;
+        self.total = facts.total.or(before);
+        let by_total = facts.total.map(|total| total.div_ceil(self.size()));
+        self.last = self.last.max(facts.page_count).max(by_total);
+        let change = before.zip(facts.total);
+        let change = change.filter(|(before, now)| before != now);
+        self.total_changed |= change.is_some();
+        change.map(|(before, now)| TotalChange { before, now })
+    }
+
+    /// Returns the page size (at least 1).
+    fn size(&self) -> u64 {
+        self.server_size.unwrap_or(self.requested_size).max(1)
+    }
+
+    /// Returns `true` if the page shows fewer records than the total or the page count tells.
+    fn is_short(&self, number: u64, facts: &PageFacts) -> bool {
+        let expected = match self.total {
+            Some(total) => {
+                let before = self.size().saturating_mul(number - 1);
+                total.saturating_sub(before).min(self.size())
+            }
+            None => u64::from(self.last.is_some_and(|last| number <= last)),
+        };
+        let may_recheck = facts.shown == 0 || self.futile_rechecks < MAX_FUTILE_RECHECKS;
+        facts.shown < expected && may_recheck
+    }
+
+    /// Takes a page into account that is delivered with `new` values that no earlier page had.
+    /// Returns how the query ends, if it does.
+    fn deliver(&mut self, number: u64, facts: &PageFacts, new: u64) -> Option<QueryEnd> {
+        let is_repeated = facts.first.is_some() && facts.first == self.evidence.first;
+        // Values without an ID are new wherever they come.
+        self.evidence.add(facts, if is_repeated { 0 } else { new });
+        let without_news = self.evidence.pages_without_news;
+        let end = |is_complete| match is_complete {
+            true => QueryEnd::AtEnd,
+            false => QueryEnd::Early,
+        };
+        if is_repeated || (without_news > 1 && facts.shown > 0) {
+            // A server that ignores the page number may show all values on one page.
+            let may_show_all = is_repeated
+                && self.last.is_none()
+                && facts.shown != self.requested_size
+                && !USUAL_SIZES.contains(&facts.shown);
+            return Some(end(may_show_all || self.has_all_of_total()));
+        }
+        let Some(last) = self.last else {
+            return (facts.shown == 0).then_some(QueryEnd::AtEnd);
+        };
+        if self.total.is_none() {
+            let latest = facts.page_count.unwrap_or(last);
+            return match number >= last {
+                true => Some(QueryEnd::AtEnd),
+                false => (without_news > 1).then(|| end(latest <= number)),
+            };
+        }
+        if number < last {
+            return (without_news > 1).then(|| end(self.has_all()));
+        }
+        if self.evidence.max_total < Some(self.evidence.received) {
+            // More values than the total: only a page that is not full shows the end.
+            return (facts.shown < self.size()).then_some(QueryEnd::AtEnd);
+        }
+        (self.has_all() || without_news > 0).then(|| end(self.has_all()))
+    }
+
+    fn has_all_of_total(&self) -> bool {
+        let total = self.evidence.smallest_total();
+        total.is_some_and(|total| self.evidence.received >= total)
+    }
+
+    /// Returns `true` if the delivered values are as many as the smallest total.
+    ///
+    /// While values are added and deleted, values move between pages. One that comes again then
+    /// stands for one that moved to a page that was read before: the change is reported, but the
+    /// pages were all there.
+    fn has_all(&self) -> bool {
+        let QueryEvidence {
+            received, repeated, ..
+        } = self.evidence;
+        let moved = if self.total_changed { repeated } else { 0 };
+        let total = self.evidence.smallest_total();
+        total.is_some_and(|total| received.saturating_add(moved) >= total)
+    }
+}
+
+impl QueryEvidence {
+    fn add(&mut self, facts: &PageFacts, new: u64) {
+        self.received += new;
+        self.repeated += facts.values.saturating_sub(new);
+        self.unreadable += facts.unreadable;
+        self.first = facts.first;
+        self.pages_without_news = match new.saturating_add(facts.unreadable) {
+            0 => self.pages_without_news + 1,
+            _ => 0,
+        };
+        self.max_total = self.max_total.max(facts.total);
+        // A total is believed only as far as the page does not contradict it. Beyond an offset
+        // limit some servers report 0, so that 0 is no sign that the store was emptied.
+        let total = match facts.shown {
+            0 => facts.total.filter(|&total| total > 0 || self.received == 0),
+            shown => facts.total.filter(|&total| total >= shown),
+        };
+        if facts.shown == 0 {
+            self.min_total_at_end = min(self.min_total_at_end, total);
+        } else {
+            self.min_total_at_end = None;
+            self.min_total = min(self.min_total, total);
+        }
+    }
+
+    fn smallest_total(&self) -> Option<u64> {
+        min(self.min_total, self.min_total_at_end)
+    }
+}
+
+/// Returns the smaller one of the numbers that are there.
+fn min(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.into_iter().chain(b).min()
 }
 
 impl<T> PageScheduler<T> {
@@ -70,6 +334,7 @@ impl<T> PageScheduler<T> {
             },
             queries_with_total: 0,
             total: 0,
+            delivered: Delivered::default(),
         }
     }
 
@@ -79,107 +344,184 @@ impl<T> PageScheduler<T> {
 
     /// Returns the number of values on all pages, once the server has reported it for each query.
     pub(crate) fn total(&self) -> Option<u64> {
-        (self.queries_with_total == self.queries).then_some(self.total)
+        let total = u64::try_from(self.total).unwrap_or(u64::MAX);
+        (self.queries_with_total == self.queries).then_some(total)
+    }
+
+    /// Returns what is missing from the queries that have ended, if anything is.
+    pub(crate) fn shortfall(&self) -> Option<Shortfall> {
+        let Delivered {
+            received,
+            total,
+            has_query_without_total,
+            unreadable,
+            is_short,
+        } = self.delivered;
+        let total = total.filter(|_| !has_query_without_total);
+        (is_short || unreadable > 0).then_some(Shortfall {
+            received,
+            total: total.map(|total| u64::try_from(total).unwrap_or(u64::MAX)),
+            unreadable,
+        })
     }
 
     /// Returns the next page to fetch and its size: `page_size`, unless its query has started with
     /// another one.
     pub(crate) fn next_fetch(&mut self, page_size: u64) -> Option<(PageId, u64)> {
+        // Only the next page: the query may end there.
+        let next = self.fetched.get_mut(&self.next);
+        if let Some(fetched) = next.filter(|page| page.recheck == Recheck::Due) {
+            fetched.recheck = Recheck::InFlight;
+            self.in_flight.insert(self.next);
+            let size = self.started.get(&self.next.query)?.requested_size;
+            return Some((self.next, size));
+        }
         let page = (self.next.query..self.queries).find_map(|query| {
             let Some(progress) = self.started.get(&query) else {
                 return Some(PageId { query, number: 1 });
             };
-            let is_due = progress.last.is_some_and(|last| progress.next <= last);
-            is_due.then_some(PageId {
+            let page = PageId {
                 query,
                 number: progress.next,
-            })
+            };
+            let is_expected = progress.last.is_some_and(|last| page.number <= last);
+            let is_due = page == self.next || (is_expected && !self.is_doubtful(query));
+            is_due.then_some(page)
         })?;
         let has_room = self.in_flight.len() + self.fetched.len() < self.read_ahead;
         if page != self.next && !has_room {
             return None;
         }
-        let progress = self.started.entry(page.query).or_insert(QueryProgress {
-            page_size,
-            next: 1,
-            last: None,
-            end: u64::MAX,
-            has_page_count: false,
-            total: None,
-            first: None,
-        });
+        let progress = self.started.entry(page.query);
+        let progress = progress.or_insert_with(|| QueryProgress::new(page_size));
         progress.next += 1;
         self.in_flight.insert(page);
-        Some((page, progress.page_size))
+        Some((page, progress.requested_size))
+    }
+
+    /// Returns `true` if a page of the query shows nothing, or fewer values than expected, so that
+    /// the query may end before its other pages.
+    fn is_doubtful(&self, query: usize) -> bool {
+        let progress = self.started.get(&query);
+        let mut pages = self.fetched.iter().filter(|(page, _)| page.query == query);
+        progress.is_some_and(|progress| progress.evidence.pages_without_news > 0)
+            || pages.any(|(_, page)| {
+                page.recheck != Recheck::No || page.facts.is_none_or(|facts| facts.shown == 0)
+            })
     }
 
     /// Restarts a query whose first page was rejected, for smaller pages.
     pub(crate) fn restart(&mut self, page: PageId) {
         self.in_flight.remove(&page);
-        self.started.remove(&page.query);
+        self.fetched.remove(&page);
+        if let Some(total) = self
+            .started
+            .remove(&page.query)
+            .and_then(|query| query.total)
+        {
+            self.queries_with_total -= 1;
+            self.total -= u128::from(total);
+        }
     }
 
-    /// Records a fetched page, its pagination and its first value.
+    /// Records a fetched page, or a failed fetch, which has no head.
     pub(crate) fn record(
         &mut self,
         page: PageId,
         content: T,
-        pagination: Option<&Pagination>,
-        first: Option<FirstKey>,
+        head: Option<&PageHead>,
     ) -> Option<TotalChange> {
         self.in_flight.remove(&page);
-        self.fetched.insert(page, content);
+        // The query may have ended before the page arrived.
         let progress = self.started.get_mut(&page.query)?;
-        let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
-        let total = pagination.and_then(|pagination| number(pagination.total));
-        let per_page = pagination.and_then(|pagination| number(pagination.per_page));
-        let page_count = pagination.and_then(|pagination| number(pagination.total_pages));
-        let page_count = page_count.or_else(|| match (total, per_page) {
-            (Some(total), Some(per_page @ 1..)) => Some(total.div_ceil(per_page)),
-            _ => None,
-        });
-        // Responses come in any order, so one page count is no reason to leave out a page that
-        // another one included. A server without page counts is asked for one page after the
-        // other, up to an empty page, or up to a repeated one: some servers ignore the page number.
-        let known = progress.last.filter(|_| progress.has_page_count);
-        let last = match page_count.max(known) {
-            Some(last) => last,
-            None if first != progress.first => page.number + 1,
-            None => page.number,
-        };
-        if first.is_none() {
-            progress.end = progress.end.min(page.number);
-        }
-        progress.has_page_count |= page_count.is_some();
-        progress.first = first;
-        // Every page that was requested is delivered.
-        progress.last = Some(last.min(progress.end).max(progress.next - 1));
+        let facts = head.map(PageFacts::new);
         let before = progress.total;
-        let now = total?;
-        progress.total = Some(now);
-        self.queries_with_total += usize::from(before.is_none());
-        self.total = (self.total + now).saturating_sub(before.unwrap_or(0));
-        before
-            .filter(|&before| before != now)
-            .map(|before| TotalChange { before, now })
+        let change = facts.and_then(|facts| progress.observe(page.number, &facts));
+        if let Some(now) = progress.total {
+            self.queries_with_total += usize::from(before.is_none());
+            self.total = self.total + u128::from(now) - u128::from(before.unwrap_or(0));
+        }
+        let shown = facts.map(|facts| facts.shown);
+        if let Some(first_try) = self.fetched.get_mut(&page) {
+            first_try.recheck = Recheck::No;
+            let before = first_try.facts.map(|facts| facts.shown);
+            match shown > before {
+                true => progress.futile_rechecks = 0,
+                false => progress.futile_rechecks += 1,
+            }
+            if shown.is_none() || shown > before {
+                (first_try.content, first_try.facts) = (content, facts);
+            }
+            if progress.futile_rechecks >= MAX_FUTILE_RECHECKS {
+                self.accept_short_pages(page.query);
+            }
+            return change;
+        }
+        let recheck = match facts.is_some_and(|facts| progress.is_short(page.number, &facts)) {
+            true => Recheck::Due,
+            false => Recheck::No,
+        };
+        let fetched = FetchedPage {
+            content,
+            facts,
+            recheck,
+        };
+        self.fetched.insert(page, fetched);
+        change
     }
 
-    /// Returns the next page in the order of delivery, once it is there.
-    pub(crate) fn next_delivery(&mut self) -> Option<T> {
-        let page = self.next;
-        let content = self.fetched.remove(&page)?;
-        let progress = self.started.get(&page.query);
-        let last = progress.and_then(|progress| progress.last);
-        if last.is_some_and(|last| page.number < last) {
-            self.next.number += 1;
-        } else {
-            self.started.remove(&page.query);
-            self.next = PageId {
-                query: page.query + 1,
-                number: 1,
-            };
+    /// Cancels the second requests of the query's short pages, except for empty ones.
+    fn accept_short_pages(&mut self, query: usize) {
+        for (page, fetched) in &mut self.fetched {
+            let is_short = fetched.facts.is_some_and(|facts| facts.shown > 0);
+            if page.query == query && is_short && fetched.recheck == Recheck::Due {
+                fetched.recheck = Recheck::No;
+            }
         }
-        Some(content)
+    }
+
+    /// Delivers the next page in order, once it is there. `count_new` returns the number of its
+    /// values that no earlier page had.
+    pub(crate) fn deliver<R>(&mut self, count_new: impl FnOnce(T) -> (R, u64)) -> Option<R> {
+        let page = self.next;
+        if self.fetched.get(&page)?.recheck != Recheck::No {
+            return None;
+        }
+        let FetchedPage { content, facts, .. } = self.fetched.remove(&page)?;
+        let (result, new) = count_new(content);
+        let end = match (self.started.get_mut(&page.query), facts) {
+            (Some(progress), Some(facts)) => progress.deliver(page.number, &facts, new),
+            // The caller ends the list at a page that failed.
+            _ => None,
+        };
+        match end {
+            Some(end) => self.end_query(page.query, end),
+            None => self.next.number += 1,
+        }
+        Some(result)
+    }
+
+    fn end_query(&mut self, query: usize, end: QueryEnd) {
+        self.next = PageId {
+            query: query + 1,
+            number: 1,
+        };
+        self.fetched.retain(|page, _| page.query != query);
+        self.in_flight.retain(|page| page.query != query);
+        let Some(progress) = self.started.remove(&query) else {
+            return;
+        };
+        let evidence = progress.evidence;
+        let delivered = &mut self.delivered;
+        delivered.received += evidence.received;
+        delivered.unreadable += evidence.unreadable;
+        delivered.is_short |= end == QueryEnd::Early;
+        match evidence.smallest_total() {
+            Some(total) => {
+                delivered.total = Some(delivered.total.unwrap_or(0) + u128::from(total));
+            }
+            None => delivered.has_query_without_total = true,
+        }
     }
 }
 
@@ -187,89 +529,433 @@ impl<T> PageScheduler<T> {
 mod tests {
     use super::*;
 
-    /// Reads all pages; returns them in the order of delivery.
-    fn read(
-        queries: usize,
-        respond: impl Fn(PageId) -> (Option<Pagination>, Option<FirstKey>),
-    ) -> Vec<(usize, u64)> {
+    /// A response: the values of a page, its total and its page count.
+    #[derive(Clone, Debug)]
+    struct Response {
+        values: Vec<i64>,
+        total: Option<i64>,
+        per_page: Option<i64>,
+        page_count: Option<i64>,
+    }
+
+    #[derive(Debug)]
+    struct Reading {
+        /// The distinct values in the order of delivery.
+        values: Vec<i64>,
+        requests: Vec<PageId>,
+        shortfall: Option<Shortfall>,
+    }
+
+    const SIZE: u64 = 10;
+
+    /// Reads all pages. `respond` is told how often the page was requested before.
+    fn read(queries: usize, mut respond: impl FnMut(PageId, u32) -> Response) -> Reading {
         let mut scheduler = PageScheduler::new(queries, 6);
-        let mut delivered = Vec::new();
         let mut in_flight = Vec::new();
+        let mut tries = BTreeMap::<PageId, u32>::new();
+        let (mut values, mut requests) = (Vec::new(), Vec::new());
+        let mut seen = BTreeSet::new();
         while !scheduler.is_done() {
             while in_flight.len() < 3
-                && let Some((page, _)) = scheduler.next_fetch(250)
+                && let Some((page, size)) = scheduler.next_fetch(SIZE)
             {
+                assert_eq!(size, SIZE);
                 in_flight.push(page);
+                requests.push(page);
             }
             // The latest request finishes first.
             let page = in_flight.pop().expect("a page in flight");
-            let (pagination, first) = respond(page);
-            scheduler.record(page, (page.query, page.number), pagination.as_ref(), first);
-            while let Some(page) = scheduler.next_delivery() {
-                delivered.push(page);
+            let count = tries.entry(page).or_default();
+            let response = respond(page, *count);
+            *count += 1;
+            let head = head(&response);
+            scheduler.record(page, response.values, Some(&head));
+            while let Some(delivered) = scheduler.deliver(|page: Vec<i64>| {
+                let new: Vec<_> = page.into_iter().filter(|&id| seen.insert(id)).collect();
+                let count = new.len() as u64;
+                (new, count)
+            }) {
+                values.extend(delivered);
             }
-            assert!(delivered.len() < 100, "the list does not end");
+            assert!(requests.len() < 1000, "the list does not end");
         }
-        delivered
+        Reading {
+            values,
+            requests,
+            shortfall: scheduler.shortfall(),
+        }
     }
 
-    fn pagination(pages: i64) -> Option<Pagination> {
-        let pagination = Pagination::builder().total_pages(pages).total(pages * 250);
-        Some(pagination.try_into().expect("a pagination"))
+    fn head(response: &Response) -> PageHead {
+        let pagination = Pagination::builder()
+            .total(response.total)
+            .per_page(response.per_page)
+            .total_pages(response.page_count);
+        PageHead {
+            pagination: Some(pagination.try_into().expect("a pagination")),
+            first: response.values.first().map(|&id| (id, 1)),
+            values: response.values.len() as u64,
+            unreadable: 0,
+        }
     }
 
-    /// The first value of a page, a different one for each page.
-    fn first(page: u64) -> Option<FirstKey> {
-        Some((1, page.cast_signed()))
+    /// Returns the response of an honest server that has the values from 1 to `total`.
+    fn honest(total: u64, number: u64) -> Response {
+        let first = (number - 1) * SIZE + 1;
+        Response {
+            values: (first..first + SIZE)
+                .filter(|&id| id <= total)
+                .map(u64::cast_signed)
+                .collect(),
+            total: Some(total.cast_signed()),
+            per_page: Some(SIZE.cast_signed()),
+            page_count: Some(total.div_ceil(SIZE).cast_signed()),
+        }
+    }
+
+    fn without_meta(response: Response) -> Response {
+        Response {
+            total: None,
+            per_page: None,
+            page_count: None,
+            ..response
+        }
+    }
+
+    fn empty(response: Response) -> Response {
+        Response {
+            values: Vec::new(),
+            ..response
+        }
     }
 
     #[test]
     fn pages_are_delivered_in_order_whatever_order_they_arrive_in() {
-        let pages = read(3, |page| {
-            let count = [5, 0, 9][page.query];
-            (pagination(count), first(page.number))
+        let totals = [45, 0, 87];
+        let reading = read(3, |page, _| {
+            let response = honest(totals[page.query], page.number);
+            let offset = 1000 * i64::try_from(page.query).expect("a small number");
+            let values = response.values.iter().map(|id| id + offset).collect();
+            Response { values, ..response }
         });
-        let expected = [(0, 5), (1, 1), (2, 9)];
-        let expected = expected.map(|(query, pages)| (1..=pages).map(move |page| (query, page)));
-        assert_eq!(pages, expected.into_iter().flatten().collect::<Vec<_>>());
+        let expected = (1..=45).chain(2001..=2087);
+        assert_eq!(reading.values, expected.collect::<Vec<_>>());
+        assert_eq!(reading.requests.len(), 5 + 1 + 9);
+        assert_eq!(reading.shortfall, None);
+    }
+
+    /// What a server does to a list of 87 values on 9 pages, and what the list makes of it.
+    struct Case {
+        server: &'static str,
+        respond: fn(u64, u32) -> Response,
+        received: u64,
+        /// The total of the shortfall, if there is one.
+        missing_of: Option<Option<u64>>,
+        max_requests: usize,
     }
 
     #[test]
-    fn the_highest_page_count_wins() {
-        let all: Vec<_> = (1..=9).map(|page| (0, page)).collect();
-        let up_to = |last: u64, page: u64| first(page).filter(|_| page <= last);
-        let only_on_the_first = |page: PageId| {
-            let pagination = pagination(9).filter(|_| page.number == 1);
-            (pagination, up_to(9, page.number))
-        };
-        assert_eq!(read(1, only_on_the_first), all);
-        let higher_on_the_third = |page: PageId| {
-            let count = if page.number == 3 { 9 } else { 4 };
-            (pagination(count), up_to(9, page.number))
-        };
-        assert_eq!(read(1, higher_on_the_third), all);
+    fn a_list_ends_by_evidence_and_says_what_is_missing() {
+        let complete = None;
+        let cases = [
+            Case {
+                server: "is honest",
+                respond: |page, _| honest(87, page),
+                received: 87,
+                missing_of: complete,
+                max_requests: 9,
+            },
+            Case {
+                server: "reports no totals",
+                respond: |page, _| without_meta(honest(87, page)),
+                received: 87,
+                missing_of: complete,
+                max_requests: 10,
+            },
+            Case {
+                server: "reports totals on the first page only",
+                respond: |page, _| match page {
+                    1 => honest(87, page),
+                    _ => without_meta(honest(87, page)),
+                },
+                received: 87,
+                missing_of: complete,
+                max_requests: 9,
+            },
+            Case {
+                server: "reports a page count that is too low",
+                respond: |page, _| Response {
+                    page_count: Some(4),
+                    ..honest(87, page)
+                },
+                received: 87,
+                missing_of: complete,
+                max_requests: 9,
+            },
+            Case {
+                server: "reports no total, and the page count late",
+                respond: |page, _| Response {
+                    page_count: Some(if page < 3 { 4 } else { 9 }),
+                    ..without_meta(honest(87, page))
+                },
+                received: 87,
+                missing_of: complete,
+                max_requests: 9,
+            },
+            Case {
+                server: "repeats the requested size but shows at most 5 values",
+                respond: |page, _| Response {
+                    values: (1..=87).skip((page as usize - 1) * 5).take(5).collect(),
+                    ..honest(87, page)
+                },
+                received: 87,
+                missing_of: complete,
+                max_requests: 18 + 2,
+            },
+            Case {
+                server: "shows an empty page once",
+                respond: |page, tries| match (page, tries) {
+                    (4, 0) => empty(honest(87, page)),
+                    _ => honest(87, page),
+                },
+                received: 87,
+                missing_of: complete,
+                max_requests: 10,
+            },
+            Case {
+                server: "shows an empty first page once",
+                respond: |page, tries| match (page, tries) {
+                    (1, 0) => empty(honest(87, page)),
+                    _ => honest(87, page),
+                },
+                received: 87,
+                missing_of: complete,
+                max_requests: 10,
+            },
+            Case {
+                server: "shows a short page once",
+                respond: |page, tries| {
+                    let mut response = honest(87, page);
+                    if (page, tries) == (4, 0) {
+                        response.values.pop();
+                    }
+                    response
+                },
+                received: 87,
+                missing_of: complete,
+                max_requests: 10,
+            },
+            Case {
+                server: "always shows page 4 empty",
+                respond: |page, _| match page {
+                    4 => empty(honest(87, page)),
+                    _ => honest(87, page),
+                },
+                received: 77,
+                missing_of: Some(Some(87)),
+                max_requests: 9 + 2,
+            },
+            Case {
+                server: "always shows page 4 short",
+                respond: |page, _| {
+                    let mut response = honest(87, page);
+                    if page == 4 {
+                        response.values.pop();
+                    }
+                    response
+                },
+                received: 86,
+                missing_of: Some(Some(87)),
+                max_requests: 9 + 2,
+            },
+            Case {
+                server: "shows the last page short",
+                respond: |page, _| {
+                    let mut response = honest(87, page);
+                    if page == 9 {
+                        response.values.pop();
+                    }
+                    response
+                },
+                received: 86,
+                missing_of: Some(Some(87)),
+                max_requests: 9 + 2,
+            },
+            Case {
+                server: "has an offset limit",
+                respond: |page, _| match page {
+                    1..=4 => honest(87, page),
+                    _ => empty(honest(87, page)),
+                },
+                received: 40,
+                missing_of: Some(Some(87)),
+                max_requests: 4 + 3 * 2,
+            },
+            Case {
+                server: "has an offset limit, beyond which it reports a total of 0",
+                respond: |page, _| match page {
+                    1..=4 => honest(87, page),
+                    _ => honest(0, page),
+                },
+                received: 40,
+                missing_of: Some(Some(87)),
+                max_requests: 4 + 3 * 2,
+            },
+            Case {
+                server: "has an offset limit, beyond which it repeats the last page",
+                respond: |page, _| honest(87, page.min(4)),
+                received: 40,
+                missing_of: Some(Some(87)),
+                max_requests: 8,
+            },
+            Case {
+                server: "ignores the page number",
+                respond: |_, _| honest(87, 1),
+                received: 10,
+                missing_of: Some(Some(87)),
+                max_requests: 7,
+            },
+            Case {
+                server: "ignores the page number and reports no totals",
+                respond: |_, _| without_meta(honest(87, 1)),
+                received: 10,
+                missing_of: Some(None),
+                max_requests: 2,
+            },
+            Case {
+                server: "ignores the page number and shows all values",
+                respond: |_, _| Response {
+                    values: (1..=87).collect(),
+                    ..without_meta(honest(87, 1))
+                },
+                received: 87,
+                missing_of: complete,
+                max_requests: 2,
+            },
+            Case {
+                server: "alternates between two pages and reports a total without end",
+                respond: |page, _| Response {
+                    total: Some(i64::MAX),
+                    page_count: Some(i64::MAX),
+                    ..honest(87, 1 + page % 2)
+                },
+                received: 20,
+                missing_of: Some(Some(i64::MAX.cast_unsigned())),
+                max_requests: 8,
+            },
+            Case {
+                server: "counts the whole store",
+                respond: |page, _| Response {
+                    total: Some(5000),
+                    page_count: Some(500),
+                    ..honest(13, page)
+                },
+                received: 13,
+                missing_of: Some(Some(5000)),
+                max_requests: 10,
+            },
+            Case {
+                server: "shows nothing but a page count without end",
+                respond: |page, _| Response {
+                    page_count: Some(i64::MAX),
+                    ..without_meta(honest(0, page))
+                },
+                received: 0,
+                missing_of: Some(None),
+                max_requests: 4,
+            },
+            Case {
+                server: "reports a total of 0",
+                respond: |page, _| Response {
+                    total: Some(0),
+                    page_count: Some(0),
+                    ..honest(87, page)
+                },
+                received: 87,
+                missing_of: complete,
+                max_requests: 9,
+            },
+            Case {
+                server: "loses 50 values after the second page",
+                respond: |page, _| honest(if page > 2 { 37 } else { 87 }, page),
+                received: 37,
+                missing_of: complete,
+                max_requests: 9,
+            },
+            Case {
+                server: "gains 3 values before all others after the first page",
+                respond: |page, _| {
+                    let response = honest(if page > 1 { 90 } else { 87 }, page);
+                    let shift = if page > 1 { 3 } else { 0 };
+                    let values = response.values.iter().map(|id| id - shift).collect();
+                    Response { values, ..response }
+                },
+                received: 87,
+                missing_of: complete,
+                max_requests: 9,
+            },
+        ];
+        for case in cases {
+            let reading = read(1, |page, tries| (case.respond)(page.number, tries));
+            let Reading {
+                values,
+                requests,
+                shortfall,
+            } = reading;
+            let server = case.server;
+            assert_eq!(values.len() as u64, case.received, "the server {server}");
+            let expected = case.missing_of.map(|total| Shortfall {
+                received: case.received,
+                total,
+                unreadable: 0,
+            });
+            assert_eq!(shortfall, expected, "the server {server}");
+            let count = requests.len();
+            assert!(
+                count <= case.max_requests,
+                "the server {server}: {count} requests"
+            );
+        }
     }
 
     #[test]
-    fn an_empty_page_ends_the_list_early() {
-        let shrunk = |page: PageId| {
-            let first = first(page.number).filter(|_| page.number <= 2);
-            (pagination(9), first)
+    fn an_unreadable_record_is_missing_and_not_a_short_page() {
+        let mut scheduler = PageScheduler::new(1, 1);
+        let (page, _) = scheduler.next_fetch(SIZE).expect("a page");
+        let mut response = honest(8, 1);
+        response.values.pop();
+        let head = PageHead {
+            unreadable: 1,
+            ..head(&response)
         };
-        assert!(read(1, shrunk).len() <= 5);
+        scheduler.record(page, 7, Some(&head));
+        scheduler.deliver(|values| ((), values)).expect("a page");
+        let mut requests = 1;
+        while let Some((page, _)) = scheduler.next_fetch(SIZE) {
+            let head = self::head(&honest(8, page.number));
+            scheduler.record(page, 0, Some(&head));
+            scheduler.deliver(|values| ((), values)).expect("a page");
+            requests += 1;
+        }
+        assert!(scheduler.is_done() && requests <= 2, "{requests} requests");
+        let expected = Shortfall {
+            received: 7,
+            total: Some(8),
+            unreadable: 1,
+        };
+        assert_eq!(scheduler.shortfall(), Some(expected));
     }
 
     #[test]
-    fn without_page_counts_the_list_ends_with_an_empty_page() {
-        let pages = read(1, |page| {
-            (None, first(page.number).filter(|_| page.number < 4))
+    fn huge_totals_of_several_queries_do_not_overflow() {
+        let reading = read(3, |page, _| Response {
+            total: Some(i64::MAX),
+            ..honest(0, page.number)
         });
-        assert_eq!(pages, [(0, 1), (0, 2), (0, 3), (0, 4)]);
-    }
-
-    #[test]
-    fn a_server_that_ignores_the_page_number_is_asked_twice() {
-        let pages = read(2, |_| (None, Some((7, 7))));
-        assert_eq!(pages, [(0, 1), (0, 2), (1, 1), (1, 2)]);
+        assert!(reading.requests.len() <= 12, "{:?}", reading.requests);
+        assert_eq!(
+            reading.shortfall.and_then(|missing| missing.total),
+            Some(u64::MAX)
+        );
     }
 }

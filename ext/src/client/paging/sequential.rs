@@ -1,27 +1,21 @@
 //! Pages that are read one after the other, within one task.
 
-use bigcommerce_sdk::types::Pagination;
-
 use super::page_size::PageSize;
-use super::scheduler::{FirstKey, PageId, PageScheduler};
+use super::scheduler::{PageHead, PageId, PageScheduler, Shortfall};
 use crate::client::{CallFailure, CallOutcome};
 
-/// The pagination and the first item of a page.
-pub(crate) struct PageHead {
-    pub pagination: Option<Pagination>,
-    pub first: Option<FirstKey>,
-}
-
-/// Reads all pages of all queries, and returns the number of requests.
+/// Reads all pages of all queries, and returns what is missing, if anything is.
 ///
-/// `fetch` requests a page of the given size. `accept` takes the page and returns its head, or an
-/// error that ends the reading.
+/// `fetch` requests a page of the given size. `head` returns the head of a page. `accept` takes the
+/// page and returns the number of its values that no earlier page had, or an error that ends the
+/// reading.
 pub(crate) async fn read_pages<Q: Clone, T, Fut>(
     queries: &[Q],
     mut page_size: PageSize,
     fetch: impl Fn(Q, PageId, u64) -> Fut,
-    mut accept: impl FnMut(T) -> Result<PageHead, CallFailure>,
-) -> CallOutcome<()>
+    head: impl Fn(&T) -> PageHead,
+    mut accept: impl FnMut(T) -> Result<u64, CallFailure>,
+) -> CallOutcome<Option<Shortfall>>
 where
     Fut: Future<Output = CallOutcome<T>>,
 {
@@ -36,13 +30,20 @@ where
             scheduler.restart(page);
             continue;
         };
-        match result.and_then(&mut accept) {
-            Ok(head) => {
-                scheduler.record(page, (), head.pagination.as_ref(), head.first);
-                scheduler.next_delivery();
+        match result {
+            Ok(content) => {
+                let head = head(&content);
+                scheduler.record(page, content, Some(&head));
             }
             Err(failure) => return CallOutcome::new(Err(failure), requests),
         }
+        let delivered = scheduler.deliver(|content| match accept(content) {
+            Ok(new) => (Ok(()), new),
+            Err(failure) => (Err(failure), 0),
+        });
+        if let Some(Err(failure)) = delivered {
+            return CallOutcome::new(Err(failure), requests);
+        }
     }
-    CallOutcome::new(Ok(()), requests)
+    CallOutcome::new(Ok(scheduler.shortfall()), requests)
 }
