@@ -10,8 +10,8 @@ use bigcommerce_sdk::types::{Attribute, AttributeCreate, AttributePage, Attribut
 use tokio::time::{sleep, sleep_until};
 
 use crate::client::{
-    CallFailure, CallOutcome, Client, Operation, PageHead, PageId, PageSize, RunContext, call,
-    in_task, read_pages,
+    CallFailure, CallOutcome, Client, OnOutage, Operation, PageHead, PageId, PageSize, RunContext,
+    Shortfall, call, in_task, read_pages,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -64,9 +64,12 @@ impl Attributes {
     ///
     /// Returns an error if the attributes could not be read after all retries.
     pub async fn list(self) -> Result<Vec<Attribute>, Error> {
-        in_task(async move { list(&self.client, &RunContext::default(), 0).await.result })
-            .await?
-            .map_err(|failure| failure.error)
+        in_task(async move {
+            let run = run_context(&self.client);
+            list(&self.client, &run, 0).await.result
+        })
+        .await?
+        .map_err(|failure| failure.error)
     }
 
     /// Returns the attribute with exactly this name, if there is one.
@@ -115,7 +118,8 @@ impl Attributes {
     /// finished the lost request.
     ///
     /// If the server rejects the attributes together, each one is created alone, so that a rejected
-    /// attribute does not prevent the others from being created.
+    /// attribute does not prevent the others from being created. An attribute that another process
+    /// creates in the meantime counts as created.
     ///
     /// Cancel safety: dropping the future cancels the request, but the server may still execute it.
     ///
@@ -167,18 +171,36 @@ async fn list(client: &Client, run: &RunContext, call_number: u64) -> CallOutcom
     let mut attributes = Vec::new();
     let mut ids = HashSet::new();
     let accept = |page: AttributePage| {
-        let first = page.data.first().map(|first| (first.id, 0));
+        let before = attributes.len();
         // A server that ignores the page number repeats them.
         let new = page.data.into_iter();
         attributes.extend(new.filter(|attribute: &Attribute| ids.insert(attribute.id)));
-        Ok(PageHead {
-            pagination: page.meta.and_then(|meta| meta.pagination),
-            first,
-        })
+        Ok((attributes.len() - before) as u64)
     };
     let page_size = PageSize::new(client, Some(PAGE_SIZE));
-    let outcome = read_pages(&[()], page_size, fetch_page, accept).await;
-    CallOutcome::new(outcome.result.map(|()| attributes), outcome.requests)
+    let outcome = read_pages(&[()], page_size, fetch_page, page_head, accept).await;
+    let result = outcome.result.and_then(|shortfall| match shortfall {
+        None => Ok(attributes),
+        Some(Shortfall {
+            received,
+            total,
+            unreadable,
+        }) => {
+            let error = Error::incomplete_list("attributes", received, total, unreadable, "");
+            Err(CallFailure::from(error))
+        }
+    });
+    CallOutcome::new(result, outcome.requests)
+}
+
+fn page_head(page: &AttributePage) -> PageHead {
+    let meta = page.meta.as_ref();
+    PageHead {
+        pagination: meta.and_then(|meta| meta.pagination.clone()),
+        first: page.data.first().map(|first| (first.id, 0)),
+        values: page.data.len() as u64,
+        unreadable: page.unreadable,
+    }
 }
 
 /// Creates attributes by one call.
@@ -220,11 +242,12 @@ async fn ensure(
     client: &Client,
     wanted: &[(String, AttributeType)],
 ) -> Result<Vec<Attribute>, Error> {
-    let run = RunContext::default();
+    let run = run_context(client);
     let policy = client.retry();
     let mut attempts = 0;
     let mut is_created = false;
     let mut one_by_one = false;
+    let mut rejected: Vec<(&str, CallFailure)> = Vec::new();
     loop {
         let defined = list(client, &run, 0).await.result;
         let defined = defined.map_err(|failure| failure.error)?;
@@ -238,6 +261,10 @@ async fn ensure(
             };
             return Ok(wanted.iter().filter_map(find).collect());
         }
+        let is_missing = |name: &str| missing.iter().any(|(missing, _)| missing == name);
+        if let Some((_, failure)) = rejected.iter().find(|(name, _)| is_missing(name)) {
+            return Err(failure.error.clone());
+        }
         if is_created {
             return Err(Error::attributes_not_created());
         }
@@ -245,17 +272,22 @@ async fn ensure(
         let is_last = attempts >= policy.max_attempts;
         let per_call = if one_by_one { 1 } else { missing.len() };
         let (mut failure, mut hold) = (None, None);
+        rejected.clear();
         for attributes in missing.chunks(per_call) {
             let outcome = create(client, &run, attributes).await;
-            failure = failure.or(outcome.result.err());
             hold = hold.max(outcome.hold);
+            match (outcome.result, attributes) {
+                // Another process may have created it: list the attributes again.
+                (Err(error), [(name, _)]) if is_rejection(&error) => rejected.push((name, error)),
+                (result, _) => failure = failure.or(result.err()),
+            }
         }
         match failure {
-            None => is_created = true,
+            None => is_created = rejected.is_empty(),
             // A rejected call may have created some of its attributes: list them again.
             Some(failure) if per_call > 1 && is_rejection(&failure) => one_by_one = true,
             Some(failure) if failure.is_ambiguous && !is_last => {
-                sleep(policy.backoff(attempts, fastrand::f64())).await;
+                sleep(policy.wait(attempts, None, fastrand::f64())).await;
                 // The server must not execute the lost request after the attributes are listed.
                 if let Some(until) = hold {
                     sleep_until(until).await;
@@ -266,11 +298,16 @@ async fn ensure(
     }
 }
 
+/// Returns the context of calls that belong to no run.
+fn run_context(client: &Client) -> RunContext {
+    let on_outage = OnOutage::WaitUpTo(client.retry().retry_timeout);
+    RunContext::default().with_on_outage(on_outage)
+}
+
 fn is_rejection(failure: &CallFailure) -> bool {
-    matches!(
-        failure.error.kind(),
-        ErrorKind::InvalidRequest | ErrorKind::TooLarge
-    )
+    let kind = failure.error.kind();
+    matches!(kind, ErrorKind::InvalidRequest | ErrorKind::TooLarge)
+        || failure.error.status() == Some(409)
 }
 
 /// Returns the wanted attributes that are not defined, each once.

@@ -8,16 +8,16 @@ use std::future::Future;
 use futures_util::stream::Stream;
 
 use crate::batch::EngineConfig;
-use crate::client::Client;
 use crate::client::url_budget::room_for_ids;
-use crate::error::Error;
+use crate::client::{Client, OnOutage};
+use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
 use crate::list::{Filter, filter_methods};
 use crate::outcome::Report;
 use crate::row::IntoRow;
 use crate::run::{
-    DEFAULT_LINGER, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes, RunOptions,
-    StopFuture,
+    DEFAULT_LINGER, DEFAULT_MAX_WAIT, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes,
+    RunOptions, StopFuture,
 };
 
 use selection::SelectionDelete;
@@ -64,20 +64,36 @@ use selection::SelectionDelete;
 ///
 /// # Selections
 ///
-/// Matches are listed in full and checked against the conditions before anything is deleted. If a
-/// listed value does not meet them, the server ignores a condition. The delete then ends with an
-/// error, and no value of that list is deleted. Dates get a day's tolerance in this check: the
-/// server's time zone is unknown.
+/// Matches are listed in full and checked against the conditions before anything is deleted: times
+/// to the second, dates with a day's tolerance, because the server's time zone is unknown. If a
+/// listed value does not meet the conditions, the server ignores one of them. The delete then ends
+/// with an error, and no value of that list is deleted. The same applies to an
+/// [incomplete list](crate::List#incomplete-lists), unless
+/// [`allow_incomplete`](Self::allow_incomplete) is set.
+///
+/// A listed value without an ID, or without the date that a condition needs, is not deleted. It
+/// gets the outcome [`NotSent`](crate::OutcomeKind::NotSent); without an ID, the outcome has no row.
 ///
 /// After the deletes, the selection is listed again and new matches are deleted, until there are
 /// none (at most 3 rounds). An empty list of customers or attributes selects nothing.
 ///
+/// A value is deleted even if it changes between the list and the delete, so that it no longer meets
+/// the conditions.
+///
 /// # Values that do not exist
 ///
-/// A server may ignore an ID that does not exist, or respond 404. Such an ID gets the outcome
-/// [`Deleted`](crate::OutcomeKind::Deleted). If the server responds 422, the ID gets the outcome
-/// [`Rejected`](crate::OutcomeKind::Rejected). That includes an ID whose value was deleted by an
-/// earlier attempt of the same call, if the response to that attempt was lost.
+/// A server may ignore an ID that does not exist: the ID gets the outcome
+/// [`Deleted`](crate::OutcomeKind::Deleted). If the server responds 404, the outcome waits until
+/// another delete of the run was confirmed, and is `Deleted` then. If none was, it is
+/// [`Unknown`](crate::OutcomeKind::Unknown) at the end of the run: the server may not know the
+/// endpoint. If the server responds 422, the ID gets the outcome
+/// [`Rejected`](crate::OutcomeKind::Rejected).
+///
+/// At most 10,000 such IDs wait; the oldest beyond that are `Unknown`. With a selection, the added
+/// IDs and each round count as a run of their own. A 404 with an HTML page never counts as deleted.
+///
+/// An earlier attempt of the same call may have deleted the value, if the response to that attempt
+/// was lost.
 ///
 /// Maps to the endpoint [Delete customer attribute values][1].
 ///
@@ -88,6 +104,7 @@ pub struct Delete {
     ids: Vec<i64>,
     filter: Filter,
     options: DeleteOptions,
+    on_outage: Option<OnOutage>,
     stop: Option<StopFuture>,
     observer: Observer,
 }
@@ -101,7 +118,10 @@ impl Delete {
             options: DeleteOptions {
                 stop_after_rejected: DEFAULT_STOP_AFTER_REJECTED,
                 is_dry_run: false,
+                allow_incomplete: false,
+                on_outage: OnOutage::default(),
             },
+            on_outage: None,
             stop: None,
             observer: Observer::default(),
         }
@@ -124,8 +144,25 @@ impl Delete {
         self
     }
 
-    /// Sets the number of IDs rejected by the server after which the run stops, if none was deleted
-    /// until then (default 100, 0 for never).
+    /// Deletes the listed matches of a selection even if the list is incomplete.
+    ///
+    /// That suits servers that report the number of all values of the store as the total of a
+    /// selection; see [`List::allow_incomplete`](crate::List::allow_incomplete).
+    pub fn allow_incomplete(mut self) -> Self {
+        self.options.allow_incomplete = true;
+        self
+    }
+
+    /// Sets what the run does while the store is down (default: [`send`](Self::send) waits for up
+    /// to [`RetryPolicy::retry_timeout`](crate::RetryPolicy::retry_timeout), a
+    /// [`stream`](Self::stream) for up to 15 minutes).
+    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
+        self.on_outage = Some(on_outage);
+        self
+    }
+
+    /// Sets the number of IDs that are rejected or missing after which the run stops, if none was
+    /// deleted until then (default 100, 0 for never).
     pub fn stop_after_rejected(mut self, ids: u64) -> Self {
         self.options.stop_after_rejected = ids;
         self
@@ -158,15 +195,25 @@ impl Delete {
     ///
     /// # Errors
     ///
-    /// Returns an error only if nothing was deleted: the selection is invalid or could not be
-    /// listed, or there is no tokio runtime. Any later error is in the report;
+    /// Returns an error only if nothing was deleted: the selection is invalid, could not be listed in
+    /// full or is ignored by the server, or there is no tokio runtime. Any later error is in the report;
     /// [`Report::into_result`] returns it.
     pub async fn send(self) -> Result<Report<i64>, Error> {
-        let mut delete = SelectionDelete::new(self.client, self.options, self.stop, self.observer);
+        let retry_timeout = self.client.retry().retry_timeout;
+        let on_outage = self.on_outage;
+        let options = DeleteOptions {
+            on_outage: on_outage.unwrap_or(OnOutage::WaitUpTo(retry_timeout)),
+            ..self.options
+        };
+        let mut delete = SelectionDelete::new(self.client, options, self.stop, self.observer);
         // An invalid selection is an error before the added IDs are deleted.
         let selection = match self.filter.selects_all() {
             true => None,
-            false => Some(delete.resolve(self.filter).await?),
+            false => match delete.resolve(self.filter).await {
+                // The added IDs get their outcomes: the run stops before it sends them.
+                Err(error) if error.kind() == ErrorKind::Stopped && !self.ids.is_empty() => None,
+                resolved => Some(resolved?),
+            },
         };
         delete.delete(self.ids).await?;
         if let Some(selection) = selection {
@@ -189,9 +236,11 @@ impl Delete {
         S: Stream,
         S::Item: IntoRow<i64>,
     {
-        let options = self
-            .options
-            .run_options(&self.client, self.ids, self.stop, self.observer);
+        let options = DeleteOptions {
+            on_outage: self.on_outage.unwrap_or_default(),
+            ..self.options
+        };
+        let options = options.run_options(&self.client, self.ids, self.stop, self.observer);
         let mut outcomes = Outcomes::new(self.client, options, ids);
         if !self.filter.selects_all() {
             outcomes.stop(Error::invalid_input(
@@ -207,6 +256,8 @@ impl Delete {
 struct DeleteOptions {
     stop_after_rejected: u64,
     is_dry_run: bool,
+    allow_incomplete: bool,
+    on_outage: OnOutage,
 }
 
 impl DeleteOptions {
@@ -222,13 +273,15 @@ impl DeleteOptions {
                 window: DEFAULT_WINDOW_ROWS,
                 customers_per_call: usize::MAX,
                 max_url_len: room_for_ids(client.base_url()),
-                max_attempts: client.retry().max_attempts,
+                max_wait: DEFAULT_MAX_WAIT,
+                retry: client.retry().clone(),
                 stop_after_rejected: self.stop_after_rejected,
                 skips_unchanged: false,
             },
             checks_types: None,
             is_dry_run: self.is_dry_run,
             linger: DEFAULT_LINGER,
+            on_outage: self.on_outage,
             stop,
             observer,
             initial_rows: ids,
@@ -243,6 +296,7 @@ impl fmt::Debug for Delete {
             .field("ids", &self.ids.len())
             .field("filter", &self.filter)
             .field("options", &self.options)
+            .field("on_outage", &self.on_outage)
             .field("observer", &self.observer)
             .finish_non_exhaustive()
     }

@@ -10,12 +10,22 @@ use crate::attributes;
 use crate::client::{Client, RunContext, in_task};
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
-use crate::list::{Filter, ValidFilter, Values};
+use crate::list::{Filter, FilterMatch, ListOptions, ValidFilter, Values};
 use crate::outcome::{Outcome, OutcomeKind, Report, RunKind, Summary};
 use crate::run::{Outcomes, StopFuture};
 
 /// The maximum number of times that the matches of a selection are listed and deleted.
 const MAX_ROUNDS: usize = 3;
+
+/// The listed values of a selection.
+#[derive(Debug, Default)]
+struct Matches {
+    ids: Vec<i64>,
+    /// The IDs of the values without a date that the selection needs.
+    undated: Vec<i64>,
+    /// The number of values without an ID.
+    without_id: usize,
+}
 
 pub(super) struct SelectionDelete {
     client: Client,
@@ -105,19 +115,31 @@ impl SelectionDelete {
 
     async fn delete_in_rounds(&mut self, selection: &ValidFilter) -> Result<(), Error> {
         for _ in 0..MAX_ROUNDS {
-            let ids = self.list_ids(selection).await?;
-            if ids.is_empty() {
+            let matches = self.list(selection).await?;
+            if matches.ids.is_empty() {
+                self.record_undeletable(matches);
                 return Ok(());
             }
-            self.delete(ids).await?;
-            if self.stopped_by.is_some() || self.options.is_dry_run {
+            self.delete(matches.ids.clone()).await?;
+            // A round that deletes nothing is not worth another one.
+            let has_deleted = matches.ids.iter().any(|id| self.is_deleted(*id));
+            if self.stopped_by.is_some() || !has_deleted {
+                self.record_undeletable(matches);
                 return Ok(());
             }
         }
-        for id in self.list_ids(selection).await? {
+        let matches = self.list(selection).await?;
+        for &id in &matches.ids {
             self.record_still_listed(id);
         }
+        self.record_undeletable(matches);
         Ok(())
+    }
+
+    fn is_deleted(&self, id: i64) -> bool {
+        let index = self.outcome_indices.get(&id);
+        let outcome = index.and_then(|&index| self.outcomes.get(index));
+        outcome.is_some_and(|outcome| matches!(outcome.kind, OutcomeKind::Deleted))
     }
 
     /// Validates the filter, and replaces the attribute's name by its ID.
@@ -130,8 +152,10 @@ impl SelectionDelete {
         let Some(name) = name else {
             return Ok(filter);
         };
-        let (client, run) = (self.client.clone(), RunContext::new(self.observer.clone()));
-        let outcome = in_task(async move { attributes::fetch(&client, &run, 0).await }).await?;
+        let client = self.client.clone();
+        let run = RunContext::new(self.observer.clone()).with_on_outage(self.options.on_outage);
+        let fetch = in_task(async move { attributes::fetch(&client, &run, 0).await });
+        let outcome = self.until_stopped(fetch).await?;
         self.requests += u64::from(outcome.requests);
         let definitions = outcome.result.map_err(|failure| failure.error)?;
         match definitions.by_name(&name) {
@@ -141,44 +165,79 @@ impl SelectionDelete {
         Ok(filter)
     }
 
-    /// Lists the IDs of the selected values, except those that the server has rejected.
-    async fn list_ids(&mut self, selection: &ValidFilter) -> Result<Vec<i64>, Error> {
-        let mut values = Values::with_filter(
-            self.client.clone(),
-            selection.clone(),
-            self.observer.clone(),
-        );
-        let mut stop = self.stop.clone();
-        let stopped = async {
-            match &mut stop {
-                Some(stop) => stop.await,
-                None => future::pending().await,
-            }
+    /// Lists the selected values, except those that the server has rejected.
+    async fn list(&mut self, selection: &ValidFilter) -> Result<Matches, Error> {
+        let options = ListOptions {
+            allow_incomplete: self.options.allow_incomplete,
+            on_outage: self.options.on_outage,
+            observer: self.observer.clone(),
+            ..ListOptions::default()
         };
+        let mut values = Values::with_filter(self.client.clone(), selection.clone(), options);
         let list = async {
-            let mut ids = Vec::new();
+            let mut matches = Matches::default();
             while let Some(value) = values.try_next().await? {
-                if !selection.may_match(&value) {
-                    return Err(Error::filter_ignored());
+                match value.id {
+                    None => matches.without_id += 1,
+                    Some(id) if selection.check(&value) == FilterMatch::Matches => {
+                        matches.ids.push(id);
+                    }
+                    Some(id) => matches.undated.push(id),
                 }
-                ids.push(value.id.ok_or_else(Error::missing_id)?);
             }
-            Ok(ids)
+            Ok(matches)
         };
-        let ids = tokio::select! {
-            biased;
-            () = stopped => Err(Error::stopped()),
-            ids = list => ids,
-        };
+        let matches = self.until_stopped(list).await;
         self.requests += values.requests();
         let is_rejected = |id: &i64| {
             let index = self.outcome_indices.get(id);
             let outcome = index.and_then(|&index| self.outcomes.get(index));
             outcome.is_some_and(|outcome| matches!(outcome.kind, OutcomeKind::Rejected(_)))
         };
-        let mut ids = ids?;
-        ids.retain(|id| !is_rejected(id));
-        Ok(ids)
+        let mut matches = matches?;
+        matches.ids.retain(|id| !is_rejected(id));
+        Ok(matches)
+    }
+
+    /// Runs a lookup, unless or until the delete is stopped.
+    async fn until_stopped<T>(
+        &self,
+        lookup: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let stop = self.stop.clone();
+        let stopped = async {
+            match stop {
+                Some(stop) => stop.await,
+                None => future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stopped => Err(Error::stopped()),
+            result = lookup => result,
+        }
+    }
+
+    /// Records the listed values that can't be deleted.
+    fn record_undeletable(&mut self, matches: Matches) {
+        for id in matches.undated {
+            // An ID that was added by the caller has an outcome.
+            if !self.outcome_indices.contains_key(&id) {
+                self.record_not_sent(Some(id), Error::missing_date());
+            }
+        }
+        for _ in 0..matches.without_id {
+            self.record_not_sent(None, Error::missing_id());
+        }
+    }
+
+    fn record_not_sent(&mut self, row: Option<i64>, error: Error) {
+        let index = self.outcomes.len();
+        self.outcomes.push(Outcome {
+            index: index as u64,
+            row,
+            kind: OutcomeKind::NotSent(error),
+        });
     }
 
     /// Records that a value is still listed after all rounds.
@@ -190,11 +249,7 @@ impl SelectionDelete {
             }
             // The outcome already says why the value was not deleted.
             Some(_) => {}
-            None => self.outcomes.push(Outcome {
-                index: self.outcomes.len() as u64,
-                row: Some(id),
-                kind: OutcomeKind::NotSent(Error::added_during_delete()),
-            }),
+            None => self.record_not_sent(Some(id), Error::added_during_delete()),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The dates and times of filters.
 
-use std::ops::RangeInclusive;
-
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, TimeZone, Utc};
+
+/// The tolerance for dates: the server's time zone is unknown.
+const ZONE_TOLERANCE: TimeDelta = TimeDelta::days(1);
 
 /// A date or a time to filter by, converted from a [`NaiveDate`] or a [`DateTime`]; see
 /// [`List`](crate::List) and [`Delete`](crate::Delete).
@@ -10,7 +11,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, TimeZone,
 /// A date is sent as `2024-06-10`. The server decides in which time zone that day begins.
 ///
 /// A time is sent in UTC as `2024-06-10T14:22:00Z`. The store keeps whole seconds, so a fraction of
-/// a second is cut off. As an upper bound, the time is rounded up, so that no value is missed.
+/// a second is cut off. As an upper bound, the time is sent rounded up, and listed values of a later
+/// second are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateFilter(DateOrTime);
 
@@ -52,21 +54,66 @@ impl DateFilter {
         next_second.map_or(self, Self::from).to_param()
     }
 
-    /// Returns the range of times that match, with a day's tolerance: the server's time zone is
-    /// unknown.
-    pub(super) fn range_with_tolerance(self) -> RangeInclusive<DateTime<Utc>> {
-        let day = TimeDelta::days(1);
-        let (first, last) = match self.0 {
-            DateOrTime::Date(date) => {
-                let midnight = date.and_time(NaiveTime::MIN).and_utc();
-                let next_midnight = midnight.checked_add_signed(day);
-                (midnight, next_midnight.unwrap_or(midnight))
+    /// Compares a value's date with this exact match.
+    pub(super) fn check_on(self, date: DateTime<Utc>) -> FilterMatch {
+        match self.0 {
+            DateOrTime::Date(_) => self.check_since(date).max(self.check_until(date)),
+            DateOrTime::Time(time) => {
+                FilterMatch::excluded_unless(date.timestamp() == time.timestamp())
             }
-            DateOrTime::Time(time) => (time, time),
-        };
-        let first = first.checked_sub_signed(day).unwrap_or(first);
-        let last = last.checked_add_signed(day).unwrap_or(last);
-        first..=last
+        }
+    }
+
+    /// Compares a value's date with this lower bound.
+    pub(super) fn check_since(self, date: DateTime<Utc>) -> FilterMatch {
+        FilterMatch::excluded_unless(match self.0 {
+            DateOrTime::Date(day) => {
+                let midnight = day.and_time(NaiveTime::MIN).and_utc();
+                date >= midnight
+                    .checked_sub_signed(ZONE_TOLERANCE)
+                    .unwrap_or(midnight)
+            }
+            DateOrTime::Time(time) => date.timestamp() >= time.timestamp(),
+        })
+    }
+
+    /// Compares a value's date with this upper bound.
+    pub(super) fn check_until(self, date: DateTime<Utc>) -> FilterMatch {
+        match self.0 {
+            DateOrTime::Date(day) => {
+                let midnight = day.and_time(NaiveTime::MIN).and_utc();
+                let end = midnight.checked_add_signed(TimeDelta::days(1) + ZONE_TOLERANCE);
+                FilterMatch::excluded_unless(date <= end.unwrap_or(midnight))
+            }
+            DateOrTime::Time(time) => {
+                let rounded_up = time.timestamp() + i64::from(time.timestamp_subsec_nanos() > 0);
+                match date.timestamp() {
+                    date if date <= time.timestamp() => FilterMatch::Matches,
+                    date if date <= rounded_up => FilterMatch::RoundedIn,
+                    _ => FilterMatch::Excluded,
+                }
+            }
+        }
+    }
+}
+
+/// How a listed value compares with the filter, from the best to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FilterMatch {
+    Matches,
+    /// The filter has a condition for a date that the value lacks.
+    Undated,
+    /// The value is listed only because an upper bound was rounded up.
+    RoundedIn,
+    Excluded,
+}
+
+impl FilterMatch {
+    pub(super) fn excluded_unless(matches: bool) -> Self {
+        match matches {
+            true => Self::Matches,
+            false => Self::Excluded,
+        }
     }
 }
 
@@ -90,5 +137,73 @@ mod tests {
         let whole = date.and_hms_opt(14, 22, 0).expect("a time").and_utc();
         let filter = DateFilter::from(whole);
         assert_eq!(filter.to_max_param(), "2024-06-10T14:22:00Z");
+    }
+
+    #[test]
+    fn times_are_compared_to_the_second_and_dates_with_a_day_of_tolerance() {
+        use FilterMatch::{Excluded, Matches, RoundedIn};
+        let time = |text: &str| text.parse::<DateTime<Utc>>().expect("a time");
+        let date = NaiveDate::from_ymd_opt(2024, 6, 10).expect("a date");
+        let whole = DateFilter::from(time("2024-06-10T14:22:59Z"));
+        let fraction = DateFilter::from(time("2024-06-10T14:22:59.5Z"));
+        // The expected results of an exact match, a lower bound and an upper bound.
+        for (filter, value, expected) in [
+            (
+                whole,
+                "2024-06-10T14:22:58.999Z",
+                [Excluded, Excluded, Matches],
+            ),
+            (whole, "2024-06-10T14:22:59Z", [Matches, Matches, Matches]),
+            (whole, "2024-06-10T14:22:59.9Z", [Matches, Matches, Matches]),
+            (whole, "2024-06-10T14:23:00Z", [Excluded, Matches, Excluded]),
+            (
+                fraction,
+                "2024-06-10T14:22:58Z",
+                [Excluded, Excluded, Matches],
+            ),
+            (
+                fraction,
+                "2024-06-10T14:22:59Z",
+                [Matches, Matches, Matches],
+            ),
+            (
+                fraction,
+                "2024-06-10T14:23:00Z",
+                [Excluded, Matches, RoundedIn],
+            ),
+            (
+                fraction,
+                "2024-06-10T14:23:01Z",
+                [Excluded, Matches, Excluded],
+            ),
+            (
+                date.into(),
+                "2024-06-08T23:59:59Z",
+                [Excluded, Excluded, Matches],
+            ),
+            (
+                date.into(),
+                "2024-06-09T00:00:00Z",
+                [Matches, Matches, Matches],
+            ),
+            (
+                date.into(),
+                "2024-06-12T00:00:00Z",
+                [Matches, Matches, Matches],
+            ),
+            (
+                date.into(),
+                "2024-06-12T00:00:01Z",
+                [Excluded, Matches, Excluded],
+            ),
+        ] {
+            let value = time(value);
+            let results = [
+                filter.check_on(value),
+                filter.check_since(value),
+                filter.check_until(value),
+            ];
+            assert_eq!(results, expected, "{filter:?}, {value}");
+        }
     }
 }

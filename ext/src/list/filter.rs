@@ -3,7 +3,7 @@
 use bigcommerce_sdk::{self as sdk, IdList, types};
 use chrono::{DateTime, Utc};
 
-use super::date_filter::DateFilter;
+use super::date_filter::{DateFilter, FilterMatch};
 use crate::client::SdkResult;
 use crate::client::url_budget::{FIXED_LEN, MAX_URL_LEN, id_len};
 use crate::error::Error;
@@ -120,31 +120,36 @@ impl ValidFilter {
         }
     }
 
-    /// Returns `false` if the filter excludes the value. Does not compare the attribute's name.
-    ///
-    /// Dates get a day's tolerance: the server's time zone is unknown.
-    pub(crate) fn may_match(&self, value: &types::AttributeValue) -> bool {
+    /// Compares a listed value with the filter, except for the attribute's name.
+    pub(crate) fn check(&self, value: &types::AttributeValue) -> FilterMatch {
         let Self(filter) = self;
-        let contains = |ids: &Option<Vec<i64>>, id| match ids {
-            Some(ids) => ids.binary_search(&id).is_ok(),
-            None => true,
+        let check_id = |ids: &Option<Vec<i64>>, id| {
+            let ids = ids.as_ref();
+            FilterMatch::excluded_unless(ids.is_none_or(|ids| ids.binary_search(&id).is_ok()))
         };
-        contains(&filter.customers, value.customer_id)
-            && contains(&filter.attributes, value.attribute_id)
-            && filter.created.may_match(value.date_created)
-            && filter.modified.may_match(value.date_modified)
+        check_id(&filter.customers, value.customer_id)
+            .max(check_id(&filter.attributes, value.attribute_id))
+            .max(filter.created.check(value.date_created))
+            .max(filter.modified.check(value.date_modified))
     }
 }
 
 impl DateConditions {
-    fn may_match(&self, date: Option<DateTime<Utc>>) -> bool {
+    fn check(&self, date: Option<DateTime<Utc>>) -> FilterMatch {
+        let Self { on, since, until } = *self;
         let Some(date) = date else {
-            return self.on.is_none() && self.since.is_none() && self.until.is_none();
+            return match on.or(since).or(until) {
+                Some(_) => FilterMatch::Undated,
+                None => FilterMatch::Matches,
+            };
         };
-        let range = DateFilter::range_with_tolerance;
-        self.on.is_none_or(|on| range(on).contains(&date))
-            && self.since.is_none_or(|since| *range(since).start() <= date)
-            && self.until.is_none_or(|until| date <= *range(until).end())
+        let checks = [
+            on.map(|on| on.check_on(date)),
+            since.map(|since| since.check_since(date)),
+            until.map(|until| until.check_until(date)),
+        ];
+        let worst = checks.into_iter().flatten().max();
+        worst.unwrap_or(FilterMatch::Matches)
     }
 }
 

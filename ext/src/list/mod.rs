@@ -8,13 +8,15 @@ mod read_request;
 
 use std::fmt;
 
-use crate::client::Client;
+use crate::client::{Client, OnOutage};
 use crate::event::{Event, Observer};
 
 pub use date_filter::DateFilter;
+pub(crate) use date_filter::FilterMatch;
 pub(crate) use filter::{Filter, ValidFilter};
+pub(crate) use pages::ListOptions;
 pub use pages::{Page, Pages, Values};
-pub(crate) use read_request::{ReadRequest, probe, read};
+pub(crate) use read_request::{ReadRequest, check, probe, read};
 
 /// Adds the methods that set the conditions of a builder with a `filter`. The argument begins the
 /// documentation of each method.
@@ -117,6 +119,28 @@ pub(crate) use filter_methods;
 /// to a page that has been read already is missed. [`Values::changed_during_read`] returns `true`
 /// if that may have happened.
 ///
+/// # Incomplete lists
+///
+/// A list that has fewer distinct values than the server's total ends with an error as its last
+/// item, after all values that could be read. The error has the kind
+/// [`InvalidResponse`](crate::ErrorKind::InvalidResponse) and both numbers. If the total changes
+/// during the read, the smallest one counts. An unreadable record makes a list incomplete too.
+///
+/// An empty or short page before the end is requested once more. The list ends early after two
+/// pages in a row without a new value, or at a repeated page. Some servers report the number of all
+/// values of the store as the total of a selection. For those, use
+/// [`allow_incomplete`](Self::allow_incomplete).
+///
+/// If the server reports no totals, the list ends at an empty page.
+///
+/// # Ignored filters
+///
+/// Each listed value is checked against the conditions: times to the second, dates with a day's
+/// tolerance, because the server's time zone is unknown. A value that does not meet them shows that
+/// the server ignores a condition. The list then ends with an error in place of that page. A value
+/// without the date that a condition needs can't be checked and is delivered. Whether a value has
+/// the attribute's name can't be checked either.
+///
 /// # Memory
 ///
 /// A list keeps the IDs of all delivered values, to recognize a value that comes twice. A million
@@ -129,8 +153,7 @@ pub(crate) use filter_methods;
 pub struct List {
     client: Client,
     filter: Filter,
-    page_size: Option<u64>,
-    observer: Observer,
+    options: ListOptions,
 }
 
 impl List {
@@ -138,8 +161,7 @@ impl List {
         Self {
             client,
             filter: Filter::default(),
-            page_size: None,
-            observer: Observer::default(),
+            options: ListOptions::default(),
         }
     }
 
@@ -149,9 +171,24 @@ impl List {
     /// 1).
     ///
     /// If the server rejects a page for its size, the list continues with 100 and then with 50
-    /// values per page.
+    /// values per page. The rejected size is tried again after ten minutes.
     pub fn page_size(mut self, values: u64) -> Self {
-        self.page_size = Some(values.max(1));
+        self.options.page_size = Some(values.max(1));
+        self
+    }
+
+    /// Sets what the list does while the store is down (default: it waits for up to 15 minutes).
+    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
+        self.options.on_outage = on_outage;
+        self
+    }
+
+    /// Ends the list without an error if values are missing.
+    ///
+    /// That suits servers that report the number of all values of the store as the total of a
+    /// selection. Values that the server did not show go unnoticed.
+    pub fn allow_incomplete(mut self) -> Self {
+        self.options.allow_incomplete = true;
         self
     }
 
@@ -160,7 +197,7 @@ impl List {
     /// The function is called from the tasks that make the calls and from the task that polls the
     /// stream. It should be quick and must not block. If it panics, the polling task panics too.
     pub fn observe(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.observer = Observer::new(observe);
+        self.options.observer = Observer::new(observe);
         self
     }
 
@@ -169,8 +206,11 @@ impl List {
     /// # Errors
     ///
     /// The stream ends with an error if a page could not be read after all retries. The values of
-    /// all earlier pages come first, and the error names the page. If an ID or the attribute's name
-    /// is invalid, the stream yields only that error, and nothing is sent.
+    /// all earlier pages come first, and the error names the page. If values are missing at the end,
+    /// the last item is an error; see [Incomplete lists](Self#incomplete-lists). If the server
+    /// ignores a condition, the stream ends with an error; see
+    /// [Ignored filters](Self#ignored-filters). If an ID or the attribute's name is invalid, the
+    /// stream yields only that error, and nothing is sent.
     pub fn stream(self) -> Values {
         Values::new(self.pages())
     }
@@ -185,7 +225,7 @@ impl List {
     /// As [`stream`](Self::stream).
     pub fn pages(self) -> Pages {
         let filter = self.filter.validate();
-        Pages::new(self.client, filter, self.page_size, self.observer)
+        Pages::new(self.client, filter, self.options)
     }
 }
 
@@ -194,8 +234,7 @@ impl fmt::Debug for List {
         f.debug_struct("List")
             .field("client", &self.client)
             .field("filter", &self.filter)
-            .field("page_size", &self.page_size)
-            .field("observer", &self.observer)
+            .field("options", &self.options)
             .finish()
     }
 }

@@ -1,5 +1,6 @@
 //! The streams of a list: its pages, and its values.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,11 +11,12 @@ use futures_util::stream::{FusedStream, Stream};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
+use super::date_filter::FilterMatch;
 use super::filter::{Query, ValidFilter};
 use super::id_set::IdSet;
 use crate::client::{
-    CallOutcome, CallSet, Client, Operation, PageHead, PageId, PageScheduler, PageSize, RunContext,
-    TotalChange, call,
+    CallOutcome, CallSet, Client, OnOutage, Operation, PageHead, PageId, PageScheduler, PageSize,
+    RunContext, Shortfall, TotalChange, call, current_runtime,
 };
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -29,6 +31,15 @@ pub struct Page {
     pub values: Vec<types::AttributeValue>,
 }
 
+/// The settings of a list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListOptions {
+    pub page_size: Option<u64>,
+    pub allow_incomplete: bool,
+    pub on_outage: OnOutage,
+    pub observer: Observer,
+}
+
 /// The pages of a list, in order; see [`List::pages`](crate::List::pages).
 ///
 /// Pages are fetched ahead, each in a task of its own. New requests start only while the stream is
@@ -41,14 +52,19 @@ pub struct Page {
 pub struct Pages {
     client: Client,
     run: Arc<RunContext>,
+    /// `None` if it is invalid.
+    filter: Option<ValidFilter>,
     queries: Vec<Arc<Query>>,
+    allow_incomplete: bool,
     scheduler: PageScheduler<Result<types::AttributeValuePage, Error>>,
     page_size: PageSize,
-    calls: CallSet<(PageId, u64), types::AttributeValuePage>,
+    calls: CallSet<(PageId, u64), CallOutcome<types::AttributeValuePage>>,
     calls_started: u64,
     requests: u64,
     runtime: Option<Handle>,
     delivered_ids: IdSet,
+    /// The customers and attributes of values without an ID.
+    delivered_keys: HashSet<(i64, i64)>,
     delivered_pages: u64,
     changed_during_read: bool,
     /// The error of an invalid filter, to be yielded before anything is sent.
@@ -60,29 +76,34 @@ impl Pages {
     pub(super) fn new(
         client: Client,
         filter: Result<ValidFilter, Error>,
-        page_size: Option<u64>,
-        observer: Observer,
+        options: ListOptions,
     ) -> Self {
-        let base_url = client.base_url();
-        let (queries, invalid_filter) = match filter.map(|filter| filter.queries(base_url)) {
-            Ok(queries) => (queries.into_iter().map(Arc::new).collect(), None),
-            Err(error) => (Vec::new(), Some(error)),
+        let (filter, invalid_filter) = match filter {
+            Ok(filter) => (Some(filter), None),
+            Err(error) => (None, Some(error)),
         };
+        let queries = filter
+            .as_ref()
+            .map(|filter| filter.queries(client.base_url()));
+        let queries: Vec<_> = queries.into_iter().flatten().map(Arc::new).collect();
         Self {
             // Twice the requests in flight, so that one slow page does not stall the others.
             scheduler: PageScheduler::new(
                 queries.len(),
                 client.limits().max_in_flight.saturating_mul(2),
             ),
-            run: Arc::new(RunContext::new(observer)),
-            page_size: PageSize::new(&client, page_size),
+            run: Arc::new(RunContext::new(options.observer).with_on_outage(options.on_outage)),
+            page_size: PageSize::new(&client, options.page_size),
             client,
+            filter,
             queries,
+            allow_incomplete: options.allow_incomplete,
             calls: CallSet::default(),
             calls_started: 0,
             requests: 0,
             runtime: None,
             delivered_ids: IdSet::default(),
+            delivered_keys: HashSet::new(),
             delivered_pages: 0,
             changed_during_read: false,
             invalid_filter,
@@ -105,6 +126,9 @@ impl Pages {
     /// again to be sure.
     ///
     /// A change goes unnoticed if, between two pages, one value is deleted and another one is added.
+    ///
+    /// Such a list is not incomplete: it ends with an error only if it has fewer values than the
+    /// smallest total that the server reported.
     #[must_use]
     pub fn changed_during_read(&self) -> bool {
         self.changed_during_read
@@ -119,7 +143,7 @@ impl Pages {
     /// Starts calls for the next pages. Returns `true` if there were any.
     fn start_calls(&mut self, runtime: &Handle) -> bool {
         let mut started = false;
-        while self.calls.len() < self.client.limits().max_in_flight && self.run.may_start_call() {
+        while self.calls.len() < self.client.limits().max_in_flight {
             let Some((page, size)) = self.scheduler.next_fetch(self.page_size.get()) else {
                 break;
             };
@@ -154,11 +178,9 @@ impl Pages {
             let change = match result {
                 Ok(content) => {
                     let head = page_head(&content);
-                    let pagination = head.pagination.as_ref();
-                    self.scheduler
-                        .record(page, Ok(content), pagination, head.first)
+                    self.scheduler.record(page, Ok(content), Some(&head))
                 }
-                Err(failure) => self.scheduler.record(page, Err(failure.error), None, None),
+                Err(failure) => self.scheduler.record(page, Err(failure.error), None),
             };
             if let Some(TotalChange { before, now }) = change {
                 self.changed_during_read = true;
@@ -169,31 +191,85 @@ impl Pages {
         }
     }
 
-    /// Removes the values that an earlier page has delivered.
-    fn deliver(&mut self, page: types::AttributeValuePage) -> Page {
+    /// Returns the next page in order, once it is there.
+    fn deliver(&mut self) -> Option<Result<Page, Error>> {
+        let Self {
+            filter,
+            delivered_ids,
+            delivered_keys,
+            changed_during_read,
+            ..
+        } = self;
+        let filter = filter.as_ref();
+        let check = |value: &types::AttributeValue| match filter {
+            Some(filter) => filter.check(value),
+            None => FilterMatch::Matches,
+        };
+        let delivered = self.scheduler.deliver(|page| {
+            let mut values = match page {
+                Ok(page) => page.data,
+                Err(error) => return (Err(error), 0),
+            };
+            if values
+                .iter()
+                .any(|value| check(value) == FilterMatch::Excluded)
+            {
+                return (Err(Error::filter_ignored()), 0);
+            }
+            let count = values.len();
+            values.retain(|value| match value.id {
+                Some(id) => delivered_ids.insert(id),
+                None => delivered_keys.insert((value.customer_id, value.attribute_id)),
+            });
+            *changed_during_read |= values.len() < count;
+            let new = values.len() as u64;
+            values.retain(|value| check(value) != FilterMatch::RoundedIn);
+            (Ok(values), new)
+        });
+        let values = match delivered? {
+            Ok(values) => values,
+            Err(error) => return Some(Err(error)),
+        };
         self.delivered_pages += 1;
-        let mut values = page.data;
-        let count = values.len();
-        values.retain(|value| value.id.is_none_or(|id| self.delivered_ids.insert(id)));
-        self.changed_during_read |= values.len() < count;
         self.run.observer.notify(Event::Page {
             number: self.delivered_pages,
             values: values.len(),
             total: self.total(),
         });
-        Page {
+        Some(Ok(Page {
             number: self.delivered_pages,
             values,
-        }
+        }))
+    }
+
+    /// Returns the error of an incomplete list that has ended.
+    fn incomplete(&self) -> Option<Error> {
+        let shortfall = self.scheduler.shortfall();
+        let shortfall = shortfall.filter(|_| !self.allow_incomplete);
+        shortfall.map(
+            |Shortfall {
+                 received,
+                 total,
+                 unreadable,
+             }| {
+                Error::incomplete_list("values", received, total, unreadable, ALLOW_INCOMPLETE)
+            },
+        )
     }
 }
 
-/// Returns the pagination and the first value of a page.
+/// What else to do about an incomplete list of values.
+const ALLOW_INCOMPLETE: &str =
+    "; if the server's total counts other values too, use allow_incomplete()";
+
+/// Returns the head of a page.
 pub(super) fn page_head(page: &types::AttributeValuePage) -> PageHead {
     let first = page.data.first();
     PageHead {
         pagination: page.meta.as_ref().and_then(|meta| meta.pagination.clone()),
         first: first.map(|first| (first.customer_id, first.attribute_id)),
+        values: page.data.len() as u64,
+        unreadable: page.unreadable,
     }
 }
 
@@ -227,33 +303,39 @@ impl Stream for Pages {
         if this.is_done {
             return Poll::Ready(None);
         }
-        let runtime = match this.runtime.clone().map_or_else(Handle::try_current, Ok) {
+        let current = || current_runtime("lists");
+        let runtime = match this.runtime.clone().map_or_else(current, Ok) {
             Ok(runtime) => runtime,
             Err(error) => {
                 this.is_done = true;
-                let error = Error::invalid_input_from("lists need a tokio runtime", error);
                 return Poll::Ready(Some(Err(error)));
             }
         };
         this.runtime = Some(runtime.clone());
         loop {
             this.poll_calls(cx);
-            let started = this.start_calls(&runtime);
-            let delivered = this.scheduler.next_delivery();
-            this.is_done = this.scheduler.is_done();
-            match delivered {
-                Some(Ok(page)) => {
-                    return Poll::Ready(Some(Ok(this.deliver(page))));
-                }
-                Some(Err(error)) => {
-                    this.is_done = true;
-                    this.calls = CallSet::default();
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None if this.is_done => return Poll::Ready(None),
-                // A new task wakes this stream only after it has been polled once.
-                None if started => {}
-                None => return Poll::Pending,
+            let delivered = this.deliver();
+            if let Some(Err(error)) = delivered {
+                this.is_done = true;
+                this.calls = CallSet::default();
+                return Poll::Ready(Some(Err(error)));
+            }
+            // The calls for pages beyond the end finish, and are counted.
+            let is_at_end = this.scheduler.is_done();
+            if is_at_end {
+                this.run.stopping.send_replace(true);
+            }
+            let started = !is_at_end && this.start_calls(&runtime);
+            if delivered.is_some() {
+                return Poll::Ready(delivered);
+            }
+            if is_at_end && this.calls.len() == 0 {
+                this.is_done = true;
+                return Poll::Ready(this.incomplete().map(Err));
+            }
+            // A new task wakes this stream only after it has been polled once.
+            if !started {
+                return Poll::Pending;
             }
         }
     }
@@ -288,8 +370,8 @@ pub struct Values {
 }
 
 impl Values {
-    pub(crate) fn with_filter(client: Client, filter: ValidFilter, observer: Observer) -> Self {
-        Self::new(Pages::new(client, Ok(filter), None, observer))
+    pub(crate) fn with_filter(client: Client, filter: ValidFilter, options: ListOptions) -> Self {
+        Self::new(Pages::new(client, Ok(filter), options))
     }
 
     pub(super) fn new(pages: Pages) -> Self {

@@ -1,13 +1,17 @@
 //! Reading the values of some customers within one task, for runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bigcommerce_sdk::types;
 
+use super::date_filter::FilterMatch;
 use super::filter::{Filter, Query};
 use super::pages::{fetch, page_head};
-use crate::client::{CallFailure, CallOutcome, Client, PageId, PageSize, RunContext, read_pages};
+use crate::client::{
+    AttemptInfo, CallFailure, CallOutcome, Client, Lease, Operation, PageId, PageSize,
+    RequestOutcome, RunContext, read_pages, request,
+};
 use crate::error::Error;
 
 /// A request for the values of these attributes of these customers.
@@ -17,7 +21,8 @@ pub(crate) struct ReadRequest {
     pub attributes: BTreeSet<i64>,
 }
 
-/// Reads the requested values from the store.
+/// Reads the requested values from the store. A value that the server does not show is left out:
+/// its row is then sent.
 pub(crate) async fn read(
     client: &Client,
     run: &RunContext,
@@ -38,20 +43,47 @@ pub(crate) async fn read(
     let fetch_page = |query: Arc<Query>, page: PageId, size| async move {
         fetch(client, run, number, &query, None, page.number, size).await
     };
-    let mut values = Vec::new();
+    let mut values = BTreeMap::new();
     let accept = |page: types::AttributeValuePage| {
         // A server that ignores the filter lists the whole store, including the customers that the
         // run is writing at the same time.
-        if !page.data.iter().all(|value| filter.may_match(value)) {
+        if page
+            .data
+            .iter()
+            .any(|value| filter.check(value) == FilterMatch::Excluded)
+        {
             return Err(CallFailure::from(Error::filter_ignored()));
         }
-        let head = page_head(&page);
-        values.extend(page.data);
-        Ok(head)
+        let before = values.len();
+        for value in page.data {
+            values.insert((value.customer_id, value.attribute_id), value);
+        }
+        Ok((values.len() - before) as u64)
     };
     let page_size = PageSize::new(client, None);
-    let outcome = read_pages(&queries, page_size, fetch_page, accept).await;
-    CallOutcome::new(outcome.result.map(|()| values), outcome.requests)
+    let outcome = read_pages(&queries, page_size, fetch_page, page_head, accept).await;
+    let values = |_| values.into_values().collect();
+    CallOutcome::new(outcome.result.map(values), outcome.requests)
+}
+
+/// Requests a single value once, to learn whether the store responds.
+pub(crate) async fn check(
+    client: &Client,
+    run: &RunContext,
+    number: u64,
+    lease: Lease,
+) -> RequestOutcome<types::AttributeValuePage> {
+    let attempt = AttemptInfo {
+        call: number,
+        number: 1,
+        previous_failure: None,
+    };
+    let operation = Operation::list(1, None);
+    let query = Query::default();
+    request(client, run, &operation, attempt, lease, |sdk| async move {
+        query.send(sdk, 1, 1).await
+    })
+    .await
 }
 
 /// Requests a single value, to learn whether the endpoint exists.
