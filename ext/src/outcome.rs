@@ -25,14 +25,17 @@ pub struct Outcome<R = UpsertRow> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum OutcomeKind {
-    /// The server confirmed the row, with its record. The record is `None` if the response's
-    /// total exceeds the records it lists, or if the row was confirmed by reading the store.
+    /// The server confirmed the row, with its record.
+    ///
+    /// The record is `None` if the response shows only a part of the records, and its total is
+    /// exactly the number of rows that were sent, or if the row was sent without a confirmation and
+    /// a later read of the store found its value.
     Stored(Option<types::AttributeValue>),
     /// The store already held the value, so the row was not sent; see
     /// [`Upsert::skip_unchanged`](crate::Upsert::skip_unchanged).
     Unchanged,
-    /// The value with this ID no longer exists: the server confirmed the delete, or responded that
-    /// there is no such value.
+    /// The value with this ID no longer exists: the server confirmed the delete, or responded 404
+    /// to this ID and confirmed the delete of another one in the same run.
     Deleted,
     /// The row would be sent; this was a dry run.
     Planned,
@@ -114,6 +117,9 @@ impl<R> Outcome<R> {
 pub struct Summary {
     /// Rows that the server stored and confirmed.
     pub stored: u64,
+    /// Stored rows whose record has another text than was sent, such as `1` for `1.0`. They are
+    /// included in `stored`.
+    pub differing: u64,
     /// Rows that the store already held.
     pub unchanged: u64,
     /// IDs whose values are deleted.
@@ -193,7 +199,11 @@ impl fmt::Display for Summary {
             RunKind::Delete => write!(f, "{} requests: {} deleted, ", self.requests, self.deleted)?,
         }
         // Most runs have none of these.
-        for (rows, what) in [(self.unchanged, "unchanged"), (self.planned, "planned")] {
+        for (rows, what) in [
+            (self.differing, "of them as another text"),
+            (self.unchanged, "unchanged"),
+            (self.planned, "planned"),
+        ] {
             if rows > 0 {
                 write!(f, "{rows} {what}, ")?;
             }

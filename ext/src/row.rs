@@ -3,12 +3,12 @@
 use std::future::Future;
 
 use bigcommerce_sdk::{self as sdk, IdList, types};
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet};
 
 use crate::attributes::{self, Definitions};
 use crate::batch::{BatchItem, Size};
 use crate::client::url_budget::id_len;
-use crate::client::{CallFailure, Operation, SdkResult};
+use crate::client::{Operation, SdkResult};
 use crate::error::{Error, Violation};
 use crate::outcome::{OutcomeKind, RunKind};
 use crate::value::{Metadata, UpsertRow};
@@ -28,6 +28,7 @@ impl BatchItem for UpsertRow {
     type Response = types::AttributeValuePage;
 
     const KIND: RunKind = RunKind::Upsert;
+    const CAN_BE_LOOKED_UP: bool = true;
 
     fn is_named(&self) -> bool {
         self.attribute().id().is_none()
@@ -73,12 +74,31 @@ impl BatchItem for UpsertRow {
         Size { customers, rows }
     }
 
-    fn confirm(page: Self::Response, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
-        let total = page.meta.and_then(|meta| meta.pagination?.total);
-        let is_truncated = total.is_some_and(|total| {
-            usize::try_from(total).is_ok_and(|total| total >= keys.len() && total > page.data.len())
-        });
-        let record_key = |record: &types::AttributeValue| (record.customer_id, record.attribute_id);
+    fn heap_size(&self) -> usize {
+        self.value().len() + self.tag().map_or(0, str::len)
+    }
+
+    /// A record confirms its row. A row without a record is confirmed only if the response is
+    /// a page of the rows that were sent: its total is their number, and it shows only records of
+    /// theirs.
+    fn confirm(page: Self::Response, status: u16, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
+        if matches!(status, ACCEPTED | MULTI_STATUS) {
+            return keys.iter().map(|_| None).collect();
+        }
+        let shows_only_sent_rows = || {
+            let sent: HashSet<_> = keys.iter().copied().collect();
+            let shown: HashSet<_> = page.data.iter().map(record_key).collect();
+            shown.len() == page.data.len() && shown.is_subset(&sent)
+        };
+        let total = page
+            .meta
+            .as_ref()
+            .and_then(|meta| meta.pagination.as_ref()?.total);
+        let is_page_of_sent_rows = total
+            .is_some_and(|total| usize::try_from(total) == Ok(keys.len()))
+            && page.unreadable == 0
+            && (1..keys.len()).contains(&page.data.len())
+            && shows_only_sent_rows();
         // Records in the order of the request, which is the usual one, need no map.
         let mut records = page.data.into_iter().peekable();
         let mut unordered = HashMap::new();
@@ -92,15 +112,24 @@ impl BatchItem for UpsertRow {
         };
         keys.iter()
             .map(|key| match find_record(*key) {
-                None if !is_truncated => None,
+                None if !is_page_of_sent_rows => None,
                 record => Some(OutcomeKind::Stored(record)),
             })
             .collect()
     }
 
-    fn rejected(failure: &CallFailure, index: u64) -> OutcomeKind {
-        OutcomeKind::Rejected(failure.error.for_row(index))
+    fn is_missing(_: &Error) -> bool {
+        false
     }
+}
+
+/// The server executes the request later, or not at all.
+const ACCEPTED: u16 = 202;
+/// The response has a status per row, in a form that nobody documents.
+const MULTI_STATUS: u16 = 207;
+
+fn record_key(record: &types::AttributeValue) -> (i64, i64) {
+    (record.customer_id, record.attribute_id)
 }
 
 /// The ID of a value to delete. It stands in for the customer, so that no two calls in flight
@@ -111,6 +140,8 @@ impl BatchItem for i64 {
     type Response = ();
 
     const KIND: RunKind = RunKind::Delete;
+    // The endpoint has no filter for the IDs of values.
+    const CAN_BE_LOOKED_UP: bool = false;
 
     fn is_named(&self) -> bool {
         false
@@ -150,16 +181,19 @@ impl BatchItem for i64 {
         Size { customers: 1, rows }
     }
 
-    fn confirm((): (), keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
-        keys.iter().map(|_| Some(OutcomeKind::Deleted)).collect()
+    fn heap_size(&self) -> usize {
+        0
     }
 
-    fn rejected(failure: &CallFailure, index: u64) -> OutcomeKind {
-        match failure.error.status() {
-            // The value never existed, or an earlier attempt has deleted it.
-            Some(404) => OutcomeKind::Deleted,
-            _ => OutcomeKind::Rejected(failure.error.for_row(index)),
-        }
+    fn confirm((): (), status: u16, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
+        let is_deleted = !matches!(status, ACCEPTED | MULTI_STATUS);
+        keys.iter()
+            .map(|_| is_deleted.then_some(OutcomeKind::Deleted))
+            .collect()
+    }
+
+    fn is_missing(error: &Error) -> bool {
+        error.status() == Some(404)
     }
 }
 
@@ -182,9 +216,6 @@ pub(crate) mod sealed {
 
     /// A row that can be sent in a batch.
     pub trait Request: BatchItem {
-        /// Whether a 404 may mean that the value of a row does not exist.
-        const MAY_BE_MISSING: bool;
-
         fn operation() -> Operation;
 
         fn send(
@@ -194,8 +225,6 @@ pub(crate) mod sealed {
     }
 
     impl Request for UpsertRow {
-        const MAY_BE_MISSING: bool = false;
-
         fn operation() -> Operation {
             Operation::upsert()
         }
@@ -206,8 +235,6 @@ pub(crate) mod sealed {
     }
 
     impl Request for i64 {
-        const MAY_BE_MISSING: bool = true;
-
         fn operation() -> Operation {
             Operation::delete()
         }
@@ -267,7 +294,7 @@ mod tests {
             let data: Vec<_> = listed.iter().copied().map(record).collect();
             let page = types::AttributeValuePage::builder().data(data);
             let page = page.try_into().expect("the page is complete");
-            let kinds = UpsertRow::confirm(page, &keys);
+            let kinds = UpsertRow::confirm(page, 200, &keys);
             assert_eq!(kinds.len(), keys.len());
             for (key, kind) in keys.iter().zip(kinds) {
                 let confirmed = match kind {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,12 +16,15 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::Instrument;
 
 use crate::attributes::{self, Definitions};
-use crate::batch::{Batch, BatchEvent, Engine, EngineConfig, Size};
+use crate::batch::{Batch, BatchEvent, Conditions, Engine, EngineCall, EngineConfig, Size};
 use crate::client::url_budget::room_for_ids;
-use crate::client::{CallOutcome, CallSet, Client, RunContext, call};
+use crate::client::{
+    AttemptInfo, Availability, AvailabilityWatch, CallOutcome, CallSet, Client, Lease, OnOutage,
+    ProbeGuard, RequestOutcome, RunContext, Ticket, current_runtime, request,
+};
 use crate::error::Error;
-use crate::event::{Event, Observer};
-use crate::list::{self, ReadRequest};
+use crate::event::{Event, Observer, WaitReason};
+use crate::list;
 use crate::outcome::{Outcome, RunKind, Summary};
 use crate::row::{IntoRow, Row, sealed::Convert as _};
 use crate::value::UpsertRow;
@@ -29,11 +33,12 @@ use crate::value::UpsertRow;
 pub(crate) const DEFAULT_WINDOW_ROWS: usize = 10_000;
 /// The default time that the input may be idle before buffered rows are sent.
 pub(crate) const DEFAULT_LINGER: Duration = Duration::from_millis(100);
-/// The default number of rejected rows after which a run stops if no row was accepted.
+/// The default time that a row is buffered at most.
+pub(crate) const DEFAULT_MAX_WAIT: Duration = Duration::from_millis(500);
+/// The default number of rejected or unconfirmed rows after which a run stops if no row was accepted.
 pub(crate) const DEFAULT_STOP_AFTER_REJECTED: u64 = 100;
-/// The maximum time that rows are buffered while the input keeps pausing, as a multiple of the
-/// linger time.
-const MAX_LINGER_FACTOR: u32 = 600;
+/// The number of outcomes in a row after which the stream lets other tasks run.
+const OUTCOMES_PER_TURN: u32 = 128;
 
 pub(crate) type StopFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -46,6 +51,7 @@ pub(crate) struct RunOptions<R> {
     /// Whether nothing is changed in the store.
     pub is_dry_run: bool,
     pub linger: Duration,
+    pub on_outage: OnOutage,
     pub stop: Option<StopFuture>,
     pub observer: Observer,
     /// Rows that precede those of the input.
@@ -59,12 +65,37 @@ enum AttributeLookup {
     Known(Definitions),
 }
 
+/// How long the store was down during a run.
+#[derive(Debug, Default)]
+struct Downtime {
+    /// The time of the outages that are over.
+    past: Duration,
+    down_since: Option<Instant>,
+}
+
+impl Downtime {
+    fn total(&self, now: Instant) -> Duration {
+        let current = self
+            .down_since
+            .map(|since| now.saturating_duration_since(since));
+        self.past + current.unwrap_or_default()
+    }
+
+    /// Records whether the store is down, and since when.
+    fn record(&mut self, now: Instant, down_since: Option<Instant>) {
+        if self.down_since.is_some() != down_since.is_some() {
+            self.past = self.total(now);
+            self.down_since = down_since;
+        }
+    }
+}
+
 /// The outcomes of an upsert or a delete, in the order in which they become known.
 ///
 /// The run advances only while this stream is polled: a slow reader slows the run down, but does
-/// not make it fail. Calls in flight advance by themselves, each in a task of its own.
+/// not make it fail. Requests in flight advance by themselves, each in a task of its own.
 ///
-/// Cancel safety: `next()` may be dropped and called again. Dropping the stream cancels the calls
+/// Cancel safety: `next()` may be dropped and called again. Dropping the stream cancels the requests
 /// in flight and loses the outcomes that were not read.
 #[must_use = "streams do nothing unless polled"]
 pub struct Outcomes<S, R: Row = UpsertRow> {
@@ -81,27 +112,46 @@ pub struct Outcomes<S, R: Row = UpsertRow> {
     /// `None` after its end, and after the run was stopped.
     input: Option<Pin<Box<S>>>,
     idle_timer: Option<Pin<Box<Sleep>>>,
-    /// When the input first paused with buffered rows that are not due.
-    paused_since: Option<Instant>,
     /// The runtime on which the run was first polled.
     runtime: Option<Handle>,
-    /// Fires when the engine's next held customer is to be released.
-    release_timer: Option<Pin<Box<Sleep>>>,
+    started: Option<Instant>,
+    downtime: Downtime,
+    availability: AvailabilityWatch,
+    /// Fires when a call is due.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The place in the queue for the next batch.
+    ticket: Option<QueuedTicket>,
     engine: Engine<R>,
-    /// The calls that send batches, by job.
-    batch_calls: CallSet<u64, R::Response>,
-    read_calls: CallSet<u64, Vec<types::AttributeValue>>,
-    attribute_calls: CallSet<(), Definitions>,
+    /// The requests that send batches, by job.
+    send_calls: CallSet<u64, RequestOutcome<R::Response>>,
+    verify_calls: CallSet<u64, CallOutcome<Vec<types::AttributeValue>>>,
+    check_calls: CallSet<(), RequestOutcome<types::AttributeValuePage>>,
+    read_calls: CallSet<u64, CallOutcome<Vec<types::AttributeValue>>>,
+    attribute_calls: CallSet<(), CallOutcome<Definitions>>,
     calls_started: u64,
     /// The number of rows with outcomes that the observer knows of.
     rows_reported: u64,
+    outcomes_in_turn: u32,
+}
+
+/// A ticket, and since when it waits.
+struct QueuedTicket {
+    ticket: Ticket,
+    since: Instant,
+    /// Whether the observer knows that the ticket waits for quota.
+    is_reported: bool,
 }
 
 impl<S, R: Row> Outcomes<S, R> {
     pub(crate) fn new(client: Client, options: RunOptions<R>, input: S) -> Self {
         Self {
-            engine: Engine::new(options.engine),
-            run: Arc::new(RunContext::new(options.observer)),
+            engine: Engine::new(
+                options.engine,
+                client.normalization().clone(),
+                Instant::now(),
+            ),
+            run: Arc::new(RunContext::new(options.observer).with_on_outage(options.on_outage)),
+            availability: client.watch_availability(),
             client,
             linger: options.linger,
             stop: options.stop,
@@ -112,14 +162,19 @@ impl<S, R: Row> Outcomes<S, R> {
             initial_rows: options.initial_rows.into_iter(),
             input: Some(Box::pin(input)),
             idle_timer: None,
-            paused_since: None,
             runtime: None,
-            release_timer: None,
-            batch_calls: CallSet::default(),
+            started: None,
+            downtime: Downtime::default(),
+            timer: None,
+            ticket: None,
+            send_calls: CallSet::default(),
+            verify_calls: CallSet::default(),
+            check_calls: CallSet::default(),
             read_calls: CallSet::default(),
             attribute_calls: CallSet::default(),
             calls_started: 0,
             rows_reported: 0,
+            outcomes_in_turn: 0,
         }
     }
 
@@ -135,13 +190,24 @@ impl<S, R: Row> Outcomes<S, R> {
         self.engine.stopped_by()
     }
 
-    /// Returns the index below which the outcome of every row was yielded.
+    /// Returns the index below which no row needs sending again: the safe commit point of a queue.
     ///
-    /// Rows that were rejected, unknown or not sent count too. A queue consumer must handle these
-    /// outcomes before it commits the rows below the index, and must not commit by it after a stop.
+    /// The outcome of every row below it was yielded. Each of these rows is stored, unchanged,
+    /// deleted, rejected, or an error of the input, or was superseded by such a row, or the caller
+    /// has [`handled`](Self::handled) it. That holds after a stop and after a failure, too.
+    ///
+    /// A row that is [`Unknown`](crate::OutcomeKind::Unknown) or
+    /// [`NotSent`](crate::OutcomeKind::NotSent) holds the index back. Put such a row elsewhere,
+    /// for example into a table of rows to send again, and call `handled`.
     #[must_use]
-    pub fn settled_up_to(&self) -> u64 {
-        self.engine.settled_up_to()
+    pub fn done_up_to(&self) -> u64 {
+        self.engine.done_up_to()
+    }
+
+    /// Records that the caller took care of the row with this index, whatever its outcome, so that
+    /// it doesn't hold back [`done_up_to`](Self::done_up_to).
+    pub fn handled(&mut self, index: u64) {
+        self.engine.record_handled(index);
     }
 
     /// Stops the run with an error before anything is sent.
@@ -149,11 +215,24 @@ impl<S, R: Row> Outcomes<S, R> {
         self.engine.stop(error);
     }
 
+    /// Runs a decision of the engine with the present time and state of the store.
+    fn decide<T>(&mut self, decide: impl FnOnce(&mut Engine<R>, Conditions<'_>) -> T) -> T {
+        let now = Instant::now();
+        let client = &self.client;
+        let conditions = Conditions {
+            now,
+            downtime: self.downtime.total(now),
+            successes: client.successes(),
+            is_held: &|customer| R::KIND == RunKind::Upsert && client.is_held(customer),
+        };
+        decide(&mut self.engine, conditions)
+    }
+
     /// Stops the run if the stop future has completed, and ends the input of a stopped run.
     fn poll_stop(&mut self, cx: &mut Context<'_>) {
         // A finished run can't be stopped any more.
         if self.engine.stopped_by().is_none()
-            && !self.engine.is_done()
+            && !self.is_done()
             && let Some(stop) = &mut self.stop
             && stop.as_mut().poll(cx).is_ready()
         {
@@ -162,6 +241,7 @@ impl<S, R: Row> Outcomes<S, R> {
         }
         if let Some(error) = self.engine.stopped_by().cloned() {
             self.input = None;
+            self.ticket = None;
             let unresolved = self.unresolved_row.take();
             for row in unresolved.into_iter().chain(self.initial_rows.by_ref()) {
                 self.engine.push_unsent(row, &error);
@@ -170,20 +250,41 @@ impl<S, R: Row> Outcomes<S, R> {
         }
     }
 
+    fn is_done(&self) -> bool {
+        self.engine.is_done() && self.read_calls.len() + self.check_calls.len() == 0
+    }
+
     /// Records the calls that have finished.
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
-        while let Some((job, call, outcome)) = self.batch_calls.poll_finished(cx) {
-            self.engine.count_requests(outcome.requests);
-            let event = self.engine.finish_batch(job, outcome.result, outcome.hold);
-            self.run.observer.notify(Event::CallFinished { call });
+        while let Some((job, call, outcome)) = self.send_calls.poll_finished(cx) {
+            let jitter = fastrand::f64();
+            let event = self
+                .decide(|engine, conditions| engine.finish_send(job, outcome, conditions, jitter));
             if let Some(event) = event {
                 tracing::debug!(call, ?event, "batch");
                 self.run.observer.notify(to_event(call, event));
             }
+            if !matches!(event, Some(BatchEvent::Retry { .. })) {
+                self.run.observer.notify(Event::CallFinished { call });
+            }
+        }
+        while let Some((job, call, outcome)) = self.verify_calls.poll_finished(cx) {
+            let jitter = fastrand::f64();
+            self.engine.count_requests(outcome.requests);
+            self.decide(|engine, conditions| {
+                engine.finish_verify(job, outcome.result, conditions, jitter);
+            });
+            self.run.observer.notify(Event::CallFinished { call });
+        }
+        while let Some(((), call, outcome)) = self.check_calls.poll_finished(cx) {
+            self.engine.count_requests(outcome.requests);
+            self.engine.finish_check();
+            self.run.observer.notify(Event::CallFinished { call });
         }
         while let Some((read, call, outcome)) = self.read_calls.poll_finished(cx) {
             self.engine.count_requests(outcome.requests);
-            self.engine.finish_read(read, outcome.result);
+            self.engine
+                .finish_read(read, outcome.result, Instant::now());
             self.run.observer.notify(Event::CallFinished { call });
         }
         while let Some(((), call, outcome)) = self.attribute_calls.poll_finished(cx) {
@@ -205,45 +306,41 @@ impl<S, R: Row> Outcomes<S, R> {
         }
     }
 
-    /// Releases the customers whose hold has expired, and wakes the task when the next one expires.
-    fn poll_release_timer(&mut self, cx: &mut Context<'_>) {
-        self.engine.release(Instant::now());
-        let Some(until) = self.engine.next_release() else {
-            self.release_timer = None;
+    /// Wakes the task at a time.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Option<Instant>) {
+        let Some(at) = at else {
+            self.timer = None;
             return;
         };
-        let timer = self
-            .release_timer
-            .get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if timer.deadline() != until {
-            timer.as_mut().reset(until);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if timer.deadline() != at {
+            timer.as_mut().reset(at);
         }
         if timer.as_mut().poll(cx).is_ready() {
-            self.release_timer = None;
+            self.timer = None;
             cx.waker().wake_by_ref();
         }
     }
 
-    /// Starts calls that are due, up to the limit of calls in flight. Returns `true` if there were
-    /// any.
-    fn start_calls(&mut self, runtime: &Handle) -> bool {
-        let max_in_flight = self.client.limits().max_in_flight;
-        let max_values = usize::try_from(self.client.max_page_size()).unwrap_or(usize::MAX);
-        let max_url_len = room_for_ids(self.client.base_url());
+    /// Starts the calls that are due, up to the limit of calls in flight. Returns `true` if there
+    /// were any.
+    fn start_calls(&mut self, cx: &mut Context<'_>, runtime: &Handle) -> bool {
         let mut started = false;
-        while self.calls_in_flight() < max_in_flight {
-            let may_start = self.run.may_start_call();
-            if self.unresolved_row.is_some()
-                && matches!(self.attribute_lookup, AttributeLookup::NotRequested)
-            {
+        while self.calls_in_flight() < self.client.limits().max_in_flight
+            && self.engine.stopped_by().is_none()
+        {
+            let needs_attributes = self.unresolved_row.is_some()
+                && matches!(self.attribute_lookup, AttributeLookup::NotRequested);
+            let has_started = if needs_attributes {
                 self.fetch_attributes(runtime);
-            } else if let Some((job, batch)) = self.engine.next_batch(may_start) {
-                self.start_batch(job, batch, runtime);
-            } else if let Some((id, request)) =
-                self.engine.next_read(may_start, max_values, max_url_len)
-            {
-                self.start_read(id, request, runtime);
+                true
             } else {
+                match self.observe_availability() {
+                    None => self.start_batch(cx, runtime) || self.start_read(runtime),
+                    Some(outage) => self.start_probe(cx, runtime, outage),
+                }
+            };
+            if !has_started {
                 break;
             }
             started = true;
@@ -251,8 +348,124 @@ impl<S, R: Row> Outcomes<S, R> {
         started
     }
 
+    /// Returns the outage, if the store is down.
+    fn observe_availability(&mut self) -> Option<OngoingOutage> {
+        let now = Instant::now();
+        self.run.report_availability(&self.client);
+        let (since, probe_at) = match self.client.availability() {
+            Availability::Up => {
+                self.downtime.record(now, None);
+                return None;
+            }
+            Availability::Down { since, probe_at } => (since, probe_at),
+        };
+        // An outage that began before the run counts from its start.
+        let since = since.max(self.started.unwrap_or(since));
+        self.downtime.record(now, Some(since));
+        Some(OngoingOutage { since, probe_at })
+    }
+
+    /// Sends the next batch, if one is due and there is a lease for it.
+    fn start_batch(&mut self, cx: &mut Context<'_>, runtime: &Handle) -> bool {
+        if !self.decide(|engine, conditions| engine.has_call(conditions)) {
+            self.ticket = None;
+            return false;
+        }
+        if self.is_dry_run {
+            return self.plan_batch();
+        }
+        let Poll::Ready(lease) = self.poll_lease(cx) else {
+            return false;
+        };
+        let call = self.decide(|engine, conditions| engine.next_call(conditions));
+        call.is_some_and(|call| self.start(call, lease, None, runtime))
+    }
+
+    /// Settles the next batch as planned.
+    fn plan_batch(&mut self) -> bool {
+        let call = self.decide(|engine, conditions| engine.next_call(conditions));
+        let Some(EngineCall::Send { job, batch, .. }) = call else {
+            return false;
+        };
+        self.announce(job, &batch, None);
+        // The engine needs the rows back.
+        drop(batch);
+        self.engine.finish_dry_run(job);
+        true
+    }
+
+    /// Stops the run if the outage has lasted too long, or else probes the store when a probe is
+    /// due.
+    fn start_probe(
+        &mut self,
+        cx: &mut Context<'_>,
+        runtime: &Handle,
+        outage: OngoingOutage,
+    ) -> bool {
+        let lasted = outage.since.elapsed();
+        if lasted >= self.run.on_outage.max_wait() {
+            self.engine
+                .stop(Error::outage(lasted, self.engine.last_error()));
+            return false;
+        }
+        if self.is_dry_run || !self.decide(|engine, conditions| engine.has_probe(conditions)) {
+            self.ticket = None;
+            // A read waits for the end of the outage by itself, or probes the store.
+            return self.read_calls.len() == 0 && self.start_read(runtime);
+        }
+        if outage.probe_at > Instant::now() {
+            return false;
+        }
+        let Poll::Ready(lease) = self.poll_lease(cx) else {
+            return false;
+        };
+        let Some(probe) = self.client.try_probe() else {
+            return false;
+        };
+        let call = self.decide(|engine, conditions| engine.next_probe(conditions));
+        call.is_some_and(|call| self.start(call, lease, Some(probe), runtime))
+    }
+
+    /// Returns a lease for the next batch. Stops the run if the quota is spent for longer than a
+    /// call may be retried.
+    fn poll_lease(&mut self, cx: &mut Context<'_>) -> Poll<Lease> {
+        let client = &self.client;
+        let queued = self.ticket.get_or_insert_with(|| QueuedTicket {
+            ticket: client.ticket(),
+            since: Instant::now(),
+            is_reported: false,
+        });
+        if let Poll::Ready(lease) = queued.ticket.poll_lease(cx) {
+            self.ticket = None;
+            return Poll::Ready(lease);
+        }
+        if let Some(wait) = queued.ticket.throttled_for() {
+            let waited = queued.since.elapsed();
+            // A store that is down for maintenance may ask for a wait that only an outage allows.
+            let max_wait = self.run.on_outage.max_wait();
+            let max_wait = self.client.retry().retry_timeout.max(max_wait);
+            if waited.saturating_add(wait) > max_wait {
+                self.engine
+                    .stop(Error::quota_exhausted(&R::operation().label, wait));
+            } else if !queued.is_reported {
+                queued.is_reported = true;
+                let call = self.calls_started;
+                let reason = WaitReason::Quota;
+                tracing::debug!(call, ?wait, %reason, "waiting");
+                self.run
+                    .observer
+                    .notify(Event::Waiting { call, reason, wait });
+            }
+        }
+        Poll::Pending
+    }
+
     fn calls_in_flight(&self) -> usize {
-        self.batch_calls.len() + self.read_calls.len() + self.attribute_calls.len()
+        self.send_calls.len()
+            + self.verify_calls.len()
+            + self.check_calls.len()
+            + self.read_calls.len()
+            + self.attribute_calls.len()
     }
 
     fn allocate_call_number(&mut self) -> u64 {
@@ -269,53 +482,122 @@ impl<S, R: Row> Outcomes<S, R> {
         self.attribute_calls.spawn(runtime, (), number, task);
     }
 
-    fn start_read(&mut self, id: u64, request: ReadRequest, runtime: &Handle) {
+    /// Reads values ahead of the batches, if a read is due.
+    fn start_read(&mut self, runtime: &Handle) -> bool {
+        let max_values = usize::try_from(self.client.max_page_size()).unwrap_or(usize::MAX);
+        let max_url_len = room_for_ids(self.client.base_url());
+        let read =
+            self.decide(|engine, conditions| engine.next_read(conditions, max_values, max_url_len));
+        let Some((id, request)) = read else {
+            return false;
+        };
         let number = self.allocate_call_number();
         let (client, run) = (self.client.clone(), Arc::clone(&self.run));
         let task = async move { list::read(&client, &run, number, request).await };
         let span = tracing::debug_span!("read_call", call = number);
         self.read_calls
             .spawn(runtime, id, number, task.instrument(span));
+        true
     }
 
-    fn start_batch(&mut self, job: u64, batch: Batch<R>, runtime: &Handle) {
-        let number = self.allocate_call_number();
-        let values = batch.len();
-        let customers = match R::KIND {
-            RunKind::Upsert => {
-                let mut customers: Vec<_> = batch.iter().map(|slot| slot.key().0).collect();
-                customers.dedup();
-                customers.len()
-            }
-            RunKind::Delete => 0,
-        };
-        self.run.observer.notify(Event::BatchReady {
-            call: number,
-            customers,
-            values,
-        });
-        if self.is_dry_run {
-            // The engine needs the rows back.
-            drop(batch);
-            self.engine.finish_dry_run(job);
-            return;
-        }
+    /// Starts a call of the engine.
+    fn start(
+        &mut self,
+        call: EngineCall<R>,
+        mut lease: Lease,
+        probe: Option<ProbeGuard>,
+        runtime: &Handle,
+    ) -> bool {
         let (client, run) = (self.client.clone(), Arc::clone(&self.run));
-        let task = async move { send(&client, &run, number, batch).await };
-        let span = tracing::debug_span!("write_call", call = number, customers, values);
-        self.batch_calls
-            .spawn(runtime, job, number, task.instrument(span));
+        match call {
+            EngineCall::Send {
+                job,
+                batch,
+                call,
+                earlier_requests,
+                previous_failure,
+            } => {
+                let number = self.announce(job, &batch, call);
+                if R::KIND == RunKind::Upsert {
+                    lease.set_customers(customers(&batch));
+                }
+                let info = AttemptInfo {
+                    call: number,
+                    number: earlier_requests + 1,
+                    previous_failure,
+                };
+                let span = tracing::debug_span!("write_call", call = number, values = batch.len());
+                let task = async move {
+                    let outcome = send(&client, &run, info, lease, batch).await;
+                    drop(probe);
+                    outcome
+                };
+                self.send_calls
+                    .spawn(runtime, job, number, task.instrument(span));
+            }
+            EngineCall::Verify { job, request } => {
+                // The lookup has retries and probes of its own.
+                drop((lease, probe));
+                let number = self.allocate_call_number();
+                let task = async move { list::read(&client, &run, number, request).await };
+                self.verify_calls.spawn(runtime, job, number, task);
+            }
+            EngineCall::Check => {
+                let number = self.allocate_call_number();
+                let task = async move {
+                    let outcome = list::check(&client, &run, number, lease).await;
+                    drop(probe);
+                    outcome
+                };
+                self.check_calls.spawn(runtime, (), number, task);
+            }
+        }
+        true
+    }
+
+    /// Tells the observer of a batch that was not sent before. Returns the number of its call.
+    fn announce(&mut self, job: u64, batch: &Batch<R>, call: Option<u64>) -> u64 {
+        if let Some(call) = call {
+            return call;
+        }
+        let call = self.allocate_call_number();
+        self.engine.record_call(job, call);
+        self.run.observer.notify(Event::BatchReady {
+            call,
+            customers: match R::KIND {
+                RunKind::Upsert => customers(batch).len(),
+                RunKind::Delete => 0,
+            },
+            values: batch.len(),
+        });
+        call
     }
 }
 
-/// Sends a batch, with all retries.
+/// An outage, as far as a run is concerned.
+#[derive(Clone, Copy, Debug)]
+struct OngoingOutage {
+    since: Instant,
+    probe_at: Instant,
+}
+
+/// Returns the customers of a batch, each once.
+fn customers<R: Row>(batch: &Batch<R>) -> Vec<i64> {
+    let mut customers: Vec<_> = batch.iter().map(|slot| slot.key().0).collect();
+    customers.dedup();
+    customers
+}
+
+/// Sends a batch once.
 async fn send<R: Row>(
     client: &Client,
     run: &RunContext,
-    number: u64,
+    info: AttemptInfo,
+    lease: Lease,
     batch: Batch<R>,
-) -> CallOutcome<R::Response> {
-    let mut outcome = call(client, run, &R::operation(), number, |sdk| {
+) -> RequestOutcome<R::Response> {
+    let number = info.call;
+    let mut outcome = request(client, run, &R::operation(), info, lease, |sdk| {
         R::send(
             sdk,
             batch.iter().map(|slot| slot.row.wire.clone()).collect(),
@@ -323,16 +605,23 @@ async fn send<R: Row>(
     })
     .await;
     if let Err(failure) = &mut outcome.result
-        && R::MAY_BE_MISSING
-        && failure.error.status() == Some(404)
+        && failure.ends_run
+        && !failure.is_html
+        && R::is_missing(&failure.error)
     {
-        // Either the endpoint or the values do not exist: the probe tells which.
-        let probe = list::probe(client, run, number).await;
-        outcome.requests += probe.requests;
-        match probe.result {
-            Ok(_) => failure.blames_rows = true,
-            Err(probe) => failure.error = probe.error,
+        // Either the endpoint or the values do not exist: the probe tells which, once per run.
+        if !run.knows_endpoint.load(Ordering::Relaxed) {
+            let probe = list::probe(client, run, number).await;
+            outcome.requests += probe.requests;
+            if let Err(probe) = probe.result {
+                failure.ends_run = probe.error.ends_run();
+                failure.error = probe.error;
+                return outcome;
+            }
+            run.knows_endpoint.store(true, Ordering::Relaxed);
         }
+        failure.blames_rows = true;
+        failure.ends_run = false;
     }
     outcome
 }
@@ -349,6 +638,7 @@ fn to_event(call: u64, event: BatchEvent) -> Event {
             customers: limit(customers),
             values: limit(rows),
         },
+        BatchEvent::Retry { reason, wait } => Event::Waiting { call, reason, wait },
     }
 }
 
@@ -391,7 +681,6 @@ where
         }
         // The input is not idle while the engine wants no more rows.
         self.idle_timer = None;
-        self.paused_since = None;
     }
 
     /// Passes a row to the engine. Returns `false` if the row must wait for the attributes first.
@@ -399,14 +688,14 @@ where
         let mut row = match item {
             Ok(row) => row,
             Err(error) => {
-                self.engine.push(Err(error));
+                self.engine.push(Err(error), Instant::now());
                 return true;
             }
         };
         let is_named = row.is_named();
         let checks_type = self.checks_types.unwrap_or(is_named);
         if !is_named && !checks_type {
-            self.engine.push(Ok(row));
+            self.engine.push(Ok(row), Instant::now());
             return true;
         }
         let AttributeLookup::Known(definitions) = &self.attribute_lookup else {
@@ -414,30 +703,55 @@ where
             return false;
         };
         match row.resolve(definitions, checks_type) {
-            Ok(()) => self.engine.push(Ok(row)),
+            Ok(()) => self.engine.push(Ok(row), Instant::now()),
             Err(violation) => self.engine.reject_invalid(row, &violation),
         }
         true
     }
 
-    /// Lets the engine send all buffered rows once the input has been idle for the linger time, or
-    /// has kept pausing for a multiple of it.
+    /// Lets the engine send all buffered rows once the input has been idle for the linger time.
     fn poll_idle(&mut self, cx: &mut Context<'_>) {
         if !self.engine.has_unflushed_rows() {
-            self.paused_since = None;
+            self.idle_timer = None;
             return;
         }
         let linger = self.linger;
-        let since = *self.paused_since.get_or_insert_with(Instant::now);
-        let is_overdue = since.elapsed() >= linger.saturating_mul(MAX_LINGER_FACTOR);
         let timer = self
             .idle_timer
             .get_or_insert_with(|| Box::pin(sleep(linger)));
-        if is_overdue || timer.as_mut().poll(cx).is_ready() {
+        if timer.as_mut().poll(cx).is_ready() {
             self.idle_timer = None;
-            self.paused_since = None;
             self.engine.mark_idle();
         }
+    }
+
+    /// Wakes the task when the next call may be due, if nothing else happens before.
+    fn poll_next_due(&mut self, cx: &mut Context<'_>) {
+        let now = Instant::now();
+        let next = self.decide(|engine, conditions| engine.next_due(conditions));
+        let mut due: Vec<_> = next.into_iter().collect();
+        due.extend(self.client.next_hold_end());
+        if let Some(OngoingOutage { since, probe_at }) = self.observe_availability() {
+            due.push(probe_at);
+            due.extend(since.checked_add(self.run.on_outage.max_wait()));
+        }
+        // What is due already waits for something else that wakes the task.
+        self.poll_timer(cx, due.into_iter().filter(|&due| due > now).min());
+        if self.availability.poll_changed(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Returns the next outcome, except that other tasks have their turn after many of them.
+    fn poll_outcome(&mut self, cx: &Context<'_>) -> Poll<Option<Outcome<R>>> {
+        if self.outcomes_in_turn >= OUTCOMES_PER_TURN {
+            self.outcomes_in_turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let outcome = self.engine.next_outcome();
+        self.outcomes_in_turn += u32::from(outcome.is_some());
+        Poll::Ready(outcome)
     }
 }
 
@@ -451,14 +765,13 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if let Some(outcome) = this.engine.next_outcome() {
+        if let Some(outcome) = ready!(this.poll_outcome(cx)) {
             return Poll::Ready(Some(outcome));
         }
-        let runtime = match this.runtime.clone().map_or_else(Handle::try_current, Ok) {
+        let current = || current_runtime("upserts and deletes");
+        let runtime = match this.runtime.clone().map_or_else(current, Ok) {
             Ok(runtime) => runtime,
             Err(error) => {
-                let error =
-                    Error::invalid_input_from("upserts and deletes need a tokio runtime", error);
                 this.engine.stop(error);
                 this.poll_stop(cx);
                 return Poll::Ready(this.engine.next_outcome());
@@ -467,20 +780,24 @@ where
         // For the timers.
         let _entered = runtime.enter();
         this.runtime = Some(runtime.clone());
+        this.started.get_or_insert_with(Instant::now);
         loop {
             this.poll_calls(cx);
             this.poll_stop(cx);
             this.poll_input(cx);
-            this.poll_release_timer(cx);
-            let started = this.start_calls(&runtime);
+            let started = this.start_calls(cx, &runtime);
+            // A call that could not be started may have stopped the run.
+            this.poll_stop(cx);
             this.report_progress();
-            if let Some(outcome) = this.engine.next_outcome() {
+            if let Some(outcome) = ready!(this.poll_outcome(cx)) {
                 return Poll::Ready(Some(outcome));
             }
-            if this.engine.is_done() {
+            if this.is_done() {
                 return Poll::Ready(None);
             }
             if !started {
+                this.outcomes_in_turn = 0;
+                this.poll_next_due(cx);
                 return Poll::Pending;
             }
         }
@@ -494,7 +811,7 @@ where
     R: Row,
 {
     fn is_terminated(&self) -> bool {
-        self.engine.is_done()
+        self.is_done()
     }
 }
 
@@ -504,7 +821,7 @@ impl<S, R: Row> fmt::Debug for Outcomes<S, R> {
             .field("client", &self.client)
             .field("summary", &self.summary())
             .field("stopped_by", &self.stopped_by())
-            .field("settled_up_to", &self.settled_up_to())
+            .field("done_up_to", &self.done_up_to())
             .finish_non_exhaustive()
     }
 }

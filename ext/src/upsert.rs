@@ -7,14 +7,14 @@ use std::time::Duration;
 use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::batch::EngineConfig;
-use crate::client::Client;
+use crate::client::{Client, OnOutage};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
 use crate::outcome::Report;
 use crate::row::IntoRow;
 use crate::run::{
-    DEFAULT_LINGER, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes, RunOptions,
-    StopFuture,
+    DEFAULT_LINGER, DEFAULT_MAX_WAIT, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes,
+    RunOptions, StopFuture,
 };
 use crate::value::{AttributeKey, UpsertRow, Value};
 
@@ -33,6 +33,8 @@ pub struct Upsert {
     rows: Vec<UpsertRow>,
     window: usize,
     linger: Duration,
+    max_wait: Duration,
+    on_outage: Option<OnOutage>,
     stop_after_rejected: u64,
     skips_unchanged: bool,
     checks_types: Option<bool>,
@@ -48,6 +50,8 @@ impl Upsert {
             rows: Vec::new(),
             window: DEFAULT_WINDOW_ROWS,
             linger: DEFAULT_LINGER,
+            max_wait: DEFAULT_MAX_WAIT,
+            on_outage: None,
             stop_after_rejected: DEFAULT_STOP_AFTER_REJECTED,
             skips_unchanged: false,
             checks_types: None,
@@ -101,16 +105,34 @@ impl Upsert {
     }
 
     /// Sets how long the input may be idle before buffered rows are sent (default 100 ms).
-    ///
-    /// If the input pauses again and again, but never for that long, buffered rows are sent after
-    /// 600 times as long (by default, 1 minute).
     pub fn linger(mut self, time: Duration) -> Self {
         self.linger = time;
         self
     }
 
-    /// Sets the number of rows rejected by the server after which the run stops, if none was stored
-    /// until then (default 100, 0 for never).
+    /// Sets how long a row waits in the buffer before it is due (default 500 ms).
+    ///
+    /// A due row is sent as soon as a request may be sent. A longer time saves calls if rows arrive
+    /// slowly. With [`skip_unchanged`](Self::skip_unchanged), a row is read after half of this time,
+    /// and a changed row may wait for up to 5 s.
+    pub fn max_wait(mut self, time: Duration) -> Self {
+        self.max_wait = time;
+        self
+    }
+
+    /// Sets what the run does while the store is down (default: [`send`](Self::send) waits for up
+    /// to [`RetryPolicy::retry_timeout`](crate::RetryPolicy::retry_timeout), a
+    /// [`stream`](Self::stream) for up to 15 minutes).
+    ///
+    /// Rows that were not sent when the run stops get the outcome
+    /// [`NotSent`](crate::OutcomeKind::NotSent).
+    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
+        self.on_outage = Some(on_outage);
+        self
+    }
+
+    /// Sets the number of rows that are rejected or not confirmed after which the run stops, if none
+    /// was stored until then (default 100, 0 for never).
     ///
     /// This stops a run early if all of its rows are built wrongly.
     pub fn stop_after_rejected(mut self, rows: u64) -> Self {
@@ -118,16 +140,22 @@ impl Upsert {
         self
     }
 
-    /// Sends only the rows that differ from the store's values. All others get the outcome
-    /// [`Unchanged`](crate::OutcomeKind::Unchanged).
+    /// Reads the store's values first and sends only the rows that differ. All others get the
+    /// outcome [`Unchanged`](crate::OutcomeKind::Unchanged).
+    ///
+    /// If reading costs more requests than it saves, it is suspended for some customers (1,000 at
+    /// first, at most 64,000), and their rows are sent without being read. A changed row waits for
+    /// others until a batch is full, as many rows as the window holds were read after it, or 5 s
+    /// have passed.
     ///
     /// The store's values are read ahead of the upserts, 250 per request and within the same
     /// limits. With 3 values per customer, one request reads 83 customers. This takes fewer
     /// requests than sending all rows if most values are unchanged and each customer has well below
     /// 25 of them. To resume a run that was killed, run it again with this setting.
     ///
-    /// Values are compared as text. A value that the server stores as another text (`1` for `1.0`)
-    /// counts as changed each time.
+    /// Values are compared as text. If the server stores values of an attribute as another text
+    /// (`1` for `1.0`, or without surrounding spaces), and its response shows it, the store's clones
+    /// compare the values of this attribute accordingly from then on.
     ///
     /// The last row per customer and attribute wins. The values that were read are updated with the
     /// values that this run stores, and read again after an upsert whose result is unknown. Changes
@@ -197,7 +225,10 @@ impl Upsert {
     ///
     /// Returns an error only if the run could not start, for example without a tokio runtime. Any
     /// later error is in the report; [`Report::into_result`] returns it.
-    pub async fn send(self) -> Result<Report, Error> {
+    pub async fn send(mut self) -> Result<Report, Error> {
+        let retry_timeout = self.client.retry().retry_timeout;
+        self.on_outage
+            .get_or_insert(OnOutage::WaitUpTo(retry_timeout));
         let mut outcomes = self.stream(stream::empty::<UpsertRow>());
         let collected: Vec<_> = outcomes.by_ref().collect().await;
         match outcomes.stopped_by() {
@@ -225,7 +256,8 @@ impl Upsert {
             window: self.window,
             customers_per_call: self.client.limits().customers_per_call,
             max_url_len: usize::MAX,
-            max_attempts: self.client.retry().max_attempts,
+            max_wait: self.max_wait,
+            retry: self.client.retry().clone(),
             stop_after_rejected: self.stop_after_rejected,
             skips_unchanged: self.skips_unchanged,
         };
@@ -234,6 +266,7 @@ impl Upsert {
             checks_types: self.checks_types,
             is_dry_run: self.is_dry_run,
             linger: self.linger,
+            on_outage: self.on_outage.unwrap_or_default(),
             stop: self.stop,
             observer: self.observer,
             initial_rows: self.rows,
@@ -249,6 +282,8 @@ impl fmt::Debug for Upsert {
             .field("rows", &self.rows.len())
             .field("window", &self.window)
             .field("linger", &self.linger)
+            .field("max_wait", &self.max_wait)
+            .field("on_outage", &self.on_outage)
             .field("stop_after_rejected", &self.stop_after_rejected)
             .field("skips_unchanged", &self.skips_unchanged)
             .field("checks_types", &self.checks_types)

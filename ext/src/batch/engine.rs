@@ -1,101 +1,167 @@
 //! The engine of upserts and deletes: which rows wait, which are in flight, and the outcome of each.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bigcommerce_sdk::types;
-use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use foldhash::{HashMap, HashMapExt};
 use tokio::time::Instant;
 
+use super::buffer::{BatchLimit, Buffer, BufferConfig, IsHeld};
 use super::item::BatchItem;
 use super::size_learner::{Size, SizeLearner};
-use super::snapshot::StoreSnapshot;
-use super::split::{Batch, BatchJob, SplitResult};
+use super::slot::{PendingRow, Slot};
+use super::split::{
+    Batch, BatchJob, FailedPart, FinishedPart, JobStep, PartFailure, RetryBounds, SplitResult,
+};
 use super::watermark::Watermark;
-use super::window::{BatchLimit, PendingRow, Slot, Window};
-use crate::client::CallFailure;
-use crate::client::url_budget::id_len;
+use crate::client::{CallFailure, RequestFailure, RequestOutcome, RetryPolicy};
 use crate::error::{Error, ErrorKind, Violation};
+use crate::event::WaitReason;
 use crate::list::ReadRequest;
+use crate::normalization::Normalization;
 use crate::outcome::{Outcome, OutcomeKind, Summary};
 
+/// The maximum number of batches that wait for their next attempt. No new batch starts meanwhile.
+const MAX_WAITING_JOBS: usize = 10;
+/// How often values are looked up that the server has accepted for later (202).
+const LOOKUPS_AFTER_ACCEPTED: u32 = 3;
+/// The maximum number of bytes of rows that have outcomes and wait to be handed out.
+const MAX_OUTCOME_BYTES: usize = 4 * 1024 * 1024;
+/// The maximum number of missing IDs whose outcomes wait for the first successful delete.
+const MAX_MISSING: usize = 10_000;
+
+/// The number of rows in a row for which the endpoint does not seem to exist that stops the run.
+const MAX_NOT_FOUND: u32 = 10;
+
 /// The settings of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct EngineConfig {
     /// The maximum number of rows that wait.
     pub window: usize,
     pub customers_per_call: usize,
     /// The number of URL bytes that the rows of a call may take.
     pub max_url_len: usize,
-    /// How often a row is sent whose calls succeed without confirming it.
-    pub max_attempts: u32,
-    /// Stops the run when the server has rejected this many rows and stored none (0 for never).
+    /// How long a row waits for others before it is sent.
+    pub max_wait: Duration,
+    pub retry: RetryPolicy,
+    /// Stops the run when this many rows were rejected or not confirmed and none was stored (0 for
+    /// never).
     pub stop_after_rejected: u64,
     /// Whether the store is read first and only changed values are sent.
     pub skips_unchanged: bool,
 }
 
+/// The time, and the state of the store, at a decision.
+#[derive(Clone, Copy)]
+pub(crate) struct Conditions<'a> {
+    pub now: Instant,
+    /// How long the store was down during the run.
+    pub downtime: Duration,
+    /// The number of the store's successful responses.
+    pub successes: u64,
+    /// Returns `true` if an abandoned request may still change the customer's values.
+    pub is_held: IsHeld<'a>,
+}
+
 /// An event that follows from the end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BatchEvent {
-    /// A batch of this size was rejected and is sent again in parts.
+    /// A batch of this size was rejected, or kept failing, and is sent again in parts.
     Split(Size),
     /// The maximum size of a batch was learned.
     SizeLimitLearned(Size),
+    /// A batch is sent again later.
+    Retry { reason: WaitReason, wait: Duration },
+}
+
+/// A call that the engine wants to be made.
+#[derive(Debug)]
+pub(crate) enum EngineCall<R: BatchItem> {
+    /// Sends a batch, for [`Engine::finish_send`].
+    Send {
+        job: u64,
+        batch: Batch<R>,
+        /// The number of the call, if the batch was sent before.
+        call: Option<u64>,
+        /// The number of requests that were made for the rows before.
+        earlier_requests: u32,
+        /// The number of the store's successes at the previous failure of the batch.
+        previous_failure: Option<u64>,
+    },
+    /// Looks up values that were sent, for [`Engine::finish_verify`].
+    Verify { job: u64, request: ReadRequest },
+    /// Lists a single value, for [`Engine::finish_check`]: if it succeeds, the rows of the failing
+    /// batches are the reason for their failures, not the store.
+    Check,
 }
 
 /// Decides what is sent next and accounts for every row.
 #[derive(Debug)]
 pub(crate) struct Engine<R: BatchItem> {
     config: EngineConfig,
-    window: Window<R>,
-    /// Customers in flight or held. No two calls in flight share a customer.
-    busy: HashSet<i64>,
-    /// What the store holds for the waiting customers.
-    snapshot: StoreSnapshot,
-    reads: HashMap<u64, ReadRequest>,
-    jobs: HashMap<u64, BatchJob<R>>,
-    /// The latest ID of a job or a read.
-    last_id: u64,
-    /// Jobs whose next part can be sent.
-    resumable_jobs: VecDeque<u64>,
-    /// Customers held after the end of their jobs, by the end of the hold.
-    held: BTreeMap<Instant, Vec<i64>>,
+    /// The time of the latest call of a method.
+    now: Instant,
+    buffer: Buffer<R>,
+    normalization: Normalization,
+    /// Oldest first.
+    jobs: BTreeMap<u64, BatchJob<R>>,
+    last_job: u64,
+    /// Whether a [`EngineCall::Check`] is in flight.
+    is_checking: bool,
+    /// Whether another batch or a check was sent because a failed batch lacked evidence. The failed
+    /// batch itself is next.
+    has_sought_evidence: bool,
+    /// Probes since the store was found to be down.
+    probes: usize,
     sizes: SizeLearner,
     /// The limit of the latest [`BatchEvent::SizeLimitLearned`].
     reported_limit: Option<Size>,
+    /// Deletes that got a 404, as long as no delete of the run has succeeded.
+    missing: VecDeque<(Slot<R>, Error)>,
+    /// Rows sent alone that got a 404, 405 or 410 since the last one that was confirmed.
+    not_found_in_a_row: u32,
     outcomes: VecDeque<Outcome<R>>,
+    outcome_bytes: usize,
     watermark: Watermark,
     summary: Summary,
-    /// Rows that the server has rejected.
-    rejected_by_server: u64,
+    /// Rows that were sent and not stored.
+    unsuccessful: u64,
     /// The index of the next row of the input.
     next_index: u64,
-    /// Rows with a lower index are due even if the window is not full.
-    flush_before: u64,
     input_ended: bool,
     stopped_by: Option<Error>,
 }
 
 impl<R: BatchItem> Engine<R> {
-    pub(crate) fn new(config: EngineConfig) -> Self {
+    pub(crate) fn new(config: EngineConfig, normalization: Normalization, now: Instant) -> Self {
+        let buffer = BufferConfig {
+            window: config.window,
+            customers_per_call: config.customers_per_call,
+            max_url_len: config.max_url_len,
+            max_wait: config.max_wait,
+            skips_unchanged: config.skips_unchanged,
+        };
         Self {
             config,
-            window: Window::default(),
-            busy: HashSet::new(),
-            snapshot: StoreSnapshot::default(),
-            reads: HashMap::new(),
-            jobs: HashMap::new(),
-            last_id: 0,
-            resumable_jobs: VecDeque::new(),
-            held: BTreeMap::new(),
+            now,
+            buffer: Buffer::new(buffer, normalization.clone()),
+            normalization,
+            jobs: BTreeMap::new(),
+            last_job: 0,
+            is_checking: false,
+            has_sought_evidence: false,
+            probes: 0,
             sizes: SizeLearner::default(),
             reported_limit: None,
+            missing: VecDeque::new(),
+            not_found_in_a_row: 0,
             outcomes: VecDeque::new(),
+            outcome_bytes: 0,
             watermark: Watermark::default(),
             summary: Summary::new(R::KIND),
-            rejected_by_server: 0,
+            unsuccessful: 0,
             next_index: 0,
-            flush_before: 0,
             input_ended: false,
             stopped_by: None,
         }
@@ -109,34 +175,52 @@ impl<R: BatchItem> Engine<R> {
         self.stopped_by.as_ref()
     }
 
-    pub(crate) fn settled_up_to(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn was_reading_suspended(&self) -> bool {
+        self.buffer.was_reading_suspended()
+    }
+
+    /// Returns the index below which every row was handed out and needs no sending again.
+    pub(crate) fn done_up_to(&self) -> u64 {
         self.watermark.position()
+    }
+
+    /// Records that the caller took care of a row, whatever its outcome. A row that was not read yet
+    /// is not handled.
+    pub(crate) fn record_handled(&mut self, index: u64) {
+        if index < self.next_index {
+            self.watermark.record_done(index);
+        }
     }
 
     /// Returns `true` if there is room for another row of the input.
     pub(crate) fn wants_input(&self) -> bool {
         !self.input_ended
             && self.stopped_by.is_none()
-            && self.window.row_count() < self.config.window
+            && !self.buffer.is_full()
             && self.outcomes.len() < self.config.window
+            && self.outcome_bytes < MAX_OUTCOME_BYTES
     }
 
     /// Returns `true` if rows wait for the window to fill up or for the input to become idle.
     pub(crate) fn has_unflushed_rows(&self) -> bool {
-        !self.window.is_empty() && self.flush_before < self.next_index
+        self.buffer.has_unflushed_rows()
     }
 
     /// Returns `true` if every outcome was handed out and no more rows will come.
     pub(crate) fn is_done(&self) -> bool {
+        self.has_no_rows_left() && self.missing.is_empty() && self.outcomes.is_empty()
+    }
+
+    fn has_no_rows_left(&self) -> bool {
         (self.input_ended || self.stopped_by.is_some())
-            && self.window.is_empty()
+            && self.buffer.is_empty()
             && self.jobs.is_empty()
-            && self.reads.is_empty()
-            && self.outcomes.is_empty()
     }
 
     /// Accepts the next item of the input: a row, or an error in its place.
-    pub(crate) fn push(&mut self, item: Result<R, Error>) {
+    pub(crate) fn push(&mut self, item: Result<R, Error>, now: Instant) {
+        self.now = now;
         let index = self.next_index;
         let row = match item {
             Err(error) => return self.settle_next(None, OutcomeKind::Rejected(error)),
@@ -147,14 +231,14 @@ impl<R: BatchItem> Engine<R> {
             Ok(wire) => wire,
         };
         self.next_index += 1;
-        let (customer, _) = R::key(&wire);
-        self.window.insert(Slot::new(PendingRow {
+        let row = PendingRow {
             index,
             metadata: row.into_metadata(),
             wire,
             may_be_stored: false,
-        }));
-        self.skip_unchanged_rows(customer);
+        };
+        self.buffer.insert(Slot::new(row), now);
+        self.settle_unchanged();
     }
 
     /// Rejects the next row of the input, which is invalid.
@@ -177,103 +261,240 @@ impl<R: BatchItem> Engine<R> {
     /// Records the end of the input. All waiting rows are due now.
     pub(crate) fn end_input(&mut self) {
         self.input_ended = true;
-        self.flush_before = u64::MAX;
+        self.buffer.end_input();
+        self.settle_missing();
     }
 
     /// Records that the input is idle. All waiting rows are due now.
     pub(crate) fn mark_idle(&mut self) {
-        self.flush_before = self.next_index;
+        self.buffer.mark_idle();
     }
 
     /// Stops the run. Waiting rows are not sent; calls in flight finish.
     pub(crate) fn stop(&mut self, error: Error) {
-        self.stopped_by.get_or_insert(error);
-        for id in std::mem::take(&mut self.resumable_jobs) {
+        if self.stopped_by.is_some() {
+            return;
+        }
+        self.stopped_by = Some(error);
+        let waiting: Vec<_> = self.waiting_jobs().collect();
+        for id in waiting {
             self.end_job(id);
         }
-        for slot in self.window.drain() {
-            self.requeue(slot);
+        for slot in self.buffer.drain() {
+            self.requeue(slot, None);
+        }
+        self.settle_missing();
+    }
+
+    fn waiting_jobs(&self) -> impl Iterator<Item = u64> {
+        let waiting = self.jobs.iter().filter(|(_, job)| !job.is_in_flight());
+        waiting.map(|(&id, _)| id)
+    }
+
+    /// Returns `true` if [`next_call`](Self::next_call) has a call to make.
+    pub(crate) fn has_call(&self, conditions: Conditions<'_>) -> bool {
+        if self.stopped_by.is_some() {
+            return false;
+        }
+        let due = self.due_job(conditions);
+        due.is_some_and(|id| !self.lacks_evidence(id, conditions) || self.has_nothing_in_flight())
+            || self.can_start_batch(conditions)
+    }
+
+    /// Returns the next call to make while the store is up.
+    ///
+    /// Parts of batches that have started come first. A part that has failed is sent again once
+    /// something has succeeded since, so that its next failure shows that its rows are the reason.
+    /// If nothing is in flight that could succeed, another batch or a check is sent first.
+    pub(crate) fn next_call(&mut self, conditions: Conditions<'_>) -> Option<EngineCall<R>> {
+        if self.stopped_by.is_some() {
+            return None;
+        }
+        self.now = conditions.now;
+        self.probes = 0;
+        match self.due_job(conditions) {
+            Some(id) if !self.lacks_evidence(id, conditions) => self.send_job(id, conditions),
+            Some(id) if self.has_nothing_in_flight() => {
+                self.has_sought_evidence = true;
+                let evidence = self.cut(conditions).or_else(|| self.check());
+                evidence.or_else(|| self.send_job(id, conditions))
+            }
+            _ if self.can_start_batch(conditions) => self.cut(conditions),
+            _ => None,
         }
     }
 
-    /// Returns the next batch to send, and the ID of its job for [`finish_batch`].
-    ///
-    /// Parts of jobs that have started come first. A new job starts only if `may_start` is set.
-    ///
-    /// [`finish_batch`]: Self::finish_batch
-    pub(crate) fn next_batch(&mut self, may_start: bool) -> Option<(u64, Batch<R>)> {
-        while let Some(id) = self.resumable_jobs.pop_front() {
-            let job = self.jobs.get_mut(&id);
-            match job.and_then(|job| job.next_part(&self.sizes)) {
-                Some(batch) => return Some((id, batch)),
-                None => self.end_job(id),
-            }
-        }
-        if !may_start {
+    fn send_job(&mut self, id: u64, conditions: Conditions<'_>) -> Option<EngineCall<R>> {
+        self.has_sought_evidence = false;
+        let Conditions { now, downtime, .. } = conditions;
+        let step = self
+            .jobs
+            .get_mut(&id)?
+            .next_step(now, downtime, &self.sizes)?;
+        self.call_for(id, step)
+    }
+
+    /// Returns the oldest job with a part that is due. A job that does not lack evidence comes
+    /// first.
+    fn due_job(&self, conditions: Conditions<'_>) -> Option<u64> {
+        let due = || {
+            let jobs = self.jobs.iter();
+            jobs.filter(|(_, job)| job.is_due(conditions.now))
+                .map(|(&id, _)| id)
+        };
+        due()
+            .find(|&id| !self.lacks_evidence(id, conditions))
+            .or_else(|| due().next())
+    }
+
+    /// Returns `true` if a job has failed, nothing has succeeded since, and something may.
+    fn lacks_evidence(&self, id: u64, conditions: Conditions<'_>) -> bool {
+        let job = self.jobs.get(&id);
+        let previous_failure = job.and_then(|job| job.previous_failure(conditions.now));
+        !self.has_sought_evidence && previous_failure == Some(conditions.successes)
+    }
+
+    fn has_nothing_in_flight(&self) -> bool {
+        !self.is_checking && !self.jobs.values().any(BatchJob::is_in_flight)
+    }
+
+    /// Returns `true` if a new batch is due and few batches wait for their next attempt.
+    fn can_start_batch(&self, conditions: Conditions<'_>) -> bool {
+        let Conditions { now, is_held, .. } = conditions;
+        self.waiting_jobs().count() < MAX_WAITING_JOBS
+            && self.buffer.has_due_batch(now, self.limit(), is_held)
+    }
+
+    /// Starts a check, unless other rows are there to be sent.
+    fn check(&mut self) -> Option<EngineCall<R>> {
+        if self.is_checking || self.buffer.has_idle_customers() {
             return None;
         }
+        self.is_checking = true;
+        Some(EngineCall::Check)
+    }
+
+    /// Records the end of a check.
+    pub(crate) fn finish_check(&mut self) {
+        self.is_checking = false;
+    }
+
+    /// Cuts the next batch.
+    fn cut(&mut self, conditions: Conditions<'_>) -> Option<EngineCall<R>> {
+        let Conditions {
+            now,
+            downtime,
+            is_held,
+            ..
+        } = conditions;
+        let slots = self.buffer.next_batch(now, self.limit(), is_held)?;
+        let mut job = BatchJob::new(slots);
+        let step = job.next_step(now, downtime, &self.sizes)?;
+        if let Some(size) = job.sent_size() {
+            self.sizes.record_sent(size);
+        }
+        self.last_job += 1;
+        self.jobs.insert(self.last_job, job);
+        self.call_for(self.last_job, step)
+    }
+
+    fn call_for(&self, job: u64, step: JobStep<R>) -> Option<EngineCall<R>> {
+        match step {
+            JobStep::Send(batch) => {
+                let history = self.jobs.get(&job)?.history()?;
+                Some(EngineCall::Send {
+                    job,
+                    batch,
+                    call: history.call,
+                    earlier_requests: history.requests,
+                    previous_failure: history.previous_failure,
+                })
+            }
+            JobStep::Verify(batch) => {
+                let keys = || batch.iter().map(Slot::key);
+                let request = ReadRequest {
+                    customers: keys().map(|(customer, _)| customer).collect(),
+                    attributes: keys().map(|(_, attribute)| attribute).collect(),
+                };
+                Some(EngineCall::Verify { job, request })
+            }
+        }
+    }
+
+    fn limit(&self) -> BatchLimit {
         let Size { customers, rows } = self.sizes.limit();
-        let limit = BatchLimit {
+        BatchLimit {
             customers: customers.min(self.config.customers_per_call),
             rows,
             // More rows than were accepted so far show whether rows or customers are limited.
             may_exceed_rows: self.sizes.is_undecided(),
-            url_len: self.config.max_url_len,
-        };
-        if !self.has_due_batch(limit.customers) {
+        }
+    }
+
+    /// Returns `true` if [`next_probe`](Self::next_probe) has a call to make.
+    pub(crate) fn has_probe(&self, conditions: Conditions<'_>) -> bool {
+        self.stopped_by.is_none()
+            && (self.waiting_jobs().next().is_some() || self.can_start_batch(conditions))
+    }
+
+    /// Returns the next probe of a store that is down.
+    ///
+    /// The halves of the batch that failed first come first, then a new batch, then the halves of
+    /// the other batches. If no other row is there to be sent, every second probe is a check.
+    pub(crate) fn next_probe(&mut self, conditions: Conditions<'_>) -> Option<EngineCall<R>> {
+        if !self.has_probe(conditions) {
             return None;
         }
-        let (busy, snapshot) = (&self.busy, &self.snapshot);
-        let skips_unchanged = self.config.skips_unchanged;
-        let slots = self.window.take_batch(limit, |customer, slots| {
-            !busy.contains(&customer) && (!skips_unchanged || covers(snapshot, slots))
-        });
-        let mut job = BatchJob::new(slots);
-        let batch = job.next_part(&self.sizes)?;
-        self.busy.extend(job.customers());
-        self.last_id += 1;
-        self.jobs.insert(self.last_id, job);
-        Some((self.last_id, batch))
+        self.now = conditions.now;
+        let turn = self.probes;
+        self.probes += 1;
+        let has_only_failed_rows = !self.buffer.has_idle_customers();
+        if has_only_failed_rows && turn % 2 == 1 {
+            return self.check();
+        }
+        let waiting: Vec<_> = self.waiting_jobs().collect();
+        let mut candidates = Vec::new();
+        for (position, &id) in waiting.iter().enumerate() {
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.halve_for_probes();
+                candidates.extend((0..job.waiting_parts()).map(|part| Some((id, part))));
+            }
+            if position == 0 {
+                candidates.push(None);
+            }
+        }
+        if waiting.is_empty() {
+            candidates.push(None);
+        }
+        if !self.can_start_batch(conditions) {
+            candidates.retain(Option::is_some);
+        }
+        let turn = match has_only_failed_rows {
+            true => turn / 2,
+            false => turn,
+        };
+        match *candidates.get(turn % candidates.len().max(1))? {
+            None => self.cut(conditions),
+            Some((id, part)) => {
+                let Conditions { now, downtime, .. } = conditions;
+                let step = self.jobs.get_mut(&id)?.send_part(part, now, downtime)?;
+                self.call_for(id, step)
+            }
+        }
     }
 
     /// Returns the next read, and its ID for [`finish_read`](Self::finish_read).
-    ///
-    /// A read holds as many customers as `max_values` values and `max_url_len` bytes of the URL
-    /// allow, but at least one.
     pub(crate) fn next_read(
         &mut self,
-        may_start: bool,
+        conditions: Conditions<'_>,
         max_values: usize,
         max_url_len: usize,
     ) -> Option<(u64, ReadRequest)> {
-        if !may_start || !self.has_due_read() {
+        if self.stopped_by.is_some() {
             return None;
         }
-        let mut read = ReadRequest {
-            customers: BTreeSet::new(),
-            attributes: BTreeSet::new(),
-        };
-        let (mut values, mut url_len) = (0, 0);
-        for (_, customer, slots) in self.window.oldest_first() {
-            if !self.needs_read(customer, slots) {
-                continue;
-            }
-            let attributes = slots.iter().map(|slot| slot.key().1);
-            let new = attributes
-                .clone()
-                .filter(|id| !read.attributes.contains(id));
-            values += slots.len();
-            url_len += id_len(customer) + new.map(id_len).sum::<usize>();
-            if !read.customers.is_empty() && (values > max_values || url_len > max_url_len) {
-                break;
-            }
-            read.customers.insert(customer);
-            read.attributes.extend(attributes);
-        }
-        self.busy.extend(&read.customers);
-        self.last_id += 1;
-        self.reads.insert(self.last_id, read.clone());
-        Some((self.last_id, read))
+        let Conditions { now, is_held, .. } = conditions;
+        self.buffer.next_read(now, max_values, max_url_len, is_held)
     }
 
     /// Records the end of a read. If it failed, all rows of its customers are sent.
@@ -281,101 +502,39 @@ impl<R: BatchItem> Engine<R> {
         &mut self,
         id: u64,
         result: Result<Vec<types::AttributeValue>, CallFailure>,
+        now: Instant,
     ) {
-        let Some(read) = self.reads.remove(&id) else {
-            return;
-        };
-        match result {
-            Ok(values) => {
-                self.snapshot
-                    .record_read(&read.customers, &read.attributes, values);
-            }
+        self.now = now;
+        let values = match result {
+            Ok(values) => Ok(values),
             Err(failure) => {
-                self.snapshot.record_failed_read(&read.customers);
                 if failure.error.ends_run() || failure.never_sent {
                     self.stop(failure.error);
                 }
+                Err(())
             }
-        }
-        for customer in read.customers {
-            self.busy.remove(&customer);
-            self.skip_unchanged_rows(customer);
-        }
-    }
-
-    /// Settles the rows of a customer that the store already holds, unless the customer is busy.
-    fn skip_unchanged_rows(&mut self, customer: i64) {
-        if !self.config.skips_unchanged || self.busy.contains(&customer) {
-            return;
-        }
-        let snapshot = &self.snapshot;
-        let is_unchanged = |slot: &Slot<R>| snapshot.holds(slot.key(), R::value(&slot.row.wire));
-        for slot in self.window.extract_if(customer, is_unchanged) {
-            let kind = match slot.row.may_be_stored {
-                // An earlier call of this run has stored the row without confirming it.
-                true => OutcomeKind::Stored(None),
-                false => OutcomeKind::Unchanged,
-            };
-            self.settle_slot(slot, kind);
-        }
-        if self.window.slots(customer).is_empty() {
-            self.snapshot.forget(customer);
-        }
-    }
-
-    /// Returns `true` if a batch of up to `max_customers` customers is to be sent now.
-    fn has_due_batch(&self, max_customers: usize) -> bool {
-        let mut sendable =
-            self.first_indexes_where(|customer, slots| self.is_sendable(customer, slots));
-        let Some(oldest) = sendable.next() else {
-            return false;
         };
-        if !self.config.skips_unchanged {
-            return self.is_due(oldest);
+        self.buffer.finish_read(id, values, now);
+        self.settle_unchanged();
+    }
+
+    /// Records the number of the call that sends a job's batch.
+    pub(crate) fn record_call(&mut self, job: u64, call: u64) {
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.record_call(call);
         }
-        // A smaller batch waits for the customers that are being read, or are yet to be.
-        let others = sendable.take(max_customers).count();
-        others + 1 >= max_customers
-            || (self.is_due(oldest) && self.reads.is_empty() && !self.has_due_read())
     }
 
-    /// Returns the index of the oldest row of each waiting customer that matches, oldest first.
-    fn first_indexes_where(
-        &self,
-        matches: impl Fn(i64, &[Slot<R>]) -> bool,
-    ) -> impl Iterator<Item = u64> {
-        self.window
-            .oldest_first()
-            .filter(move |(_, customer, slots)| matches(*customer, slots))
-            .map(|(first_index, ..)| first_index)
+    /// Returns the latest error of a batch that waits for its next attempt.
+    pub(crate) fn last_error(&self) -> Option<&Error> {
+        self.jobs.values().find_map(BatchJob::last_error)
     }
 
-    /// Returns `true` if a customer's rows can be sent as soon as they are due.
-    fn is_sendable(&self, customer: i64, slots: &[Slot<R>]) -> bool {
-        !self.busy.contains(&customer)
-            && (!self.config.skips_unchanged || covers(&self.snapshot, slots))
-    }
-
-    fn needs_read(&self, customer: i64, slots: &[Slot<R>]) -> bool {
-        self.config.skips_unchanged
-            && !self.busy.contains(&customer)
-            && !covers(&self.snapshot, slots)
-    }
-
-    fn has_due_read(&self) -> bool {
-        // Saves a search through all waiting customers.
-        if !self.config.skips_unchanged {
-            return false;
-        }
-        let mut unread =
-            self.first_indexes_where(|customer, slots| self.needs_read(customer, slots));
-        unread
-            .next()
-            .is_some_and(|first_index| self.is_due(first_index))
-    }
-
-    fn is_due(&self, first_index: u64) -> bool {
-        self.window.row_count() >= self.config.window || first_index < self.flush_before
+    /// Returns when the engine is to be asked again, if nothing else happens before.
+    pub(crate) fn next_due(&self, conditions: Conditions<'_>) -> Option<Instant> {
+        let jobs = self.jobs.values().filter_map(BatchJob::next_due);
+        let buffer = self.buffer.next_due(conditions.now, conditions.is_held);
+        jobs.filter(|due| *due > conditions.now).chain(buffer).min()
     }
 
     /// Adds requests to the summary.
@@ -383,33 +542,29 @@ impl<R: BatchItem> Engine<R> {
         self.summary.requests += u64::from(requests);
     }
 
-    /// Records the end of the call for a job's batch.
-    ///
-    /// An abandoned request may still be running until `held_until`. The job's customers stay busy
-    /// until then.
-    pub(crate) fn finish_batch(
+    /// Records the end of a request for a job's batch. `jitter_sample` is from 0 to 1.
+    pub(crate) fn finish_send(
         &mut self,
         id: u64,
-        result: Result<R::Response, CallFailure>,
-        held_until: Option<Instant>,
+        outcome: RequestOutcome<R::Response>,
+        conditions: Conditions<'_>,
+        jitter_sample: f64,
     ) -> Option<BatchEvent> {
+        self.now = conditions.now;
+        self.count_requests(outcome.requests);
         let mut job = self.jobs.remove(&id)?;
-        job.hold_until(held_until);
-        let event = match result {
+        job.count_requests(outcome.requests);
+        let event = match outcome.result {
             Ok(response) => {
-                let slots = job.accept(&mut self.sizes);
-                self.confirm(slots, response);
+                if let Some(part) = job.accept(&mut self.sizes) {
+                    let status = outcome.status.unwrap_or_default();
+                    self.confirm(&mut job, part, response, status, conditions, jitter_sample);
+                }
                 None
             }
-            Err(failure) => self.handle_failure(&mut job, &failure),
+            Err(failure) => self.handle_failure(&mut job, failure, conditions, jitter_sample),
         };
-        let is_resumable = job.has_parts() && self.stopped_by.is_none();
-        self.jobs.insert(id, job);
-        if is_resumable {
-            self.resumable_jobs.push_back(id);
-        } else {
-            self.end_job(id);
-        }
+        self.put_back(id, job);
         event.or_else(|| {
             let limit = self.sizes.learned_limit();
             let is_new = limit != self.reported_limit;
@@ -418,127 +573,287 @@ impl<R: BatchItem> Engine<R> {
         })
     }
 
+    fn put_back(&mut self, id: u64, job: BatchJob<R>) {
+        let is_over = job.waiting_parts() == 0 || self.stopped_by.is_some();
+        self.jobs.insert(id, job);
+        if is_over {
+            self.end_job(id);
+        }
+    }
+
     /// Settles a job's batch as planned, without a call.
     pub(crate) fn finish_dry_run(&mut self, id: u64) {
         let Some(mut job) = self.jobs.remove(&id) else {
             return;
         };
-        for slot in job.abandon_in_flight() {
-            self.snapshot.record(slot.key(), R::value(&slot.row.wire));
+        let part = job.abandon_in_flight();
+        for slot in part.into_iter().flat_map(|part| part.slots) {
+            let value = R::value(&slot.row.wire);
+            self.buffer.record(slot.key(), value, value);
             self.settle_slot(slot, OutcomeKind::Planned);
         }
-        self.jobs.insert(id, job);
-        self.end_job(id);
+        self.put_back(id, job);
     }
 
-    /// Releases the held customers whose hold is over.
-    pub(crate) fn release(&mut self, now: Instant) {
-        while let Some(entry) = self.held.first_entry()
-            && *entry.key() <= now
-        {
-            for customer in entry.remove() {
-                self.busy.remove(&customer);
-            }
-        }
-    }
-
-    /// Returns when the next held customers are released, if any rows wait.
-    pub(crate) fn next_release(&self) -> Option<Instant> {
-        let (&until, _) = self.held.first_key_value()?;
-        (!self.window.is_empty()).then_some(until)
-    }
-
-    /// Ends a job: requeues its unsent rows, and releases or holds its customers.
+    /// Ends a job: requeues or settles its unsent rows, and releases its customers.
     fn end_job(&mut self, id: u64) {
         let Some(mut job) = self.jobs.remove(&id) else {
             return;
         };
-        for slot in job.abandon_unsent() {
-            self.requeue(slot);
-        }
-        job.record_sizes(&mut self.sizes);
-        match job.held_until() {
-            Some(until) => {
-                let held = self.held.entry(until).or_default();
-                held.extend_from_slice(job.customers());
-                for &customer in job.customers() {
-                    self.snapshot.forget(customer);
-                }
-            }
-            None => {
-                for &customer in job.customers() {
-                    self.busy.remove(&customer);
-                    self.skip_unchanged_rows(customer);
-                }
+        for (slots, error) in job.abandon_waiting() {
+            for slot in slots {
+                self.requeue(slot, error.as_ref());
             }
         }
+        self.buffer.release(job.customers(), self.now);
+        self.settle_unchanged();
+        self.settle_missing();
     }
 
-    /// Settles the rows that the response confirms, and requeues the others.
-    fn confirm(&mut self, slots: Vec<Slot<R>>, response: R::Response) {
-        let keys: Vec<_> = slots.iter().map(Slot::key).collect();
-        for (mut slot, kind) in slots.into_iter().zip(R::confirm(response, &keys)) {
-            let Some(kind) = kind else {
-                slot.unconfirmed_count += 1;
-                slot.row.may_be_stored = true;
-                self.snapshot.forget(slot.key().0);
-                if slot.unconfirmed_count < self.config.max_attempts {
-                    self.requeue(slot);
-                } else {
-                    self.settle_unknown(slot, &Error::unconfirmed());
-                }
-                continue;
+    /// Settles the rows that the store already holds.
+    fn settle_unchanged(&mut self) {
+        for slot in self.buffer.take_unchanged() {
+            let kind = match slot.row.may_be_stored {
+                // An earlier call of this run has stored the row without confirming it.
+                true => OutcomeKind::Stored(None),
+                false => OutcomeKind::Unchanged,
             };
-            let value = match &kind {
-                OutcomeKind::Stored(Some(record)) => &record.attribute_value,
-                _ => R::value(&slot.row.wire),
-            };
-            self.snapshot.record(slot.key(), value);
             self.settle_slot(slot, kind);
         }
     }
 
-    /// Splits a rejected batch, or settles the rows of a call that failed for another reason.
+    /// Settles the rows that the response confirms. The values of the others are looked up.
+    fn confirm(
+        &mut self,
+        job: &mut BatchJob<R>,
+        mut part: FinishedPart<R>,
+        response: R::Response,
+        status: u16,
+        conditions: Conditions<'_>,
+        jitter_sample: f64,
+    ) {
+        let slots = std::mem::take(&mut part.slots);
+        let keys: Vec<_> = slots.iter().map(Slot::key).collect();
+        for (mut slot, kind) in slots.into_iter().zip(R::confirm(response, status, &keys)) {
+            match kind {
+                Some(kind) => self.settle_confirmed(slot, kind),
+                None => {
+                    slot.row.may_be_stored = true;
+                    self.buffer.forget(slot.key().0, self.now);
+                    part.slots.push(slot);
+                }
+            }
+        }
+        if part.slots.is_empty() {
+            return;
+        }
+        let wait = self.config.retry.wait(1, None, jitter_sample);
+        match (R::CAN_BE_LOOKED_UP, status) {
+            // The server executes the request later.
+            (true, 202) => {
+                job.verify(
+                    part,
+                    LOOKUPS_AFTER_ACCEPTED,
+                    conditions.now.checked_add(wait),
+                );
+            }
+            (true, _) => job.verify(part, 1, None),
+            (false, _) => self.resend(job, part, conditions.now, jitter_sample),
+        }
+    }
+
+    /// Records the values that were looked up.
+    pub(crate) fn finish_verify(
+        &mut self,
+        id: u64,
+        result: Result<Vec<types::AttributeValue>, CallFailure>,
+        conditions: Conditions<'_>,
+        jitter_sample: f64,
+    ) {
+        self.now = conditions.now;
+        let Some(mut job) = self.jobs.remove(&id) else {
+            return;
+        };
+        let Some(mut part) = job.take_verified() else {
+            return;
+        };
+        let mut records: HashMap<_, _> = HashMap::new();
+        let mut lookups_left = part.lookups_left;
+        match result {
+            Ok(values) => {
+                let keyed = |record: types::AttributeValue| {
+                    ((record.customer_id, record.attribute_id), record)
+                };
+                records.extend(values.into_iter().map(keyed));
+            }
+            // Whatever the lookup failed of, the server accepts requests that send rows.
+            Err(_) => lookups_left = 0,
+        }
+        for slot in std::mem::take(&mut part.slots) {
+            let record = records.remove(&slot.key());
+            // Only a rewriting that a response to an upsert has shown counts.
+            let is_sent = |record: &types::AttributeValue| {
+                let (_, attribute) = slot.key();
+                let sent = R::value(&slot.row.wire);
+                self.normalization
+                    .is_stored_as(attribute, sent, &record.attribute_value)
+            };
+            match record.filter(is_sent) {
+                Some(record) => self.settle_confirmed(slot, OutcomeKind::Stored(Some(record))),
+                None => part.slots.push(slot),
+            }
+        }
+        if !part.slots.is_empty() {
+            if lookups_left > 0 {
+                let lookups_made = LOOKUPS_AFTER_ACCEPTED.saturating_sub(lookups_left);
+                let wait = self
+                    .config
+                    .retry
+                    .wait(lookups_made + 1, None, jitter_sample);
+                job.verify(part, lookups_left, conditions.now.checked_add(wait));
+            } else {
+                self.resend(&mut job, part, conditions.now, jitter_sample);
+            }
+        }
+        self.put_back(id, job);
+    }
+
+    /// Sends rows again that nothing confirms, or settles them as unknown after the last time.
+    fn resend(
+        &mut self,
+        job: &mut BatchJob<R>,
+        part: FinishedPart<R>,
+        now: Instant,
+        jitter_sample: f64,
+    ) {
+        let resends = part.history.resends + 1;
+        let wait = self.config.retry.wait(resends, None, jitter_sample);
+        let Some(slots) = job.resend(part, now, wait) else {
+            return;
+        };
+        let error = Error::unconfirmed();
+        for slot in slots {
+            self.settle_unknown(slot, &error);
+            self.count_unsuccessful(&error);
+        }
+    }
+
+    fn settle_confirmed(&mut self, slot: Slot<R>, kind: OutcomeKind) {
+        self.not_found_in_a_row = 0;
+        let sent = R::value(&slot.row.wire);
+        let stored = match &kind {
+            OutcomeKind::Stored(Some(record)) => &record.attribute_value,
+            _ => sent,
+        };
+        self.summary.differing += u64::from(stored != sent);
+        self.buffer.record(slot.key(), sent, stored);
+        self.settle_slot(slot, kind);
+        if self.summary.deleted > 0 {
+            self.settle_missing();
+        }
+    }
+
+    /// Splits a rejected batch, retries a failed one later, or settles its rows.
     fn handle_failure(
         &mut self,
         job: &mut BatchJob<R>,
-        failure: &CallFailure,
+        failure: RequestFailure,
+        conditions: Conditions<'_>,
+        jitter_sample: f64,
     ) -> Option<BatchEvent> {
-        let error = &failure.error;
-        let is_too_large = error.kind() == ErrorKind::TooLarge;
-        if is_too_large || failure.blames_rows {
-            return match job.reject(is_too_large, &failure.blamed_rows, &mut self.sizes)? {
+        let is_too_large = failure.error.kind() == ErrorKind::TooLarge;
+        if is_too_large || self.is_about_rows(&failure) {
+            let Conditions { now, .. } = conditions;
+            let blamed = &failure.blamed_rows;
+            return match job.reject(is_too_large, blamed, &mut self.sizes, now)? {
                 SplitResult::Split(size) => Some(BatchEvent::Split(size)),
-                SplitResult::BadRow(slot) => {
-                    self.settle_rejected(*slot, failure);
+                SplitResult::BadRow {
+                    slot,
+                    requests,
+                    elapsed,
+                } => {
+                    let error = failure.error.with_attempts(requests, elapsed);
+                    self.settle_bad_row(*slot, &failure, &error);
                     None
                 }
             };
         }
-        // The error of a stopped call does not say why the run was stopped.
-        let stopped_by = self.stopped_by.clone();
-        let reason = match (error.kind(), &stopped_by) {
-            (ErrorKind::Stopped, Some(reason)) => reason,
-            _ => error,
+        let Some(reason) = failure.retry else {
+            self.settle_failed(job, &failure);
+            return None;
         };
-        for slot in job.abandon_in_flight() {
-            match failure.is_ambiguous {
-                true => self.settle_unknown(slot, reason),
-                false => self.settle_not_sent(slot, reason),
+        let is_told_to_wait = reason == WaitReason::Quota;
+        let part_failure = PartFailure {
+            is_attempt: !failure.is_bad && !is_told_to_wait,
+            counts_time: !failure.is_bad,
+            is_told_to_wait,
+            may_be_rows: !matches!(reason, WaitReason::Quota | WaitReason::Busy),
+            is_ambiguous: failure.is_ambiguous,
+            successes: failure.successes,
+            error: failure.error,
+        };
+        let bounds = RetryBounds {
+            max_attempts: self.config.retry.max_attempts,
+            retry_timeout: self.config.retry.retry_timeout,
+        };
+        let retry = &self.config.retry;
+        let wait = |failures| retry.wait(failures, failure.retry_after, jitter_sample);
+        let Conditions { now, downtime, .. } = conditions;
+        match job.fail(part_failure, now, downtime, bounds, wait)? {
+            FailedPart::Retried(wait) => Some(BatchEvent::Retry { reason, wait }),
+            FailedPart::Halved(size) => Some(BatchEvent::Split(size)),
+            FailedPart::GivenUp(slots, error) => {
+                let ends_run = error.ends_run();
+                for slot in slots {
+                    self.settle_abandoned(slot, &error);
+                    if !ends_run {
+                        self.count_unsuccessful(&error);
+                    }
+                }
+                if ends_run {
+                    self.stop(error);
+                }
+                None
             }
         }
-        // If one call can't afford to wait for quota, no other can.
-        if error.ends_run() || failure.never_sent {
-            self.stop(error.clone());
-        }
-        None
     }
 
-    /// Puts a slot back into the window, or settles it as not sent if the run was stopped.
-    fn requeue(&mut self, slot: Slot<R>) {
-        match self.stopped_by.clone() {
-            Some(error) => self.settle_not_sent(slot, &error),
-            None => self.window.insert(slot),
+    /// Settles the rows of a batch that is not sent again.
+    fn settle_failed(&mut self, job: &mut BatchJob<R>, failure: &RequestFailure) {
+        let Some(part) = job.abandon_in_flight() else {
+            return;
+        };
+        for mut slot in part.slots {
+            slot.row.may_be_stored |= failure.is_ambiguous;
+            self.settle_abandoned(slot, &failure.error);
+            if !failure.ends_run && !failure.never_sent {
+                self.count_unsuccessful(&failure.error);
+            }
+        }
+        if failure.ends_run {
+            self.stop(failure.error.clone());
+        }
+    }
+
+    /// Counts a row that was rejected or not confirmed, and stops the run if all rows are.
+    fn count_unsuccessful(&mut self, error: &Error) {
+        self.unsuccessful += 1;
+        let max_unsuccessful = self.config.stop_after_rejected;
+        let has_success = self.summary.confirmed() + self.summary.unchanged > 0;
+        if max_unsuccessful > 0 && !has_success && self.unsuccessful >= max_unsuccessful {
+            self.stop(Error::all_rejected(self.unsuccessful, error));
+        }
+    }
+
+    /// Puts a slot back into the buffer, or settles it if the run was stopped. `error` is why its
+    /// latest request failed.
+    fn requeue(&mut self, slot: Slot<R>, error: Option<&Error>) {
+        let Some(stopped_by) = self.stopped_by.clone() else {
+            return self.buffer.insert(slot, self.now);
+        };
+        match error {
+            Some(error) if slot.row.may_be_stored => self.settle_abandoned(slot, error),
+            _ => self.settle_abandoned(slot, &stopped_by),
         }
     }
 
@@ -551,55 +866,105 @@ impl<R: BatchItem> Engine<R> {
         self.settle_pending(slot.row, kind);
     }
 
+    /// Returns `true` if the rows of a batch may be the reason for its failure, so that splitting it
+    /// shows which. Once rows were stored, a response that refuses the request refuses its rows.
+    fn is_about_rows(&self, failure: &RequestFailure) -> bool {
+        let kind = failure.error.kind();
+        let refuses = matches!(kind, ErrorKind::InvalidRequest | ErrorKind::NotFound);
+        let is_response = failure.error.status().is_some() && !failure.is_html;
+        failure.blames_rows || (refuses && is_response && self.summary.confirmed() > 0)
+    }
+
+    /// Settles a row that failed when it was sent alone.
+    fn settle_bad_row(&mut self, slot: Slot<R>, failure: &RequestFailure, error: &Error) {
+        match error.kind() {
+            _ if R::is_missing(error) && failure.blames_rows => {
+                self.settle_missing_row(slot, error)
+            }
+            // A request with one row is not too large: something is wrong with the endpoint.
+            ErrorKind::TooLarge | ErrorKind::NotFound => {
+                self.settle_abandoned(slot, error);
+                self.count_unsuccessful(error);
+                self.not_found_in_a_row += u32::from(error.kind() == ErrorKind::NotFound);
+                if self.not_found_in_a_row >= MAX_NOT_FOUND {
+                    self.stop(error.clone());
+                }
+            }
+            _ => self.settle_rejected(slot, error),
+        }
+    }
+
     /// Rejects the latest row of a slot, and requeues the older ones.
-    fn settle_rejected(&mut self, mut slot: Slot<R>, failure: &CallFailure) {
-        let kind = R::rejected(failure, slot.row.index);
-        if !matches!(kind, OutcomeKind::Rejected(_)) {
-            return self.settle_slot(slot, kind);
-        }
+    fn settle_rejected(&mut self, mut slot: Slot<R>, failure: &Error) {
+        let error = failure.for_row(slot.row.index);
         let previous = slot.older.pop();
-        self.settle_pending(slot.row, kind);
-        self.rejected_by_server += 1;
-        let max_rejected = self.config.stop_after_rejected;
-        if max_rejected > 0
-            && self.summary.confirmed() == 0
-            && self.rejected_by_server >= max_rejected
-        {
-            let error = Error::all_rejected(self.rejected_by_server, &failure.error);
-            self.stop(error);
-        }
+        self.settle_pending(slot.row, OutcomeKind::Rejected(error));
+        self.count_unsuccessful(failure);
         if let Some(row) = previous {
-            self.requeue(Slot {
+            let older = Slot {
                 older: slot.older,
+                since: slot.since,
                 ..Slot::new(row)
-            });
+            };
+            self.requeue(older, None);
         }
+    }
+
+    /// Settles a row whose value does not exist as deleted, if any delete of the run has succeeded.
+    /// Until then, the server may not know the endpoint.
+    fn settle_missing_row(&mut self, slot: Slot<R>, error: &Error) {
+        if self.summary.deleted > 0 {
+            return self.settle_slot(slot, OutcomeKind::Deleted);
+        }
+        self.missing.push_back((slot, error.clone()));
+        self.count_unsuccessful(error);
+        if self.missing.len() > MAX_MISSING
+            && let Some((slot, error)) = self.missing.pop_front()
+        {
+            self.settle_as_missing(slot, &error);
+        }
+    }
+
+    /// Settles the missing rows once it is known whether any delete of the run succeeds.
+    fn settle_missing(&mut self) {
+        let is_endpoint_known = self.summary.deleted > 0;
+        if !is_endpoint_known && !self.has_no_rows_left() {
+            return;
+        }
+        for (slot, error) in std::mem::take(&mut self.missing) {
+            match is_endpoint_known {
+                true => self.settle_slot(slot, OutcomeKind::Deleted),
+                false => self.settle_as_missing(slot, &error),
+            }
+        }
+    }
+
+    fn settle_as_missing(&mut self, slot: Slot<R>, error: &Error) {
+        let error = Error::missing_unconfirmed(error);
+        self.settle_slot(slot, OutcomeKind::Unknown(error));
     }
 
     /// Settles the rows of a slot whose latest row may have been stored.
     fn settle_unknown(&mut self, mut slot: Slot<R>, error: &Error) {
         slot.row.may_be_stored = true;
-        self.snapshot.forget(slot.key().0);
+        self.settle_abandoned(slot, error);
+    }
+
+    /// Settles the rows of a slot that are not sent, or not sent again.
+    fn settle_abandoned(&mut self, slot: Slot<R>, error: &Error) {
+        if slot.row.may_be_stored {
+            self.buffer.forget(slot.key().0, self.now);
+        }
         let Some(slot) = self.merge_into_newer(slot) else {
             return;
         };
         // Not superseded: the caller may send the latest row again and see it rejected.
-        for older in slot.older {
-            self.settle_pending_not_sent(older, error);
-        }
-        self.settle_pending(slot.row, OutcomeKind::Unknown(error.clone()));
-    }
-
-    /// Settles the rows of a slot that are not sent, or not sent again.
-    fn settle_not_sent(&mut self, slot: Slot<R>, error: &Error) {
-        if slot.row.may_be_stored {
-            self.snapshot.forget(slot.key().0);
-        }
-        let Some(slot) = self.merge_into_newer(slot) else {
-            return;
-        };
         for row in slot.older.into_iter().chain([slot.row]) {
-            self.settle_pending_not_sent(row, error);
+            let kind = match row.may_be_stored {
+                true => OutcomeKind::Unknown(error.clone()),
+                false => OutcomeKind::NotSent(error.clone()),
+            };
+            self.settle_pending(row, kind);
         }
     }
 
@@ -609,19 +974,11 @@ impl<R: BatchItem> Engine<R> {
     /// If the older row ended as unknown or not sent, a caller that sends it again would undo the
     /// newer one.
     fn merge_into_newer(&mut self, slot: Slot<R>) -> Option<Slot<R>> {
-        if self.stopped_by.is_none() && self.window.contains(slot.key()) {
-            self.window.insert(slot);
+        if self.stopped_by.is_none() && self.buffer.contains(slot.key()) {
+            self.buffer.insert(slot, self.now);
             return None;
         }
         Some(slot)
-    }
-
-    fn settle_pending_not_sent(&mut self, row: PendingRow<R>, error: &Error) {
-        let kind = match row.may_be_stored {
-            true => OutcomeKind::Unknown(error.clone()),
-            false => OutcomeKind::NotSent(error.clone()),
-        };
-        self.settle_pending(row, kind);
     }
 
     fn settle_pending(&mut self, row: PendingRow<R>, kind: OutcomeKind) {
@@ -637,17 +994,22 @@ impl<R: BatchItem> Engine<R> {
 
     fn settle(&mut self, index: u64, row: Option<R>, kind: OutcomeKind) {
         self.summary.count(&kind);
+        self.outcome_bytes += row.as_ref().map_or(0, R::heap_size);
         self.outcomes.push_back(Outcome { index, row, kind });
     }
 
     /// Returns the next outcome, and advances the watermark over its row.
     pub(crate) fn next_outcome(&mut self) -> Option<Outcome<R>> {
         let outcome = self.outcomes.pop_front()?;
-        self.watermark.settle(outcome.index);
+        self.outcome_bytes -= outcome.row.as_ref().map_or(0, R::heap_size);
+        match outcome.kind {
+            OutcomeKind::Stored(_)
+            | OutcomeKind::Unchanged
+            | OutcomeKind::Deleted
+            | OutcomeKind::Rejected(_) => self.watermark.record_done(outcome.index),
+            OutcomeKind::Superseded { by } => self.watermark.record_superseded(outcome.index, by),
+            OutcomeKind::Planned | OutcomeKind::Unknown(_) | OutcomeKind::NotSent(_) => {}
+        }
         Some(outcome)
     }
-}
-
-fn covers<R: BatchItem>(snapshot: &StoreSnapshot, slots: &[Slot<R>]) -> bool {
-    slots.iter().all(|slot| snapshot.covers(slot.key()))
 }

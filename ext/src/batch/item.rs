@@ -4,8 +4,7 @@ use std::fmt::Debug;
 
 use super::size_learner::Size;
 use crate::attributes::Definitions;
-use crate::client::CallFailure;
-use crate::error::Violation;
+use crate::error::{Error, Violation};
 use crate::outcome::{OutcomeKind, RunKind};
 
 /// A row of a run: a value to upsert, or the ID of a value to delete.
@@ -18,6 +17,8 @@ pub trait BatchItem: Debug + Clone + Send + Sync + Unpin + Sized + 'static {
     type Response: Send + 'static;
 
     const KIND: RunKind;
+    /// Whether the rows that no response confirms can be looked up in the store.
+    const CAN_BE_LOOKED_UP: bool;
 
     /// Returns `true` if the row names an attribute whose ID is not known yet.
     fn is_named(&self) -> bool;
@@ -47,9 +48,16 @@ pub trait BatchItem: Debug + Clone + Send + Sync + Unpin + Sized + 'static {
     /// Returns the size of a batch in the dimensions that a server may limit.
     fn batch_size(customers: usize, rows: usize) -> Size;
 
-    /// Returns the outcome of each row sent, `None` if the response does not confirm the row.
-    fn confirm(response: Self::Response, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>>;
+    /// Returns the number of bytes of the row's texts.
+    fn heap_size(&self) -> usize;
 
-    /// Returns the outcome of a row that the server rejected when it was sent alone.
-    fn rejected(failure: &CallFailure, index: u64) -> OutcomeKind;
+    /// Returns the outcome of each row sent, `None` if the response does not confirm the row.
+    fn confirm(
+        response: Self::Response,
+        status: u16,
+        keys: &[(i64, i64)],
+    ) -> Vec<Option<OutcomeKind>>;
+
+    /// Returns `true` if a row that was sent alone failed because its value does not exist.
+    fn is_missing(error: &Error) -> bool;
 }

@@ -7,10 +7,13 @@ use bigcommerce_sdk::types;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::engine::{BatchEvent, Engine, EngineConfig};
+use super::engine::{BatchEvent, Conditions, Engine, EngineCall, EngineConfig};
 use super::split;
-use crate::client::CallFailure;
+use crate::client::{RequestFailure, RequestOutcome, RetryPolicy};
 use crate::error::{CallRecord, Error, ErrorKind};
+use crate::event::WaitReason;
+use crate::list::ReadRequest;
+use crate::normalization::Normalization;
 use crate::outcome::{OutcomeKind, Summary};
 use crate::value::UpsertRow;
 
@@ -26,6 +29,8 @@ pub(super) struct Scenario {
     pub(super) rows: Vec<(i64, i64)>,
     /// The values that the server rejects.
     pub(super) bad: BTreeSet<usize>,
+    /// The values that make the server respond 500.
+    pub(super) poison: BTreeSet<usize>,
     pub(super) config: EngineConfig,
     pub(super) max_in_flight: usize,
     pub(super) server: FakeServer,
@@ -111,12 +116,9 @@ fn faults() -> impl Strategy<Value = PeriodicFault> {
 
 fn configs() -> impl Strategy<Value = EngineConfig> {
     (1..150_usize, 1..12_usize).prop_map(|(window, customers_per_call)| EngineConfig {
-        window,
         customers_per_call,
-        max_url_len: usize::MAX,
-        max_attempts: 5,
         stop_after_rejected: 0,
-        skips_unchanged: false,
+        ..config(window)
     })
 }
 
@@ -124,6 +126,7 @@ pub(super) fn scenarios() -> impl Strategy<Value = Scenario> {
     (
         prop::collection::vec((1..40_i64, 1..4_i64), 0..200),
         prop::collection::btree_set(0..200_usize, 0..12),
+        prop::collection::btree_set(0..200_usize, 0..3),
         configs(),
         1..5_usize,
         servers(),
@@ -132,9 +135,10 @@ pub(super) fn scenarios() -> impl Strategy<Value = Scenario> {
         any::<u64>(),
     )
         .prop_map(
-            |(rows, bad, config, max_in_flight, server, faults, stops, seed)| Scenario {
+            |(rows, bad, poison, config, max_in_flight, server, faults, stops, seed)| Scenario {
                 rows,
                 bad,
+                poison,
                 config,
                 max_in_flight,
                 server,
@@ -149,6 +153,7 @@ pub(super) fn scenarios() -> impl Strategy<Value = Scenario> {
 fn without_failures(scenario: Scenario) -> Scenario {
     Scenario {
         bad: BTreeSet::new(),
+        poison: BTreeSet::new(),
         faults: None,
         server: FakeServer {
             max_customers: usize::MAX,
@@ -159,11 +164,43 @@ fn without_failures(scenario: Scenario) -> Scenario {
     }
 }
 
-fn failure(kind: ErrorKind, is_ambiguous: bool) -> CallFailure {
-    CallFailure {
-        is_ambiguous,
+/// Creates the failure of a request that rejects the batch, or its rows.
+fn rejection(kind: ErrorKind) -> RequestFailure {
+    RequestFailure {
         blames_rows: kind == ErrorKind::InvalidRequest,
-        ..CallFailure::from(Error::call(kind, "planned", CallRecord::default(), None))
+        retry: None,
+        is_ambiguous: false,
+        ..temporary(kind, WaitReason::Server)
+    }
+}
+
+/// Creates the failure of a request after which the same rows may succeed.
+pub(super) fn temporary(kind: ErrorKind, reason: WaitReason) -> RequestFailure {
+    RequestFailure {
+        error: Error::call(kind, "planned", CallRecord::default(), None),
+        retry: Some(reason),
+        retry_after: None,
+        is_ambiguous: reason != WaitReason::Quota,
+        never_sent: false,
+        is_html: false,
+        blames_rows: false,
+        blamed_rows: BTreeSet::new(),
+        ends_run: false,
+        successes: 0,
+        is_bad: false,
+        held_until: None,
+    }
+}
+
+pub(super) fn config(window: usize) -> EngineConfig {
+    EngineConfig {
+        window,
+        customers_per_call: 10,
+        max_url_len: usize::MAX,
+        max_wait: Duration::from_millis(500),
+        retry: RetryPolicy::default(),
+        stop_after_rejected: 100,
+        skips_unchanged: false,
     }
 }
 
@@ -175,119 +212,300 @@ struct RunResult {
     calls: usize,
     /// Calls that started after the size limit was learned and were rejected as too large.
     too_large_after_learning: usize,
+    elapsed: Duration,
 }
 
-struct CallInFlight {
+pub(super) struct CallInFlight {
     number: usize,
-    job: u64,
-    batch: UpsertBatch,
+    pub(super) call: EngineCall<UpsertRow>,
+    previous_failure: Option<u64>,
     /// Whether the size limit was known when the call started.
     knew_limit: bool,
 }
 
-/// The batch of an abandoned request, whose customers are held.
+/// The customers of an abandoned request, and what the server may still store for it.
 struct HeldBatch {
     until: Instant,
     job: u64,
-    batch: UpsertBatch,
+    customers: HashSet<i64>,
+    late: StoredValues,
+}
+
+/// A simulated store, and the driver of an engine that keeps it in step.
+pub(super) struct Simulation<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) engine: Engine<UpsertRow>,
+    pub(super) now: Instant,
+    pub(super) stored: StoredValues,
+    pub(super) successes: u64,
+    pub(super) rng: fastrand::Rng,
+    held: Vec<HeldBatch>,
+    outcomes: BTreeMap<u64, OutcomeKind>,
+    calls: usize,
+    pub(super) sends: usize,
+    too_large_after_learning: usize,
+    knows_limit: bool,
+}
+
+impl<'a> Simulation<'a> {
+    pub(super) fn new(scenario: &'a Scenario) -> Self {
+        let now = Instant::now();
+        Self {
+            engine: Engine::new(scenario.config.clone(), Normalization::default(), now),
+            now,
+            stored: StoredValues::new(),
+            successes: 0,
+            rng: fastrand::Rng::with_seed(scenario.seed),
+            held: Vec::new(),
+            outcomes: BTreeMap::new(),
+            calls: 0,
+            sends: 0,
+            too_large_after_learning: 0,
+            knows_limit: false,
+            scenario,
+        }
+    }
+
+    pub(super) fn decide<T>(
+        &mut self,
+        decide: impl FnOnce(&mut Engine<UpsertRow>, Conditions<'_>) -> T,
+    ) -> T {
+        let (now, held) = (self.now, &self.held);
+        let is_held = |customer| {
+            let mut live = held.iter().filter(|held| held.until > now);
+            live.any(|held| held.customers.contains(&customer))
+        };
+        let conditions = Conditions {
+            now,
+            downtime: Duration::ZERO,
+            successes: self.successes,
+            is_held: &is_held,
+        };
+        decide(&mut self.engine, conditions)
+    }
+
+    pub(super) fn push(&mut self, row: UpsertRow) {
+        self.engine.push(Ok(row), self.now);
+    }
+
+    /// Hands out the outcomes, and checks the commit point.
+    pub(super) fn take_outcomes(&mut self) {
+        let mut is_new = false;
+        while let Some(outcome) = self.engine.next_outcome() {
+            is_new = true;
+            let previous = self.outcomes.insert(outcome.index, outcome.kind);
+            assert!(previous.is_none(), "row {} has two outcomes", outcome.index);
+        }
+        if is_new {
+            let first_left = (0..).find(|index| !self.is_done(*index));
+            assert_eq!(Some(self.engine.done_up_to()), first_left);
+        }
+    }
+
+    /// Returns `true` if a row was handed out and needs no sending again.
+    fn is_done(&self, index: u64) -> bool {
+        match self.outcomes.get(&index) {
+            None
+            | Some(OutcomeKind::Unknown(_) | OutcomeKind::NotSent(_) | OutcomeKind::Planned) => {
+                false
+            }
+            Some(OutcomeKind::Superseded { by }) => self.is_done(*by),
+            Some(_) => true,
+        }
+    }
+
+    /// Lets time pass. The server executes some of the abandoned requests meanwhile.
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now += time;
+        for held in &mut self.held {
+            if held.until <= self.now || self.rng.bool() {
+                self.stored.append(&mut held.late);
+            }
+        }
+        let now = self.now;
+        self.held.retain(|held| held.until > now);
+    }
+
+    /// Lets time pass until the engine has something to do.
+    fn pass_until_due(&mut self) {
+        let next = self.decide(|engine, conditions| engine.next_due(conditions));
+        let holds = self.held.iter().map(|held| held.until);
+        let due = holds.chain(next).filter(|due| *due > self.now);
+        let due = due.min().unwrap_or(self.now + Duration::from_secs(1));
+        self.pass(due - self.now);
+    }
+
+    pub(super) fn next_call(&mut self) -> Option<CallInFlight> {
+        let has_call = self.decide(|engine, conditions| engine.has_call(conditions));
+        let call = self.decide(|engine, conditions| engine.next_call(conditions));
+        assert_eq!(has_call, call.is_some());
+        let call = call?;
+        self.calls += 1;
+        let previous_failure = match &call {
+            EngineCall::Send {
+                previous_failure, ..
+            } => {
+                self.sends += 1;
+                *previous_failure
+            }
+            EngineCall::Verify { .. } | EngineCall::Check => None,
+        };
+        Some(CallInFlight {
+            number: self.sends,
+            call,
+            previous_failure,
+            knew_limit: self.knows_limit,
+        })
+    }
+
+    /// Ends a call as the server responds to it.
+    pub(super) fn finish(&mut self, call: CallInFlight) {
+        let jitter = self.rng.f64();
+        match call.call {
+            EngineCall::Check => {
+                self.successes += 1;
+                self.engine.finish_check();
+            }
+            EngineCall::Verify { job, request } => {
+                self.successes += 1;
+                let values = read_values(&self.stored, &request);
+                self.decide(|engine, conditions| {
+                    engine.finish_verify(job, Ok(values), conditions, jitter);
+                });
+            }
+            EngineCall::Send { job, batch, .. } => {
+                let fault = PeriodicFault::of_call(self.scenario.faults, call.number);
+                let mut after = self.stored.clone();
+                let mut result = respond(self.scenario, &batch, fault, &mut after, &mut self.rng);
+                let is_too_large =
+                    matches!(&result, Err(f) if f.error.kind() == ErrorKind::TooLarge);
+                self.too_large_after_learning +=
+                    usize::from(is_too_large && call.knew_limit && batch.len() > 1);
+                if let Err(failure) = &mut result
+                    && failure.retry.is_some()
+                {
+                    let previous = call.previous_failure;
+                    let is_own_trouble = previous.is_some_and(|previous| previous < self.successes);
+                    failure.is_bad = failure.retry != Some(WaitReason::Quota) && !is_own_trouble;
+                } else {
+                    self.successes += 1;
+                }
+                if let Err(failure) = &mut result {
+                    failure.successes = self.successes;
+                }
+                let is_abandoned = matches!(&result, Err(failure) if failure.is_ambiguous);
+                if is_abandoned {
+                    let late = after.into_iter();
+                    let late = late.filter(|(key, value)| self.stored.get(key) != Some(value));
+                    self.held.push(HeldBatch {
+                        until: self.now + Duration::from_millis(30),
+                        job,
+                        customers: customers(&batch),
+                        late: late.collect(),
+                    });
+                } else {
+                    self.stored = after;
+                }
+                drop(batch);
+                let outcome = RequestOutcome {
+                    result,
+                    requests: 1,
+                    status: Some(200),
+                };
+                let event = self.decide(|engine, conditions| {
+                    engine.finish_send(job, outcome, conditions, jitter)
+                });
+                self.knows_limit |= matches!(event, Some(BatchEvent::SizeLimitLearned(_)));
+            }
+        }
+    }
+
+    /// Checks that a new call touches no customer of another one.
+    pub(super) fn check_disjoint(&self, call: &CallInFlight, in_flight: &[CallInFlight]) {
+        let EngineCall::Send { job, batch, .. } = &call.call else {
+            return;
+        };
+        let customers = customers(batch);
+        assert!(!customers.is_empty());
+        assert!(customers.len() <= self.scenario.config.customers_per_call);
+        for other in in_flight {
+            if let EngineCall::Send { batch, .. } = &other.call {
+                assert!(customers.is_disjoint(&self::customers(batch)));
+            }
+        }
+        for other in &self.held {
+            assert!(
+                other.until <= self.now
+                    || other.job == *job
+                    || customers.is_disjoint(&other.customers),
+                "job {job} has a customer that job {} holds",
+                other.job
+            );
+        }
+    }
+
+    pub(super) fn into_outcomes(self) -> Vec<OutcomeKind> {
+        self.outcomes.into_values().collect()
+    }
+
+    fn into_result(mut self, started: Instant) -> RunResult {
+        self.take_outcomes();
+        RunResult {
+            stored: self.stored,
+            outcomes: self.outcomes.into_values().collect(),
+            summary: self.engine.summary(),
+            calls: self.calls,
+            too_large_after_learning: self.too_large_after_learning,
+            elapsed: self.now - started,
+        }
+    }
+}
+
+/// Returns a time shorter than a hold, or now and then one as long as a wait before a retry.
+pub(super) fn random_time(rng: &mut fastrand::Rng) -> Duration {
+    let max_ms = if rng.u8(..8) == 0 { 20_000 } else { 20 };
+    Duration::from_millis(rng.u64(..max_ms))
 }
 
 /// Runs a scenario. Checks what must hold at every moment of a run.
 fn run(scenario: &Scenario) -> RunResult {
-    let mut rng = fastrand::Rng::with_seed(scenario.seed);
-    let mut engine = Engine::<UpsertRow>::new(scenario.config);
+    let mut simulation = Simulation::new(scenario);
+    let started = simulation.now;
     let mut rows = scenario.rows.iter().enumerate();
     let mut in_flight: Vec<CallInFlight> = Vec::new();
-    let mut held: Vec<HeldBatch> = Vec::new();
-    let mut now = Instant::now();
-    let mut stored = StoredValues::new();
-    let mut outcomes: BTreeMap<u64, OutcomeKind> = BTreeMap::new();
-    let mut calls = 0;
-    let mut knows_limit = false;
-    let mut too_large_after_learning = 0;
-    loop {
-        while let Some(outcome) = engine.next_outcome() {
-            let previous = outcomes.insert(outcome.index, outcome.kind);
-            assert!(previous.is_none(), "row {} has two outcomes", outcome.index);
-            let first_unsettled = (0..).find(|index| !outcomes.contains_key(index));
-            assert_eq!(Some(engine.settled_up_to()), first_unsettled);
-        }
-        if engine.is_done() {
+    let mut rng = fastrand::Rng::with_seed(scenario.seed);
+    for steps in 0.. {
+        assert!(steps < 20_000, "the run does not end");
+        simulation.take_outcomes();
+        if simulation.engine.is_done() {
             break;
         }
         match rng.u8(..5) {
-            0 | 1 if engine.wants_input() => match rows.next() {
+            0 | 1 if simulation.engine.wants_input() => match rows.next() {
                 Some((index, &(customer, attribute))) => {
-                    engine.push(Ok(UpsertRow::new(customer, attribute, index)));
+                    simulation.push(UpsertRow::new(customer, attribute, index));
                 }
-                None => engine.end_input(),
+                None => simulation.engine.end_input(),
             },
-            2 if scenario.stops && rng.u8(..60) == 0 => engine.stop(Error::stopped()),
-            2 => engine.mark_idle(),
-            3 => {
-                now += Duration::from_millis(rng.u64(..20));
-                engine.release(now);
-                held.retain(|held| held.until > now);
-            }
+            2 if scenario.stops && rng.u8(..60) == 0 => simulation.engine.stop(Error::stopped()),
+            2 => simulation.engine.mark_idle(),
+            3 => simulation.pass(random_time(&mut rng)),
             _ if !in_flight.is_empty() => {
                 let call = in_flight.swap_remove(rng.usize(..in_flight.len()));
-                let fault = PeriodicFault::of_call(scenario.faults, call.number);
-                let result = respond(scenario, &call.batch, fault, &mut stored, &mut rng);
-                let is_too_large =
-                    matches!(&result, Err(f) if f.error.kind() == ErrorKind::TooLarge);
-                too_large_after_learning +=
-                    usize::from(is_too_large && call.knew_limit && call.batch.len() > 1);
-                // The server may be running an abandoned request for a while.
-                let until = matches!(&result, Err(f) if f.is_ambiguous)
-                    .then(|| now + Duration::from_millis(30));
-                held.extend(until.map(|until| HeldBatch {
-                    until,
-                    job: call.job,
-                    batch: call.batch,
-                }));
-                let event = engine.finish_batch(call.job, result, until);
-                knows_limit |= matches!(event, Some(BatchEvent::SizeLimitLearned(_)));
+                simulation.finish(call);
             }
             _ => {}
         }
         while in_flight.len() < scenario.max_in_flight
-            && let Some((job, batch)) = engine.next_batch(true)
+            && let Some(call) = simulation.next_call()
         {
-            calls += 1;
-            let customers = customers(&batch);
-            assert!(!customers.is_empty());
-            assert!(customers.len() <= scenario.config.customers_per_call);
-            for other in &in_flight {
-                assert!(
-                    customers.is_disjoint(&self::customers(&other.batch)),
-                    "jobs {job} and {} share a customer",
-                    other.job
-                );
-            }
-            for other in &held {
-                assert!(
-                    other.until <= now
-                        || other.job == job
-                        || customers.is_disjoint(&self::customers(&other.batch)),
-                    "job {job} has a customer that job {} holds",
-                    other.job
-                );
-            }
-            in_flight.push(CallInFlight {
-                number: calls,
-                job,
-                batch,
-                knew_limit: knows_limit,
-            });
+            simulation.check_disjoint(&call, &in_flight);
+            in_flight.push(call);
         }
     }
-    RunResult {
-        stored,
-        outcomes: outcomes.into_values().collect(),
-        summary: engine.summary(),
-        calls,
-        too_large_after_learning,
-    }
+    // What the server still executes changes nothing any more.
+    simulation.pass(Duration::from_secs(1));
+    simulation.into_result(started)
 }
 
 pub(super) fn customers(batch: &UpsertBatch) -> HashSet<i64> {
@@ -301,25 +519,31 @@ pub(super) fn respond(
     fault: Option<Fault>,
     stored: &mut StoredValues,
     rng: &mut fastrand::Rng,
-) -> Result<types::AttributeValuePage, CallFailure> {
+) -> Result<types::AttributeValuePage, RequestFailure> {
     let server = scenario.server;
     match fault {
-        Some(Fault::RateLimited) => return Err(failure(ErrorKind::RateLimited, false)),
-        Some(Fault::LostResponse) if rng.bool() => return Err(failure(ErrorKind::Timeout, true)),
+        Some(Fault::RateLimited) => {
+            return Err(temporary(ErrorKind::RateLimited, WaitReason::Quota));
+        }
+        Some(Fault::LostResponse) if rng.bool() => {
+            return Err(temporary(ErrorKind::Timeout, WaitReason::Connection));
+        }
         _ => {}
     }
     if customers(batch).len() > server.max_customers || batch.len() > server.max_rows {
-        return Err(failure(server.too_large, false));
+        return Err(rejection(server.too_large));
     }
-    let is_bad = |position: usize| {
-        let value = batch[position].row.wire.value.parse();
-        scenario
-            .bad
-            .contains(&value.expect("the value is a number"))
+    let positions_of = |values: &BTreeSet<usize>| -> BTreeSet<usize> {
+        let is_one = |position: &usize| {
+            let value = batch[*position].row.wire.value.parse();
+            values.contains(&value.expect("the value is a number"))
+        };
+        (0..batch.len()).filter(is_one).collect()
     };
-    let bad: BTreeSet<usize> = (0..batch.len())
-        .filter(|&position| is_bad(position))
-        .collect();
+    if !positions_of(&scenario.poison).is_empty() {
+        return Err(temporary(ErrorKind::Unavailable, WaitReason::Server));
+    }
+    let bad = positions_of(&scenario.bad);
     let mut data = Vec::new();
     for (position, slot) in batch.iter().enumerate() {
         let is_stored = match bad.is_empty() {
@@ -334,7 +558,7 @@ pub(super) fn respond(
     }
     rng.shuffle(&mut data);
     if matches!(fault, Some(Fault::LostResponse)) {
-        return Err(failure(ErrorKind::Timeout, true));
+        return Err(temporary(ErrorKind::Timeout, WaitReason::Connection));
     }
     if !bad.is_empty() {
         let blamed_rows = match server.blame {
@@ -346,12 +570,23 @@ pub(super) fn respond(
                 .take(1)
                 .collect(),
         };
-        return Err(CallFailure {
+        return Err(RequestFailure {
             blamed_rows,
-            ..failure(ErrorKind::InvalidRequest, false)
+            ..rejection(ErrorKind::InvalidRequest)
         });
     }
     Ok(page(data))
+}
+
+/// Returns the stored values that a read asks for.
+pub(super) fn read_values(stored: &StoredValues, read: &ReadRequest) -> Vec<types::AttributeValue> {
+    stored
+        .iter()
+        .filter(|((customer, attribute), _)| {
+            read.customers.contains(customer) && read.attributes.contains(attribute)
+        })
+        .map(|(&key, value)| attribute_value(key, value))
+        .collect()
 }
 
 pub(super) fn attribute_value(
@@ -373,7 +608,8 @@ pub(super) fn page(data: Vec<types::AttributeValue>) -> types::AttributeValuePag
         .expect("the page is complete")
 }
 
-/// Returns the values that a store holds after all rows in order, without the bad ones.
+/// Returns the values that a store holds after all rows in order, without the bad ones. Poison is
+/// not modelled.
 fn model(scenario: &Scenario) -> StoredValues {
     let rows = scenario.rows.iter().enumerate();
     rows.filter(|(index, _)| !scenario.bad.contains(index))
@@ -419,7 +655,7 @@ proptest! {
 
     #[test]
     fn only_bad_rows_are_rejected_and_the_last_valid_row_wins(scenario in scenarios()) {
-        let scenario = Scenario { faults: None, stops: false, ..scenario };
+        let scenario = Scenario { faults: None, stops: false, poison: BTreeSet::new(), ..scenario };
         let result = run(&scenario);
         prop_assert_eq!(&result.stored, &model(&scenario));
         for (index, kind) in result.outcomes.iter().enumerate() {
@@ -435,7 +671,13 @@ proptest! {
 
     #[test]
     fn batches_keep_to_a_learned_size_limit(scenario in scenarios()) {
-        let scenario = Scenario { faults: None, stops: false, bad: BTreeSet::new(), ..scenario };
+        let scenario = Scenario {
+            faults: None,
+            stops: false,
+            bad: BTreeSet::new(),
+            poison: BTreeSet::new(),
+            ..scenario
+        };
         let result = run(&scenario);
         prop_assert_eq!(&result.stored, &model(&scenario));
         prop_assert!(result.summary.is_complete());
@@ -446,37 +688,43 @@ proptest! {
 
     #[test]
     fn learning_a_size_limit_takes_few_calls(scenario in scenarios(), many in 1..20_i64) {
-        let scenario = Scenario { faults: None, bad: BTreeSet::new(), ..scenario };
+        let scenario = Scenario {
+            faults: None,
+            bad: BTreeSet::new(),
+            poison: BTreeSet::new(),
+            ..scenario
+        };
         // Some customers have many values.
         let rows: BTreeSet<_> = scenario.rows.iter().flat_map(|&(customer, _)| {
             let values = if customer % 3 == 0 { many } else { 3 };
             (1..=values).map(move |attribute| (customer, attribute))
         }).collect();
         let rows: Vec<_> = rows.into_iter().collect();
-        let config = EngineConfig { window: rows.len() + 1, ..scenario.config };
+        let config = EngineConfig { window: rows.len() + 1, ..scenario.config.clone() };
         let scenario = Scenario { rows, config, ..scenario };
         let result = run_after_input_ended(&scenario);
         prop_assert!(result.summary.is_complete());
         let customers: BTreeSet<_> = scenario.rows.iter().map(|(customer, _)| customer).collect();
-        let max_customers = config.customers_per_call.min(scenario.server.max_customers);
+        let max_customers = scenario.config.customers_per_call.min(scenario.server.max_customers);
         let needed = customers.len().div_ceil(max_customers)
             .max(scenario.rows.len().div_ceil(scenario.server.max_rows));
-        prop_assert!(result.calls <= 3 * needed + 16, "{} calls, {} needed", result.calls, needed);
+        prop_assert!(result.calls <= 2 * needed + 24, "{} calls, {} needed", result.calls, needed);
     }
 
     #[test]
     fn customers_that_fit_into_the_window_take_the_fewest_possible_calls(scenario in scenarios()) {
         let scenario = without_failures(scenario);
-        let config = EngineConfig { window: scenario.rows.len() + 1, ..scenario.config };
-        let mut engine = Engine::<UpsertRow>::new(config);
+        let config = EngineConfig { window: scenario.rows.len() + 1, ..scenario.config.clone() };
+        let scenario = Scenario { config, ..scenario };
+        let mut simulation = Simulation::new(&scenario);
         for &(customer, attribute) in &scenario.rows {
-            engine.push(Ok(UpsertRow::new(customer, attribute, "x")));
-            prop_assert!(engine.next_batch(true).is_none(), "no row is due yet");
+            simulation.push(UpsertRow::new(customer, attribute, "x"));
+            prop_assert!(simulation.next_call().is_none(), "no row is due yet");
         }
-        engine.end_input();
-        let calls = std::iter::from_fn(|| engine.next_batch(true)).count();
+        simulation.engine.end_input();
+        let calls = std::iter::from_fn(|| simulation.next_call()).count();
         let customers: HashSet<_> = scenario.rows.iter().map(|(customer, _)| customer).collect();
-        prop_assert_eq!(calls, customers.len().div_ceil(config.customers_per_call));
+        prop_assert_eq!(calls, customers.len().div_ceil(scenario.config.customers_per_call));
     }
 
     #[test]
@@ -491,7 +739,7 @@ proptest! {
         let config = EngineConfig {
             window: valid.rows.len() + 1,
             customers_per_call: 10,
-            ..valid.config
+            ..valid.config.clone()
         };
         let valid = Scenario { config, seed: 1, ..valid };
         let needed = run_after_input_ended(&valid).calls;
@@ -514,28 +762,23 @@ proptest! {
 
 /// Runs a scenario with one call at a time, after all of its input was read.
 fn run_after_input_ended(scenario: &Scenario) -> RunResult {
-    let mut engine = Engine::<UpsertRow>::new(scenario.config);
-    let mut rng = fastrand::Rng::with_seed(scenario.seed);
+    let mut simulation = Simulation::new(scenario);
+    let started = simulation.now;
     for (index, &(customer, attribute)) in scenario.rows.iter().enumerate() {
-        engine.push(Ok(UpsertRow::new(customer, attribute, index)));
+        simulation.push(UpsertRow::new(customer, attribute, index));
     }
-    engine.end_input();
-    let mut stored = StoredValues::new();
-    let mut calls = 0;
-    while let Some((job, batch)) = engine.next_batch(true) {
-        calls += 1;
-        let result = respond(scenario, &batch, None, &mut stored, &mut rng);
-        engine.finish_batch(job, result, None);
+    simulation.engine.end_input();
+    let mut steps = 0;
+    while !simulation.engine.is_done() {
+        steps += 1;
+        assert!(steps < 20_000, "the run does not end");
+        simulation.take_outcomes();
+        match simulation.next_call() {
+            Some(call) => simulation.finish(call),
+            None => simulation.pass_until_due(),
+        }
     }
-    RunResult {
-        stored,
-        outcomes: std::iter::from_fn(|| engine.next_outcome())
-            .map(|outcome| outcome.kind)
-            .collect(),
-        summary: engine.summary(),
-        calls,
-        too_large_after_learning: 0,
-    }
+    simulation.into_result(started)
 }
 
 #[test]
@@ -544,25 +787,7 @@ fn a_run_stops_if_the_first_rows_are_all_rejected() {
     let all_bad = Scenario {
         bad: (0..rows.len()).collect(),
         rows,
-        config: EngineConfig {
-            window: 10_000,
-            customers_per_call: 10,
-            max_url_len: usize::MAX,
-            max_attempts: 5,
-            stop_after_rejected: 100,
-            skips_unchanged: false,
-        },
-        max_in_flight: 3,
-        server: FakeServer {
-            stores_valid_rows: false,
-            blame: Blame::None,
-            max_customers: usize::MAX,
-            max_rows: usize::MAX,
-            too_large: ErrorKind::TooLarge,
-        },
-        faults: None,
-        stops: false,
-        seed: 3,
+        ..plain_scenario(config(10_000))
     };
     let result = run_after_input_ended(&all_bad);
     assert_eq!(result.summary.rejected, 100);
@@ -578,4 +803,96 @@ fn a_run_stops_if_the_first_rows_are_all_rejected() {
     let result = run_after_input_ended(&first_valid);
     assert_eq!(result.summary.rejected, 399);
     assert_eq!(result.summary.stored, 1);
+}
+
+/// Returns a scenario without rows, whose server accepts everything.
+pub(super) fn plain_scenario(config: EngineConfig) -> Scenario {
+    Scenario {
+        rows: Vec::new(),
+        bad: BTreeSet::new(),
+        poison: BTreeSet::new(),
+        config,
+        max_in_flight: 3,
+        server: FakeServer {
+            stores_valid_rows: false,
+            blame: Blame::None,
+            max_customers: usize::MAX,
+            max_rows: usize::MAX,
+            too_large: ErrorKind::TooLarge,
+        },
+        faults: None,
+        stops: false,
+        seed: 3,
+    }
+}
+
+/// Returns a scenario of up to 3,000 rows of 1,000 customers, with rows that make the server
+/// respond 500.
+fn poisoned(rows: usize, poison: impl IntoIterator<Item = usize>) -> Scenario {
+    let customers = 1..=1000_i64;
+    let keys = customers.flat_map(|customer| (1..=3).map(move |attribute| (customer, attribute)));
+    Scenario {
+        rows: keys.take(rows).collect(),
+        poison: poison.into_iter().collect(),
+        ..plain_scenario(config(10_000))
+    }
+}
+
+#[test]
+fn a_row_that_breaks_the_server_costs_itself_only() {
+    let spread = (0..10).map(|n| n * 300 + 7);
+    let adjacent = 1000..1010;
+    let last = 2990..3000;
+    let mut rng = fastrand::Rng::with_seed(5);
+    let random = (0..10).map(|n| n * 300 + rng.usize(..300));
+    for poison in [
+        spread.collect::<BTreeSet<_>>(),
+        adjacent.collect(),
+        last.collect(),
+        random.collect(),
+    ] {
+        let result = run_after_input_ended(&poisoned(3000, poison.clone()));
+        let summary = result.summary;
+        assert_eq!((summary.stored, summary.unknown), (2990, 10), "{poison:?}");
+        for (index, kind) in result.outcomes.iter().enumerate() {
+            let is_unknown = matches!(kind, OutcomeKind::Unknown(_));
+            assert_eq!(is_unknown, poison.contains(&index), "row {index}");
+        }
+        assert!(result.calls <= 300, "{} calls for {poison:?}", result.calls);
+        let longest = Duration::from_secs(90);
+        assert!(
+            result.elapsed <= longest,
+            "{:?} for {poison:?}",
+            result.elapsed
+        );
+    }
+    for (rows, poison) in [(30, 17), (10, 0), (1, 0)] {
+        let result = run_after_input_ended(&poisoned(rows, [poison]));
+        assert_eq!(result.summary.unknown, 1);
+        assert_eq!(result.summary.stored, rows as u64 - 1);
+        assert!(result.calls <= 40, "{} calls for {rows} rows", result.calls);
+    }
+}
+
+#[test]
+fn customers_with_many_values_teach_a_limit_of_rows_before_their_batch_is_over() {
+    // Every third customer has 18 values, the others have 3.
+    let rows = (1..=16).flat_map(|customer| {
+        let values = if customer % 3 == 0 { 18 } else { 3 };
+        (1..=values).map(move |attribute| (customer, attribute))
+    });
+    let plain = plain_scenario(config(10_000));
+    let scenario = Scenario {
+        rows: rows.collect(),
+        server: FakeServer {
+            max_rows: 8,
+            too_large: ErrorKind::InvalidRequest,
+            ..plain.server
+        },
+        ..plain
+    };
+    let result = run_after_input_ended(&scenario);
+    assert!(result.summary.is_complete());
+    // 123 rows take at least 16 calls.
+    assert!(result.calls <= 36, "{} calls", result.calls);
 }

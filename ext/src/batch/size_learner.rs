@@ -29,11 +29,18 @@ impl Size {
     }
 }
 
+/// The number of accepted batches after which a larger one is tried again, at first and at most.
+const MIN_TRIAL_INTERVAL: u32 = 50;
+const MAX_TRIAL_INTERVAL: u32 = 6_400;
+
 /// Learns the server's limits on the size of a batch during a run.
 ///
 /// A server may limit customers, rows, or both. A number of customers or rows that was accepted
 /// once is not too large. If a rejected batch exceeds the accepted numbers in both dimensions,
 /// either may be limited, until another response decides.
+///
+/// A limit may pass. After some accepted batches the rejections are set aside until a larger batch
+/// is accepted or rejected. If it is rejected, the limit stays for twice as long.
 #[derive(Clone, Debug)]
 pub(crate) struct SizeLearner {
     /// The largest numbers of customers and of rows that were accepted, not necessarily together.
@@ -41,6 +48,18 @@ pub(crate) struct SizeLearner {
     /// Sizes that were rejected as too large.
     rejected: Vec<Size>,
     /// Whether a part of the last rejected batch was accepted.
+    has_accepted_part: bool,
+    /// Batches that were accepted since the latest rejection or trial.
+    accepted_count: u32,
+    /// The number of accepted batches after which a larger one is tried.
+    trial_interval: u32,
+    /// The rejections that are set aside while a larger batch is tried.
+    trial: Option<Trial>,
+}
+
+#[derive(Clone, Debug)]
+struct Trial {
+    rejected: Vec<Size>,
     has_accepted_part: bool,
 }
 
@@ -50,6 +69,9 @@ impl Default for SizeLearner {
             accepted_max: Size::ONE,
             rejected: Vec::new(),
             has_accepted_part: false,
+            accepted_count: 0,
+            trial_interval: MIN_TRIAL_INTERVAL,
+            trial: None,
         }
     }
 }
@@ -60,14 +82,59 @@ impl SizeLearner {
         self.has_accepted_part |= is_part;
         self.accepted_max = self.accepted_max.max(size);
         let accepted_max = self.accepted_max;
+        let was_limited = !self.rejected.is_empty();
         // The server accepts more now than when it rejected these.
         self.rejected
             .retain(|rejected| !rejected.fits(accepted_max));
+        if let Some(trial) = &mut self.trial {
+            trial
+                .rejected
+                .retain(|rejected| !rejected.fits(accepted_max));
+            if trial.rejected.is_empty() {
+                self.trial = None;
+                self.trial_interval = MIN_TRIAL_INTERVAL;
+            }
+        } else if self.rejected.is_empty() {
+            if was_limited {
+                self.trial_interval = MIN_TRIAL_INTERVAL;
+            }
+        } else {
+            self.accepted_count += 1;
+            if self.accepted_count >= self.trial_interval {
+                self.start_trial();
+            }
+        }
+    }
+
+    /// Sets the rejections aside, so that the next batch is as large as possible.
+    fn start_trial(&mut self) {
+        self.trial = Some(Trial {
+            rejected: std::mem::take(&mut self.rejected),
+            has_accepted_part: std::mem::take(&mut self.has_accepted_part),
+        });
+        self.accepted_count = 0;
+        self.trial_interval = (2 * self.trial_interval).min(MAX_TRIAL_INTERVAL);
+    }
+
+    /// Records that a new batch is sent. One batch larger than the limit is enough for a trial.
+    pub(crate) fn record_sent(&mut self, size: Size) {
+        let exceeds_limit = |trial: &mut Trial| trial.rejected.iter().any(|known| known.fits(size));
+        if let Some(trial) = self.trial.take_if(exceeds_limit) {
+            self.rejected = trial.rejected;
+            self.has_accepted_part = trial.has_accepted_part;
+        }
     }
 
     /// Records that a batch was rejected as too large.
     pub(crate) fn record_rejected(&mut self, size: Size) {
-        if size.fits(self.accepted_max) {
+        self.accepted_count = 0;
+        let accepts_less = size.fits(self.accepted_max);
+        // A rejection of the same size or a larger one adds nothing to what is known.
+        let is_known = self.rejected.iter().any(|known| known.fits(size));
+        if is_known && !accepts_less && self.has_accepted_part {
+            return;
+        }
+        if accepts_less {
             // The server accepts less now than before.
             self.accepted_max = Size {
                 customers: self.accepted_max.customers.min(size.customers - 1),
@@ -78,6 +145,16 @@ impl SizeLearner {
         self.rejected.retain(|rejected| !size.fits(*rejected));
         self.rejected.push(size);
         self.has_accepted_part = false;
+        if let Some(trial) = self.trial.take() {
+            // A rejection of the same size or a larger one adds nothing to what is known.
+            let is_known = trial.rejected.iter().any(|known| known.fits(size));
+            if is_known && !accepts_less {
+                self.rejected = trial.rejected;
+                self.has_accepted_part = trial.has_accepted_part;
+            } else {
+                self.rejected.extend(trial.rejected);
+            }
+        }
     }
 
     /// Returns `true` if at least as many customers, and at least as many rows, were accepted
@@ -268,5 +345,63 @@ mod tests {
         assert!(sizes.limit().fits(size(9, 29)));
         sizes.record_accepted(size(10, 30), false);
         assert_eq!(sizes.limit(), Size::UNLIMITED);
+    }
+    /// Learns that two customers with two rows are the most that the server accepts.
+    fn limited() -> SizeLearner {
+        let mut sizes = SizeLearner::default();
+        sizes.record_rejected(size(10, 10));
+        sizes.record_rejected(size(5, 5));
+        sizes.record_rejected(size(3, 3));
+        sizes.record_accepted(size(2, 2), true);
+        sizes
+    }
+
+    /// Records accepted batches until a larger one is tried, and returns their number.
+    fn accept_until_trial(sizes: &mut SizeLearner) -> usize {
+        (0..)
+            .take_while(|_| {
+                let is_limited = sizes.limit() != Size::UNLIMITED;
+                sizes.record_accepted(size(2, 2), false);
+                is_limited
+            })
+            .count()
+    }
+
+    #[test]
+    fn a_larger_batch_is_tried_after_some_accepted_ones_and_less_often_if_it_is_rejected() {
+        let mut sizes = limited();
+        let first = 1 + accept_until_trial(&mut sizes);
+        assert_eq!(first, 50);
+        for interval in [100, 200, 400, 800, 1_600, 3_200, 6_400, 6_400] {
+            // Two batches in flight that are both too large end one trial.
+            sizes.record_rejected(size(10, 10));
+            assert_eq!(sizes.limit(), size(2, 2));
+            sizes.record_rejected(size(10, 12));
+            sizes.record_accepted(size(2, 2), true);
+            assert_eq!(sizes.limit(), size(2, 2), "the limit is known from before");
+            assert_eq!(1 + accept_until_trial(&mut sizes), interval);
+        }
+    }
+
+    #[test]
+    fn a_limit_that_has_passed_is_forgotten() {
+        let mut sizes = limited();
+        accept_until_trial(&mut sizes);
+        // A small batch decides nothing.
+        sizes.record_accepted(size(1, 1), false);
+        sizes.record_accepted(size(10, 10), false);
+        assert_eq!(sizes.limit(), Size::UNLIMITED);
+        sizes.record_rejected(size(10, 10));
+        sizes.record_accepted(size(2, 2), true);
+        assert_eq!(1 + accept_until_trial(&mut sizes), 50);
+    }
+
+    #[test]
+    fn a_trial_learns_a_smaller_limit() {
+        let mut sizes = limited();
+        accept_until_trial(&mut sizes);
+        sizes.record_rejected(size(2, 2));
+        sizes.record_accepted(size(1, 1), true);
+        assert_eq!(sizes.limit(), size(1, 1));
     }
 }
