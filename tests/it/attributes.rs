@@ -1,14 +1,16 @@
 //! Attributes: finding and creating them, and using their names in upserts.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bigcommerce_ext::sdk::types::AttributeType::{Date, Number, String as Text};
-use bigcommerce_ext::{ErrorKind, OutcomeKind, Store, UpsertRow};
+use bigcommerce_ext::{ErrorKind, OutcomeKind, RetryPolicy, Store, UpsertRow};
 use bigcommerce_sandbox::{AttributeType, BatchRejection, ListMeta, Sandbox, SandboxBuilder};
 use futures::{StreamExt, stream};
-use httpmock::Method::GET;
-use httpmock::MockServer;
+use httpmock::Method::{GET, POST};
+use httpmock::{HttpMockRequest, HttpMockResponse, MockServer};
 use serde_json::json;
 
-use crate::support::store;
+use crate::support::{TOKEN, store};
 
 async fn start(builder: SandboxBuilder) -> (Sandbox, Store) {
     let sandbox = builder.start().await.expect("a sandbox");
@@ -252,4 +254,81 @@ async fn a_server_that_ignores_the_page_number_lists_each_attribute_once() {
     let ids: Vec<_> = attributes.iter().map(|attribute| attribute.id).collect();
     assert_eq!(ids, [101, 102]);
     assert_eq!(list.calls_async().await, 2);
+}
+
+/// Starts a server that rejects the create request with this status. From the second list on it
+/// lists the attribute "Tier", which another process has created, with this type.
+async fn with_attribute_of_another_process(status: u16, kind: &'static str) -> MockServer {
+    let server = MockServer::start_async().await;
+    server
+        .mock_async(|when, then| {
+            when.method(POST).path("/customers/attributes");
+            then.status(status)
+                .json_body(json!({"status": status, "title": "The name is taken"}));
+        })
+        .await;
+    let lists = AtomicU64::new(0);
+    server
+        .mock_async(move |when, then| {
+            when.method(GET).path("/customers/attributes");
+            then.respond_with(move |_: &HttpMockRequest| {
+                let attributes = match lists.fetch_add(1, Ordering::Relaxed) {
+                    0 => json!([]),
+                    _ => json!([{"id": 101, "name": "Tier", "type": kind}]),
+                };
+                let total = attributes.as_array().map_or(0, Vec::len);
+                let meta = json!({"pagination": {"total": total, "total_pages": 1}});
+                let body = json!({"data": attributes, "meta": meta}).to_string();
+                HttpMockResponse::builder().status(200).body(body).build()
+            });
+        })
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn an_attribute_that_another_process_creates_at_the_same_time_counts_as_created() {
+    let store = |server: &MockServer| {
+        Store::builder_with_base_url(server.base_url(), TOKEN)
+            .retry(RetryPolicy::default().max_attempts(1))
+            .build()
+            .expect("a store")
+    };
+    for status in [422, 409] {
+        let server = with_attribute_of_another_process(status, "string").await;
+        let attributes = store(&server).attributes();
+        let attributes = attributes.ensure([("Tier", Text)]).await;
+        assert_eq!(attributes.expect("an attribute")[0].id, 101, "{status}");
+        let server = with_attribute_of_another_process(status, "date").await;
+        let attributes = store(&server).attributes();
+        let error = attributes.ensure([("Tier", Text)]).await;
+        let error = error.expect_err("another type").to_string();
+        assert!(error.contains("is of type date"), "{error}");
+        let server = with_attribute_of_another_process(status, "string").await;
+        let attributes = store(&server).attributes();
+        let error = attributes.ensure([("Points", Text)]).await;
+        let error = error.expect_err("a rejected attribute");
+        assert_eq!(error.status(), Some(status), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_attributes_does_not_trust_the_page_count() {
+    let server = MockServer::start_async().await;
+    let list = server
+        .mock_async(|when, then| {
+            when.method(GET).path("/customers/attributes");
+            then.status(200).json_body(json!({
+                "data": [],
+                "meta": {"pagination": {"total": i64::MAX, "total_pages": i64::MAX}},
+            }));
+        })
+        .await;
+    let error = store(&server.base_url()).attributes().list().await;
+    let text = error.expect_err("an incomplete list").to_string();
+    assert!(
+        text.starts_with("the list of attributes is incomplete"),
+        "{text}"
+    );
+    assert_eq!(list.calls_async().await, 4);
 }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bigcommerce_ext::chrono::{DateTime, Utc};
 use bigcommerce_ext::{Delete, ErrorKind, Event, Limits, OutcomeKind, Report, RetryPolicy, Store};
-use bigcommerce_sandbox::{FaultPlan, Sandbox, SandboxBuilder, StoredValue, TooLarge, UnknownId};
+use bigcommerce_sandbox::{
+    Fault, FaultPlan, Sandbox, SandboxBuilder, StoredValue, TooLarge, UnknownId,
+};
 use futures::{StreamExt, stream};
-use httpmock::{Method, MockServer};
+use httpmock::{HttpMockRequest, HttpMockResponse, Method, MockServer};
 use serde_json::json;
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 use crate::support::{TOKEN, store};
 
@@ -46,7 +49,7 @@ async fn a_request_deletes_as_many_ids_as_a_url_of_2000_bytes_holds() {
     while let Some(outcome) = outcomes.next().await {
         assert!(matches!(outcome.kind, OutcomeKind::Deleted));
     }
-    assert_eq!(outcomes.settled_up_to(), 3000);
+    assert_eq!(outcomes.done_up_to(), 3000);
     assert_eq!(outcomes.summary().deleted, 3000);
     let counts = sandbox.counts();
     assert_eq!((counts.values, counts.gets), (0, 0));
@@ -177,8 +180,8 @@ async fn if_the_probe_after_a_404_fails_the_run_goes_on() {
         .retry(RetryPolicy::default().max_attempts(1))
         .build()
         .expect("a store");
-    let report = store.delete().ids(1..=1000).send().await;
-    let report = report.expect("a report");
+    let delete = store.delete().ids(1..=1000).stop_after_rejected(0);
+    let report = delete.send().await.expect("a report");
     assert!(report.stopped_by().is_none());
     assert!(probe.calls() > 1, "one probe per batch");
     for outcome in report.outcomes() {
@@ -432,8 +435,9 @@ async fn a_stopped_delete_has_an_outcome_for_every_id() {
 
 #[tokio::test(start_paused = true)]
 async fn deletes_are_exact_with_faults_of_every_kind() {
+    let (mut unknown, mut outcomes) = (0, 0);
     for seed in 1..=16 {
-        let unknown = [
+        let unknown_ids = [
             UnknownId::Ignored,
             UnknownId::NotFound,
             UnknownId::Unprocessable,
@@ -442,7 +446,7 @@ async fn deletes_are_exact_with_faults_of_every_kind() {
             .faults(FaultPlan::seeded(seed).rate(0.15))
             .delete_limit(20)
             .too_large(TooLarge::Status413)
-            .unknown_id(unknown[seed as usize % 3]);
+            .unknown_id(unknown_ids[seed as usize % 3]);
         let (sandbox, _) = with_values(builder, 2000).await;
         let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
             .limits(Limits::default().grace_period(Duration::from_secs(120)))
@@ -464,11 +468,19 @@ async fn deletes_are_exact_with_faults_of_every_kind() {
             .attributes([102])
             .send()
             .await;
-        let by_filter = by_filter.expect("a report");
         sandbox.set_faults(FaultPlan::none());
         sleep(Duration::from_secs(600)).await;
         let remaining = ids(&sandbox);
-        for outcome in by_id.outcomes().iter().chain(by_filter.outcomes()) {
+        let by_filter = match &by_filter {
+            Ok(report) => report.outcomes(),
+            // A fault made the list incomplete: nothing was deleted by it.
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{seed}: {error}");
+                &[]
+            }
+        };
+        for outcome in by_id.outcomes().iter().chain(by_filter) {
+            outcomes += 1;
             let id = outcome.row.expect("an ID");
             match &outcome.kind {
                 OutcomeKind::Deleted => assert!(!remaining.contains(&id), "{seed}: {id}"),
@@ -476,14 +488,18 @@ async fn deletes_are_exact_with_faults_of_every_kind() {
                 OutcomeKind::Rejected(_) if seed % 3 == 2 => {
                     assert!(!remaining.contains(&id), "{seed}: {id}");
                 }
+                OutcomeKind::Unknown(_) => unknown += 1,
+                OutcomeKind::NotSent(_) => assert!(remaining.contains(&id), "{seed}: {id}"),
                 other => panic!("{seed}: {id} ended as {other:?}"),
             }
         }
-        let others = all.iter().filter(|value| !is_selected(value));
-        assert_eq!(remaining, others.map(|value| value.id).collect(), "{seed}");
+        for other in all.iter().filter(|value| !is_selected(value)) {
+            assert!(remaining.contains(&other.id), "{seed}: {}", other.id);
+        }
         let counts = sandbox.counts();
         assert!(counts.faults > 0 && counts.peak_in_flight <= 3, "{counts}");
     }
+    assert!(unknown * 20 < outcomes, "{unknown} of {outcomes} unknown");
 }
 
 #[tokio::test(start_paused = true)]
@@ -505,4 +521,140 @@ async fn the_error_of_a_rejected_id_has_its_index_among_ids_and_matches() {
     let error = outcome.error().expect("a reason");
     assert_eq!(error.row(), Some(4), "{error}");
     assert_eq!((deleted(&report), sandbox.values().len()), (6, 13));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_by_time_spares_fresh_values_if_the_server_ignores_filters() {
+    let written: DateTime<Utc> = "2024-06-10T14:22:00Z".parse().expect("a time");
+    let builder = Sandbox::builder().ignore_filters(true).starts_at(written);
+    let (sandbox, store) = with_values(builder, 50).await;
+    for seconds in [3600, 1] {
+        let until = written - Duration::from_secs(seconds);
+        let error = store.delete().modified_until(until).send().await;
+        let text = error.expect_err("an error").to_string();
+        assert!(text.contains("values that the filter excludes"), "{text}");
+    }
+    assert_eq!((sandbox.counts().deletes, sandbox.values().len()), (0, 50));
+    let report = store.delete().modified_until(written).send().await;
+    assert_eq!(deleted(&report.expect("a report")), 50);
+}
+
+/// Responds to a GET with these values, and to a DELETE with 204. After the DELETE, only the values
+/// from `remaining` on are listed.
+async fn with_listed(total: usize, listed: Vec<serde_json::Value>, remaining: usize) -> MockServer {
+    let server = MockServer::start_async().await;
+    let is_deleted = Arc::new(AtomicBool::new(false));
+    let set_deleted = Arc::clone(&is_deleted);
+    server
+        .mock_async(move |when, then| {
+            when.method(Method::DELETE);
+            then.respond_with(move |_: &HttpMockRequest| {
+                set_deleted.store(true, Ordering::Relaxed);
+                HttpMockResponse::builder().status(204).build()
+            });
+        })
+        .await;
+    server
+        .mock_async(move |when, then| {
+            when.method(Method::GET);
+            then.respond_with(move |request: &HttpMockRequest| {
+                let skipped = match is_deleted.load(Ordering::Relaxed) {
+                    true => remaining,
+                    false => 0,
+                };
+                let params = request.query_params();
+                let is_first = params
+                    .iter()
+                    .any(|(name, page)| name == "page" && page == "1");
+                let data = if is_first { &listed[skipped..] } else { &[] };
+                let pagination = json!({"total": total - skipped, "total_pages": 1});
+                let body = json!({"data": data, "meta": {"pagination": pagination}});
+                HttpMockResponse::builder()
+                    .status(200)
+                    .body(body.to_string())
+                    .build()
+            });
+        })
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn a_value_without_its_id_or_date_is_not_deleted_but_reported() {
+    let value = |id: Option<i64>, date: Option<&str>| {
+        json!({
+            "id": id, "customer_id": id.unwrap_or(9), "attribute_id": 1, "attribute_value": "x",
+            "date_modified": date,
+        })
+    };
+    let date = Some("2024-06-10T14:22:00Z");
+    let listed = vec![
+        value(Some(5001), date),
+        value(Some(5002), None),
+        value(None, date),
+    ];
+    let server = with_listed(3, listed, 1).await;
+    let until: DateTime<Utc> = "2024-06-10T14:22:00Z".parse().expect("a time");
+    let delete = store(&server.base_url()).delete().modified_until(until);
+    let report = delete.send().await.expect("a report");
+    assert_eq!((deleted(&report), report.summary().not_sent), (1, 2));
+    assert!(report.stopped_by().is_none());
+    let rows: Vec<_> = report
+        .outcomes()
+        .iter()
+        .map(|outcome| outcome.row)
+        .collect();
+    assert_eq!(rows, [Some(5001), Some(5002), None]);
+    let errors: Vec<_> = report.outcomes().iter().filter_map(|o| o.error()).collect();
+    assert!(
+        errors[0].to_string().contains("without the date"),
+        "{}",
+        errors[0]
+    );
+    assert!(
+        errors[1].to_string().contains("without its ID"),
+        "{}",
+        errors[1]
+    );
+}
+
+#[tokio::test]
+async fn an_incomplete_list_deletes_nothing_unless_it_is_allowed() {
+    let value = json!({"id": 5001, "customer_id": 1, "attribute_id": 1, "attribute_value": "x"});
+    let server = with_listed(400, vec![value], 1).await;
+    let delete = || store(&server.base_url()).delete().customers([1]);
+    let error = delete().send().await.expect_err("an error");
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    assert!(error.to_string().contains("1 of 400"), "{error}");
+    let report = delete().allow_incomplete().send().await;
+    assert_eq!(deleted(&report.expect("a report")), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_is_stopped_at_once_makes_no_request() {
+    let builder = Sandbox::builder().attribute(101, "Tier");
+    let (sandbox, store) = with_values(builder, 20).await;
+    let delete = || store.delete().attribute_name("Tier").stop_when(async {});
+    let error = delete().send().await.expect_err("an error");
+    assert_eq!(error.kind(), ErrorKind::Stopped);
+    let report = delete().ids([5001, 5002]).send().await.expect("a report");
+    let stopped_by = report.stopped_by().expect("an error");
+    assert_eq!(stopped_by.kind(), ErrorKind::Stopped);
+    assert_eq!(report.summary().not_sent, 2);
+    assert_eq!(sandbox.counts().requests, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_the_retries_of_the_lookup_before_a_delete() {
+    let builder = Sandbox::builder().attribute(101, "Tier");
+    let (sandbox, store) = with_values(builder, 20).await;
+    sandbox.set_faults(FaultPlan::script([Some(Fault::Unavailable); 20]));
+    let delete = store.delete().attribute_name("Tier");
+    let began = Instant::now();
+    let error = delete
+        .stop_when(sleep(Duration::from_millis(300)))
+        .send()
+        .await;
+    assert_eq!(error.expect_err("an error").kind(), ErrorKind::Stopped);
+    assert_eq!(began.elapsed(), Duration::from_millis(300));
 }

@@ -11,7 +11,7 @@ use bigcommerce_sandbox::{
     Fault, FaultPlan, LimitTooLarge, ListMeta, ListOrder, Operation, Sandbox, StoredValue,
 };
 use futures::{StreamExt, TryStreamExt};
-use httpmock::{HttpMockRequest, Method, MockServer};
+use httpmock::{HttpMockRequest, HttpMockResponse, Method, MockServer};
 use tokio::time::{Instant, advance, sleep};
 
 use crate::support::{TOKEN, sandbox, store};
@@ -478,5 +478,121 @@ async fn a_list_is_complete_with_faults_of_every_kind() {
         let listed: Vec<_> = listed.iter().filter_map(|value| value.id).collect();
         assert_eq!(listed, ids(&sandbox.values()), "{seed}");
         assert!(sandbox.counts().faults > 0 && sandbox.counts().peak_in_flight <= 3);
+    }
+}
+
+/// Starts a server with pages of 250 values, of which all after the second page are empty.
+async fn with_offset_limit(total: u64) -> MockServer {
+    let server = MockServer::start_async().await;
+    server
+        .mock_async(move |when, then| {
+            when.method(Method::GET).path("/customers/attribute-values");
+            then.respond_with(move |request: &HttpMockRequest| {
+                let params = request.query_params();
+                let page = params.iter().find(|(name, _)| name == "page");
+                let page: i64 = page
+                    .and_then(|(_, page)| page.parse().ok())
+                    .expect("a page");
+                let ids = (page - 1) * 250 + 1..=page * 250;
+                let ids = ids.filter(|&id| id <= 500);
+                let data: Vec<_> = ids
+                    .map(|id| {
+                        serde_json::json!({
+                            "id": id, "customer_id": id, "attribute_id": 1, "attribute_value": "x",
+                        })
+                    })
+                    .collect();
+                let meta = serde_json::json!({"pagination": {
+                    "total": total, "count": data.len(), "per_page": 250, "current_page": page,
+                    "total_pages": total.div_ceil(250),
+                }});
+                let body = serde_json::json!({"data": data, "meta": meta}).to_string();
+                HttpMockResponse::builder().status(200).body(body).build()
+            });
+        })
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn a_list_that_lacks_values_ends_with_an_error_after_them() {
+    for (total, is_complete) in [(500, true), (25_000, false)] {
+        let server = with_offset_limit(total).await;
+        let store = store(&server.base_url());
+        let mut values = store.list().stream();
+        let (mut delivered, mut error) = (0, None);
+        while let Some(value) = values.next().await {
+            assert!(error.is_none(), "the error is the last item");
+            match value {
+                Ok(_) => delivered += 1,
+                Err(last) => error = Some(last),
+            }
+        }
+        assert_eq!(delivered, 500);
+        // Two pages, two empty ones that are requested twice each, and two that were fetched ahead.
+        assert!(values.requests() <= 8, "{} requests", values.requests());
+        assert_eq!(error.is_none(), is_complete, "{error:?}");
+        if let Some(error) = error {
+            assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+            let text = error.to_string();
+            let expected = "the list of values is incomplete: the server showed 500 of 25000; read \
+                            it again; if the server's total counts other values too, use \
+                            allow_incomplete()";
+            assert_eq!(text, expected);
+        }
+        let allowed = store.list().allow_incomplete().stream();
+        let values: Vec<_> = allowed.try_collect().await.expect("no error");
+        assert_eq!(values.len(), 500);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_ends_with_an_error_if_the_server_ignores_its_filter() {
+    let written: DateTime<Utc> = "2024-06-10T14:22:00Z".parse().expect("a time");
+    let builder = Sandbox::builder().ignore_filters(true).starts_at(written);
+    let sandbox = builder.start().await.expect("a sandbox");
+    for customer in 1..=50 {
+        sandbox.insert(customer, 101, "x");
+    }
+    let store = store(sandbox.base_url());
+    let second = Duration::from_secs(1);
+    type Select = Box<dyn Fn(List) -> List>;
+    let cases: [(Select, bool); 6] = [
+        (Box::new(|list| list), true),
+        (Box::new(|list| list.customers([1])), false),
+        (Box::new(|list| list.attributes([102])), false),
+        (Box::new(move |list| list.modified_until(written)), true),
+        (
+            Box::new(move |list| list.modified_until(written - second)),
+            false,
+        ),
+        (
+            Box::new(move |list| list.created_since(written + second)),
+            false,
+        ),
+    ];
+    for (number, (select, is_met)) in cases.iter().enumerate() {
+        let values = select(store.list()).stream().try_collect::<Vec<_>>().await;
+        match values {
+            Ok(values) => assert!(*is_met && values.len() == 50, "{number}"),
+            Err(error) => {
+                assert!(!is_met, "{number}");
+                let text = error.to_string();
+                assert!(text.contains("values that the filter excludes"), "{text}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_page_size_is_requested_again_after_ten_minutes() {
+    let (sandbox, store) = sandbox().await;
+    sandbox.insert(1, 101, "x");
+    for (wait, gets) in [(0, 2), (599, 1), (1, 2)] {
+        advance(Duration::from_secs(wait)).await;
+        let before = sandbox.counts().gets;
+        let list = store.list().page_size(1000);
+        let values: Vec<_> = list.stream().try_collect().await.expect("a list");
+        assert_eq!((values.len(), sandbox.counts().gets - before), (1, gets));
     }
 }

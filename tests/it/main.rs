@@ -1,5 +1,6 @@
 //! Integration tests of the workspace's crates, over HTTP on loopback.
 
+mod any_server;
 mod attributes;
 mod contract;
 mod delete;
@@ -7,6 +8,7 @@ mod errors;
 mod faults;
 mod lifecycle;
 mod list;
+mod odd_responses;
 mod packing;
 mod pages;
 mod quota;

@@ -86,7 +86,7 @@ async fn a_hundred_thousand_customers_in_order_take_ten_thousand_requests() {
         assert!(matches!(outcome.kind, OutcomeKind::Stored(Some(_))));
     }
     assert_eq!(outcomes.summary().stored, 500_000);
-    assert_eq!(outcomes.settled_up_to(), 500_000);
+    assert_eq!(outcomes.done_up_to(), 500_000);
     let counts = sandbox.counts();
     assert_eq!(counts.puts, 10_000);
     assert_eq!(counts.largest_batch_customers, 10);
@@ -113,7 +113,7 @@ async fn rows_that_arrive_slowly_are_sent_after_the_linger() {
         // The input ends with the last row, which is sent at once.
         assert!(number == 20 || lingered >= Duration::from_millis(100));
         assert!(lingered < second / 2, "row {number}: {lingered:?}");
-        assert_eq!(outcomes.settled_up_to(), u64::from(number));
+        assert_eq!(outcomes.done_up_to(), u64::from(number));
     }
     assert_eq!(sandbox.counts().puts, 20);
 }

@@ -156,7 +156,8 @@ async fn store_all(sandbox: SandboxBuilder) -> (Sandbox, Summary) {
             _ => false,
         })
         .count();
-    assert_eq!(rejected, 0, "batches beyond the learned limit");
+    // A larger batch is tried again now and then.
+    assert!(rejected <= 4, "{rejected} batches beyond the learned limit");
     (sandbox, report.summary())
 }
 
