@@ -1,5 +1,5 @@
 //! Compares runs with the bounds that limits, latency and a hand-written loop set:
-//! `cargo bench -p bigcommerce-ext --bench bulk`, or with `-- --quick` in about a minute. Linux
+//! `cargo bench -p bigcommerce-ext --bench bulk`, or with `-- --quick` in about two minutes. Linux
 //! only, for processor time and memory.
 //!
 //! The sandbox runs in another process, for which this program starts itself again. Every ratio is
@@ -8,6 +8,7 @@
 mod rows;
 mod server;
 mod table;
+mod trickle;
 mod usage;
 mod work;
 
@@ -53,6 +54,8 @@ fn main() -> Result<()> {
     add(bench.packing()?);
     add(vec![bench.retry_storm()?]);
     add(bench.throughput()?);
+    add(bench.one_row_per_wake_up()?);
+    add(bench.acknowledgement()?);
     write(&all)
 }
 

@@ -20,7 +20,7 @@ use crate::{Result, usage};
 
 pub const CLIENT: &str = "--client";
 
-const LATENCY: Duration = Duration::from_millis(20);
+pub const LATENCY: Duration = Duration::from_millis(20);
 const PAGE_SIZE: u32 = 250;
 
 pub struct Bench {
@@ -29,11 +29,11 @@ pub struct Bench {
 }
 
 impl Bench {
-    fn size(&self, full: u32, quick: u32) -> u32 {
+    pub fn size(&self, full: u32, quick: u32) -> u32 {
         if self.is_quick { quick } else { full }
     }
 
-    fn rounds(&self, full: u32) -> u32 {
+    pub fn rounds(&self, full: u32) -> u32 {
         self.size(full, full.min(3))
     }
 

@@ -15,35 +15,50 @@ use crate::work::Cost;
 pub const SERVE: &str = "--serve";
 
 /// The settings of the sandbox.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Setup {
     pub latency: Duration,
     /// Values in the store at the start.
     pub values: u32,
-    /// Requests per second (0 for no limit).
+    /// Requests per quota window (0 for no limit).
     pub quota: u64,
+    pub quota_window: Duration,
     /// The share of requests with a fault.
     pub faults: f64,
 }
 
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            latency: Duration::ZERO,
+            values: 0,
+            quota: 0,
+            quota_window: Duration::from_secs(1),
+            faults: 0.0,
+        }
+    }
+}
+
 impl Setup {
-    fn to_args(self) -> [String; 4] {
+    fn to_args(self) -> [String; 5] {
         [
             self.latency.as_millis().to_string(),
             self.values.to_string(),
             self.quota.to_string(),
+            self.quota_window.as_millis().to_string(),
             self.faults.to_string(),
         ]
     }
 
     fn from_args(args: &[String]) -> Result<Self> {
-        let [latency, values, quota, faults] = args else {
-            return Err("--serve takes latency, values, quota and fault rate".into());
+        let [latency, values, quota, quota_window, faults] = args else {
+            return Err("--serve takes latency, values, quota, its window and fault rate".into());
         };
         Ok(Self {
             latency: Duration::from_millis(latency.parse()?),
             values: values.parse()?,
             quota: quota.parse()?,
+            quota_window: Duration::from_millis(quota_window.parse()?),
             faults: faults.parse()?,
         })
     }
@@ -129,7 +144,7 @@ pub fn serve(args: &[String]) -> Result<()> {
             .saturating_sub(timer_delay(setup.latency).await);
         let mut builder = Sandbox::builder().latency(latency).faults(plan);
         if setup.quota > 0 {
-            builder = builder.quota(setup.quota, Duration::from_secs(1));
+            builder = builder.quota(setup.quota, setup.quota_window);
         }
         let sandbox = builder.start().await?;
         for value in 0..i64::from(setup.values) {

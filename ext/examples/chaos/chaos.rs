@@ -1,30 +1,52 @@
-//! A bulk upsert with every kind of fault, checked against a simple model.
+//! A store with every kind of fault, and a client that upserts, lists and deletes. A model says what
+//! must come of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bigcommerce_ext::{Limits, Outcome, OutcomeKind, RetryPolicy, Store, Summary, UpsertRow};
-use bigcommerce_sandbox::{BatchRejection, Counts, ErrorKeys, Fault, FaultPlan, Sandbox};
+use bigcommerce_ext::{Limits, OutcomeKind, RetryPolicy, Store, UpsertRow};
+use bigcommerce_sandbox::{
+    BatchRejection, Counts, ErrorKeys, Fault, FaultPlan, Sandbox, StoredValue,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::channel::oneshot;
 use futures::{StreamExt, stream};
+
+#[path = "model.rs"]
+mod model;
+
+use model::{BAD, Key, Mistakes, Model};
 
 pub const TOKEN: &str = "ch40s-t0ken";
 
 const ATTRIBUTES: i64 = 3;
-const BAD: &str = "bad";
+/// The sessions of the upsert that are stopped. The next one runs to its end.
+const STOPPED_SESSIONS: usize = 6;
+/// The sessions after which an upsert that isn't done has failed.
+const MAX_SESSIONS: usize = 20;
+/// The customers from which on a run draws every kind of fault and reaches every limit.
+const LARGE_RUN: i64 = 2000;
+/// The customers of a list or a delete.
+const SELECTED_CUSTOMERS: i64 = 40;
 
-type Key = (i64, i64);
+/// The faults of lists, which a run has too few of to meet them all.
+const LIST_FAULTS: [Fault; 5] = [
+    Fault::ShortPage,
+    Fault::EmptyPage,
+    Fault::TotalTooLarge,
+    Fault::TotalTooSmall,
+    Fault::IgnoredFilters,
+];
+
 type Failure = Box<dyn std::error::Error>;
 
 /// The result of the checks.
 pub struct Verdict {
     /// The text of each check, and whether it passed.
     pub checks: Vec<(String, bool)>,
-    accounted_share: f64,
-    is_state_equal: bool,
     counts: Counts,
-    requests: u64,
-    needed_requests: u64,
+    sessions: usize,
 }
 
 impl Verdict {
@@ -37,22 +59,19 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "accounted {:.3}, state equal {}, peak in flight {}, largest batch {}, \
-             {} requests made, {} needed without faults",
-            self.accounted_share,
-            self.is_state_equal,
+            "{} sessions, {} requests, {} faults, peak in flight {}, largest batch {}",
+            self.sessions,
+            self.counts.requests,
+            self.counts.faults,
             self.counts.peak_in_flight,
             self.counts.largest_batch_customers,
-            self.requests,
-            self.needed_requests
         )
     }
 }
 
 /// Generates three values per customer, shuffled: 5% of them twice with another value, and 1% of all
 /// rows bad.
-fn rows(seed: u64, customers: i64) -> Vec<UpsertRow> {
-    let mut rng = fastrand::Rng::with_seed(seed);
+fn rows(rng: &mut fastrand::Rng, customers: i64) -> Vec<UpsertRow> {
     let mut keys: Vec<Key> = (1..=customers)
         .flat_map(|customer| (1..=ATTRIBUTES).map(move |attribute| (customer, attribute)))
         .collect();
@@ -71,222 +90,378 @@ fn rows(seed: u64, customers: i64) -> Vec<UpsertRow> {
     keys.into_iter().enumerate().map(row).collect()
 }
 
-/// Runs an upsert with this window (default: all rows), with delays of milliseconds.
+/// Upserts with this window (default: all rows), then skips unchanged values, lists and deletes.
+///
+/// The delays are milliseconds, but for an outage of three minutes: run it with a paused clock.
 pub async fn run(seed: u64, customers: i64, window: Option<usize>) -> Result<Verdict, Failure> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let rows = rows(&mut rng, customers);
     let keys = [ErrorKeys::Indexed, ErrorKeys::Field, ErrorKeys::Empty];
     let rejections = [BatchRejection::Atomic, BatchRejection::Partial];
     let choose = |options: usize| usize::try_from(seed).unwrap_or_default() % options;
+    let outage = faults(seed)
+        .outage_after(Duration::from_millis(rng.u64(50..2000)))
+        .outage(Duration::from_secs(180));
     let sandbox = Sandbox::builder()
         .latency(Duration::from_millis(1))
         .quota(300, Duration::from_millis(200))
         .error_keys(keys[choose(keys.len())])
         .batch_rejection(rejections[choose(rejections.len())])
         .reject(|_, _, value| (value == BAD).then(|| "this value is bad".to_owned()))
-        .faults(
-            FaultPlan::seeded(seed)
-                .rate(0.1)
-                .reset_in(Duration::from_millis(20))
-                .slow_by(Duration::from_millis(10))
-                .trickle_over(Duration::from_millis(10)),
-        )
+        .faults(outage)
         .start()
         .await?;
     let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN)
         .limits(Limits::default().grace_period(Duration::from_millis(20)))
         .retry(
             RetryPolicy::default()
+                .attempt_timeout(Duration::from_millis(15))
                 .initial_backoff(Duration::from_millis(4))
                 .max_backoff(Duration::from_millis(100)),
         )
         .build()?;
-
-    let rows = rows(seed, customers);
-    let mut outcomes = store
-        .upsert()
-        .window(window.unwrap_or(rows.len() + 1))
-        .stream(stream::iter(rows.clone()));
-    let mut outcomes_by_row: BTreeMap<u64, Outcome> = BTreeMap::new();
-    let mut repeated = 0;
-    while let Some(outcome) = outcomes.next().await {
-        repeated += u64::from(outcomes_by_row.insert(outcome.index, outcome).is_some());
-    }
-    let result = RunResult {
-        rows: &rows,
-        outcomes: &outcomes_by_row,
-        repeated,
-        summary: outcomes.summary(),
-        settled_up_to: outcomes.settled_up_to(),
-        sandbox: &sandbox,
+    let mut chaos = Chaos {
+        window: window.unwrap_or(rows.len() + 1),
+        model: Model::new(rows),
+        sandbox,
+        store,
+        rng,
+        requests: 0,
+        dropped_sessions: 0,
+        sessions: 0,
+        checks: Vec::new(),
     };
-    Ok(result.check(customers))
+    chaos.upsert().await;
+    chaos.skip_unchanged().await;
+    let list_faults = FaultPlan::seeded(seed).rate(0.2).only(LIST_FAULTS);
+    chaos.sandbox.set_faults(list_faults);
+    chaos.list(customers).await;
+    chaos.sandbox.set_faults(faults(seed + 1_000_000));
+    chaos.delete(customers).await?;
+    Ok(chaos.judge(customers))
 }
 
-/// The outcomes of a run, and the sandbox after it.
-struct RunResult<'a> {
-    rows: &'a [UpsertRow],
-    outcomes: &'a BTreeMap<u64, Outcome>,
-    /// Outcomes of rows that had one already.
-    repeated: u64,
-    summary: Summary,
-    settled_up_to: u64,
-    sandbox: &'a Sandbox,
+/// Returns a plan of all kinds of faults. A request that was abandoned ends within the client's grace
+/// period of 20 ms, and a body stalls for longer than the attempt timeout of 15 ms.
+fn faults(seed: u64) -> FaultPlan {
+    FaultPlan::seeded(seed)
+        .rate(0.1)
+        .only(Fault::ALL.iter().copied())
+        .reset_in(Duration::from_millis(20))
+        .slow_by(Duration::from_millis(10))
+        .trickle_over(Duration::from_millis(10))
+        .late_by(Duration::from_millis(15))
+        .stall_for(Duration::from_millis(18))
 }
 
-impl RunResult<'_> {
-    fn check(&self, customers: i64) -> Verdict {
-        let rows = self.rows.len() as u64;
-        let counts = self.sandbox.counts();
-        let fault_counts = self.sandbox.fault_counts();
-        let expected = self.last_good_rows();
-        let stored: HashMap<Key, String> = self
-            .sandbox
-            .values()
-            .into_iter()
-            .map(|value| {
-                (
-                    (value.customer_id, value.attribute_id),
-                    normalize(&value.value),
-                )
+struct Chaos {
+    window: usize,
+    model: Model,
+    sandbox: Sandbox,
+    store: Store,
+    rng: fastrand::Rng,
+    /// The requests that the client has counted.
+    requests: u64,
+    /// The sessions whose stream was dropped before its end.
+    dropped_sessions: u64,
+    sessions: usize,
+    checks: Vec<(String, bool)>,
+}
+
+impl Chaos {
+    fn check(&mut self, text: impl Into<String>, passed: bool) {
+        self.checks.push((text.into(), passed));
+    }
+
+    fn check_mistakes(&mut self, text: &str, mistakes: &Mistakes) {
+        let passed = mistakes.count == 0;
+        self.check(format!("{text}: {mistakes:?}"), passed);
+    }
+
+    /// Sends all rows, as the consumer of a queue does: stops at random, commits what is done, and
+    /// goes on from there.
+    async fn upsert(&mut self) {
+        while self.model.base < self.model.rows().len() && self.sessions < MAX_SESSIONS {
+            let is_stopped = self.sessions < STOPPED_SESSIONS;
+            let left = self.model.rows().len() - self.model.base;
+            // Early and late stops are equally likely.
+            let at_most = left >> self.rng.u32(1..10);
+            let stop_after = is_stopped.then(|| self.rng.usize(..=at_most));
+            let is_dropped = is_stopped && self.rng.bool();
+            self.session(stop_after, is_dropped).await;
+            self.sessions += 1;
+        }
+        let (done, rows) = (self.model.base, self.model.rows().len());
+        self.check(
+            format!(
+                "{done} of {rows} rows are done after {} sessions",
+                self.sessions
+            ),
+            done == rows,
+        );
+        let mistakes = std::mem::take(&mut self.model.mistakes);
+        self.check_mistakes(
+            "outcomes and commit points differ from the model",
+            &mistakes,
+        );
+        self.settle().await;
+        let is_final = self.model.is_final(&self.sandbox.values());
+        self.check("the store holds the last good row of each key", is_final);
+        let (sent, received) = (self.requests, self.sandbox.counts().requests);
+        // A stream that is dropped doesn't tell what becomes of its requests in flight.
+        let is_counted = sent.abs_diff(received) <= 3 * self.dropped_sessions;
+        self.check(
+            format!("{received} requests received, {sent} counted by the client"),
+            is_counted,
+        );
+    }
+
+    async fn session(&mut self, stop_after: Option<usize>, is_dropped: bool) {
+        self.model.begin_session();
+        let rows = self.model.rows().get(self.model.base..).unwrap_or_default();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut stop = Some(stop);
+        let mut outcomes = self
+            .store
+            .upsert()
+            .window(self.window)
+            .stop_when(async {
+                // Without a stop, the sender lives as long as the session.
+                let _ = stopped.await;
             })
-            .collect();
-        let is_state_equal = stored.len() == expected.len()
-            && expected.iter().all(|(key, &index)| {
-                stored.get(key)
-                    == self
-                        .rows
-                        .get(index)
-                        .map(|row| normalize(row.value()))
-                        .as_ref()
+            .stream(stream::iter(rows.to_vec()));
+        let mut read = 0;
+        let mut is_read_to_end = true;
+        loop {
+            if stop_after == Some(read) {
+                if is_dropped {
+                    is_read_to_end = false;
+                    break;
+                }
+                drop(stop.take());
+            }
+            let Some(outcome) = outcomes.next().await else {
+                break;
+            };
+            self.model.record(&outcome);
+            read += 1;
+        }
+        let (summary, done_up_to) = (outcomes.summary(), outcomes.done_up_to());
+        if is_read_to_end {
+            self.model.check_outcomes(summary.rows());
+        }
+        let values = self.sandbox.values();
+        self.model.commit(done_up_to, is_read_to_end, &values);
+        self.requests += summary.requests;
+        self.dropped_sessions += u64::from(!is_read_to_end);
+    }
+
+    /// Waits until the server has executed all requests.
+    async fn settle(&self) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    /// Sends what the store holds already.
+    async fn skip_unchanged(&mut self) {
+        let rows = self.model.last_good_rows();
+        let mut mistakes = Mistakes::default();
+        let (mut unchanged, mut unknown) = (0, 0);
+        let mut outcomes = self
+            .store
+            .upsert()
+            .skip_unchanged()
+            .window(self.window)
+            .stream(stream::iter(rows.clone()));
+        while let Some(outcome) = outcomes.next().await {
+            match &outcome.kind {
+                OutcomeKind::Unchanged => unchanged += 1,
+                OutcomeKind::Stored(_) => {}
+                OutcomeKind::Unknown(_) => unknown += 1,
+                _ => mistakes.add(|| format!("{outcome:?}")),
+            }
+        }
+        let read = outcomes.summary().rows();
+        drop(outcomes);
+        mistakes.check(read == rows.len() as u64, || {
+            format!("{read} rows were read")
+        });
+        self.check_mistakes(
+            "rows that the store holds are stored or unchanged",
+            &mistakes,
+        );
+        self.check(
+            format!("{unchanged} of {read} rows are unchanged, {unknown} unknown"),
+            unchanged * 2 > read && unknown * 1000 <= read,
+        );
+        self.settle().await;
+        let is_final = self.model.is_final(&self.sandbox.values());
+        self.check("rows that were skipped change nothing", is_final);
+    }
+
+    fn pick_customers(&mut self, customers: i64) -> BTreeSet<i64> {
+        let first = self.rng.i64(1..=customers);
+        (first..=customers)
+            .take(SELECTED_CUSTOMERS as usize)
+            .collect()
+    }
+
+    /// Lists some customers at a time. A list is complete, or its last item is an error.
+    async fn list(&mut self, customers: i64) {
+        let lists = if customers >= LARGE_RUN { 300 } else { 30 };
+        let stored = self.sandbox.values();
+        let mut mistakes = Mistakes::default();
+        let mut complete = 0;
+        for _ in 0..lists {
+            let wanted = self.pick_customers(customers);
+            let mut values = self
+                .store
+                .list()
+                .customers(wanted.iter().copied())
+                .page_size(50)
+                .stream();
+            let mut listed = BTreeMap::new();
+            let mut has_failed = false;
+            while let Some(value) = values.next().await {
+                mistakes.check(!has_failed, || "an item follows an error".to_owned());
+                match value {
+                    Ok(value) => {
+                        let is_wanted = wanted.contains(&value.customer_id);
+                        mistakes.check(is_wanted, || format!("not selected: {value:?}"));
+                        let id = value.id.unwrap_or_default();
+                        let is_first = listed.insert(id, value.attribute_value).is_none();
+                        mistakes.check(is_first, || format!("value {id} is listed twice"));
+                    }
+                    Err(_) => has_failed = true,
+                }
+            }
+            let selected = stored.iter().filter(|v| wanted.contains(&v.customer_id));
+            let selected: BTreeMap<_, _> = selected.map(|v| (v.id, v.value.clone())).collect();
+            complete += u32::from(!has_failed);
+            // Totals that contradict each other look like a change during the list.
+            let is_flagged = has_failed || values.changed_during_read();
+            mistakes.check(is_flagged || listed == selected, || {
+                format!(
+                    "{} of {} values, and no error",
+                    listed.len(),
+                    selected.len()
+                )
             });
-        let wrong = self.wrong_outcomes(&expected);
-        let missing: Vec<_> = Fault::ALL
-            .iter()
-            .filter(|fault| !fault_counts.contains_key(fault) && **fault != Fault::LateExecution)
-            .collect();
-        let mut checks = vec![
-            (
-                format!("{} of {rows} rows have an outcome", self.outcomes.len()),
-                self.outcomes.len() as u64 == rows,
-            ),
-            (
-                format!("{} rows have two outcomes", self.repeated),
-                self.repeated == 0,
-            ),
-            (
-                format!("settled up to row {}", self.settled_up_to),
-                self.settled_up_to == rows,
-            ),
-            (
-                format!("{} outcomes differ from the model: {wrong:?}", wrong.len()),
-                wrong.is_empty(),
-            ),
-            (
-                format!(
-                    "{} values are stored, {} expected",
-                    stored.len(),
-                    expected.len()
-                ),
-                is_state_equal,
-            ),
-            (
-                format!("the summary adds up: {}", self.summary),
-                self.summary.rows() == rows,
-            ),
-            (
-                format!(
-                    "{} overlapping requests for the same customer",
-                    counts.customer_overlaps
-                ),
-                counts.customer_overlaps == 0,
-            ),
-            (
-                format!(
-                    "{} requests beyond the limit of 3 in flight",
-                    counts.in_flight_429s
-                ),
-                counts.in_flight_429s == 0 && counts.peak_in_flight <= 3,
-            ),
-            (
-                format!(
-                    "at most {} customers per call",
-                    counts.largest_batch_customers
-                ),
-                counts.largest_batch_customers <= 10,
-            ),
-            (
-                format!(
-                    "{} requests received, {} counted by the client",
-                    counts.requests, self.summary.requests
-                ),
-                counts.requests == self.summary.requests,
-            ),
-        ];
-        // A short run does not draw every kind of fault.
-        if customers >= 2000 {
-            let kinds = format!("{} faults of {} kinds", counts.faults, fault_counts.len());
-            checks.push((format!("{kinds}, missing: {missing:?}"), missing.is_empty()));
-            checks.push((
-                "the limits of 3 requests in flight and 10 customers per call are reached"
-                    .to_owned(),
-                counts.peak_in_flight == 3 && counts.largest_batch_customers == 10,
-            ));
+        }
+        self.check_mistakes("lists are complete, or say that they aren't", &mistakes);
+        self.check(
+            format!("{complete} of {lists} lists are complete"),
+            complete * 5 > lists,
+        );
+    }
+
+    /// Deletes the values of some customers at a time, and what is older than the run: nothing.
+    async fn delete(&mut self, customers: i64) -> Result<(), Failure> {
+        let deletes = if customers >= LARGE_RUN { 60 } else { 6 };
+        let mut mistakes = Mistakes::default();
+        let mut complete = 0;
+        for _ in 0..deletes {
+            let wanted = self.pick_customers(customers);
+            let before = self.sandbox.values();
+            let result = self
+                .store
+                .delete()
+                .customers(wanted.iter().copied())
+                .send()
+                .await;
+            self.settle().await;
+            let after = ids(&self.sandbox.values());
+            let others = before.iter().filter(|v| !wanted.contains(&v.customer_id));
+            for other in others {
+                let is_kept = after.contains_key(&other.id);
+                mistakes.check(is_kept, || format!("not selected, but deleted: {other:?}"));
+            }
+            // An error says that nothing was deleted, or not all.
+            let Ok(report) = result else { continue };
+            for outcome in report.outcomes() {
+                let id = outcome.row.unwrap_or_default();
+                let is_right = match outcome.kind {
+                    OutcomeKind::Deleted => !after.contains_key(&id),
+                    OutcomeKind::Unknown(_) | OutcomeKind::NotSent(_) => true,
+                    _ => false,
+                };
+                mistakes.check(is_right, || format!("{outcome:?}"));
+            }
+            if report.into_result().is_ok() {
+                complete += 1;
+                let is_empty = after.values().all(|customer| !wanted.contains(customer));
+                mistakes.check(is_empty, || format!("values of {wanted:?} are left"));
+            }
+        }
+        let before = ids(&self.sandbox.values());
+        let an_hour_ago = DateTime::<Utc>::from(SystemTime::now()) - TimeDelta::hours(1);
+        for _ in 0..deletes {
+            // An error is right, too: the server may ignore the filter.
+            let old = self.store.delete().modified_until(an_hour_ago);
+            drop(old.send().await);
+        }
+        self.settle().await;
+        let is_unchanged = ids(&self.sandbox.values()) == before;
+        mistakes.check(is_unchanged, || {
+            "fresh values were deleted by time".to_owned()
+        });
+        self.check_mistakes(
+            "deletes hit what was selected, and reports are true",
+            &mistakes,
+        );
+        self.check(
+            format!("{complete} of {deletes} deletes are complete"),
+            complete * 5 > deletes,
+        );
+        Ok(())
+    }
+
+    fn judge(mut self, customers: i64) -> Verdict {
+        let counts = self.sandbox.counts();
+        let drawn = self.sandbox.fault_counts();
+        let late = [Fault::LateExecution, Fault::LateBehindGateway];
+        let late: u64 = late.iter().filter_map(|fault| drawn.get(fault)).sum();
+        let (overlaps, too_many) = (counts.customer_overlaps, counts.in_flight_429s);
+        // A call is retried while its own abandoned request may still be executed.
+        self.check(
+            format!("{overlaps} requests overlap others of their customers, {late} are late"),
+            overlaps <= 3 * late,
+        );
+        self.check(
+            format!("{too_many} requests beyond the limit of 3 in flight"),
+            too_many == 0 && counts.peak_in_flight <= 3,
+        );
+        let largest = counts.largest_batch_customers;
+        self.check(
+            format!("at most {largest} customers per call"),
+            largest <= 10,
+        );
+        if customers >= LARGE_RUN {
+            let missing: Vec<_> = Fault::ALL
+                .iter()
+                .filter(|fault| !drawn.contains_key(fault))
+                .collect();
+            let kinds = drawn.len();
+            self.check(
+                format!("faults of {kinds} kinds, missing: {missing:?}"),
+                missing.is_empty(),
+            );
+            self.check(
+                "the limits of 3 requests in flight and 10 customers per call are reached",
+                counts.peak_in_flight == 3 && largest == 10,
+            );
         }
         Verdict {
-            accounted_share: self.outcomes.len() as f64 / rows.max(1) as f64,
-            is_state_equal,
-            requests: self.summary.requests,
-            needed_requests: customers.unsigned_abs().div_ceil(10),
-            checks,
+            checks: self.checks,
             counts,
+            sessions: self.sessions,
         }
-    }
-
-    /// Returns the index of the last valid row per key: the row that must be stored in the end.
-    fn last_good_rows(&self) -> HashMap<Key, usize> {
-        let rows = self.rows.iter().enumerate();
-        rows.filter(|(_, row)| row.value() != BAD)
-            .map(|(index, row)| {
-                (
-                    (row.customer_id(), row.attribute().id().unwrap_or_default()),
-                    index,
-                )
-            })
-            .collect()
-    }
-
-    fn wrong_outcomes(&self, expected: &HashMap<Key, usize>) -> Vec<String> {
-        let is_right = |outcome: &Outcome| {
-            let row = usize::try_from(outcome.index)
-                .ok()
-                .and_then(|i| self.rows.get(i));
-            let (Some(row), true) = (row, outcome.row.as_ref() == row) else {
-                return false;
-            };
-            let last = expected.get(&(row.customer_id(), row.attribute().id().unwrap_or_default()));
-            let last = last.map(|&index| index as u64);
-            match &outcome.kind {
-                OutcomeKind::Rejected(error) => row.value() == BAD && error.status() == Some(422),
-                OutcomeKind::Stored(record) => {
-                    let has_same_value = record.as_ref().is_none_or(|record| {
-                        normalize(&record.attribute_value) == normalize(row.value())
-                    });
-                    row.value() != BAD && has_same_value
-                }
-                // A bad row that is superseded before it is sent is never rejected.
-                OutcomeKind::Superseded { by, .. } => *by > outcome.index && last >= Some(*by),
-                _ => false,
-            }
-        };
-        let outcomes = self.outcomes.values();
-        outcomes
-            .filter(|outcome| !is_right(outcome))
-            .take(5)
-            .map(|outcome| format!("row {}: {:?}", outcome.index, outcome.kind))
-            .collect()
     }
 }
 
-/// Writes numbers as the server does when it normalizes them, for comparison.
-fn normalize(value: &str) -> String {
-    value.trim().trim_end_matches(".0").to_owned()
+/// Returns the customer of each value, by the value's ID.
+fn ids(values: &[StoredValue]) -> HashMap<i64, i64> {
+    values
+        .iter()
+        .map(|value| (value.id, value.customer_id))
+        .collect()
 }
