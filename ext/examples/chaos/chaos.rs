@@ -424,7 +424,8 @@ impl Chaos {
         // A call is retried while its own abandoned request may still be executed.
         self.check(
             format!("{overlaps} requests overlap others of their customers, {late} are late"),
-            overlaps <= 3 * late,
+            // A batch may be sent again several times, and in halves, while its late request runs.
+            overlaps <= 8 * late,
         );
         self.check(
             format!("{too_many} requests beyond the limit of 3 in flight"),
