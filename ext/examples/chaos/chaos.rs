@@ -421,10 +421,10 @@ impl Chaos {
         let late = [Fault::LateExecution, Fault::LateBehindGateway];
         let late: u64 = late.iter().filter_map(|fault| drawn.get(fault)).sum();
         let (overlaps, too_many) = (counts.customer_overlaps, counts.in_flight_429s);
-        // A call is retried while its own abandoned request may still be executed.
+        // A batch may be sent again several times, and in halves, while its own abandoned request may
+        // still be executed.
         self.check(
             format!("{overlaps} requests overlap others of their customers, {late} are late"),
-            // A batch may be sent again several times, and in halves, while its late request runs.
             overlaps <= 8 * late,
         );
         self.check(

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Once};
 
-use bigcommerce_ext::Store;
 use bigcommerce_ext::reqwest::{Certificate, ClientBuilder};
+use bigcommerce_ext::{ErrorKind, Store};
 use futures::TryStreamExt;
 use rcgen::CertifiedKey;
 use rustls::ServerConfig;
@@ -24,9 +24,8 @@ fn install_ring() {
     });
 }
 
-#[tokio::test]
-async fn values_are_listed_over_tls() {
-    install_ring();
+/// Returns the certificate of a server on localhost, and the settings of the server.
+fn self_signed() -> (Certificate, ServerConfig) {
     let CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
@@ -34,6 +33,14 @@ async fn values_are_listed_over_tls() {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key.into())
         .expect("a usable certificate");
+    let root = Certificate::from_der(cert.der()).expect("a certificate");
+    (root, tls)
+}
+
+#[tokio::test]
+async fn values_are_listed_over_tls() {
+    install_ring();
+    let (root, tls) = self_signed();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
@@ -57,13 +64,44 @@ async fn values_are_listed_over_tls() {
         stream.shutdown().await.expect("a closed connection");
     });
 
-    let root = Certificate::from_der(cert.der()).expect("a certificate");
     let store = Store::builder_with_base_url(format!("https://localhost:{port}/v3"), "any token")
         .http(ClientBuilder::new().tls_certs_only([root]))
         .build()
         .expect("a store");
     let values: Vec<_> = store.list().stream().try_collect().await.expect("a list");
     assert_eq!(values.len(), 1);
+}
+
+#[tokio::test]
+async fn item_9_an_untrusted_certificate_stops_a_run_at_once() {
+    install_ring();
+    let (_, tls) = self_signed();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        while let Ok((stream, _)) = listener.accept().await {
+            assert!(
+                acceptor.accept(stream).await.is_err(),
+                "the client ends the handshake"
+            );
+        }
+    });
+    let (other_root, _) = self_signed();
+    let store = Store::builder_with_base_url(format!("https://localhost:{port}/v3"), "any token")
+        .http(ClientBuilder::new().tls_certs_only([other_root]))
+        .build()
+        .expect("a store");
+    let upsert = store.upsert().customer(2048, [(101, "Gold")]);
+    let report = upsert.send().await.expect("a report");
+    assert_eq!(report.summary().not_sent, 1);
+    let error = report.stopped_by().expect("an error");
+    assert_eq!(error.kind(), ErrorKind::Connection);
+    let text = error.to_string();
+    assert!(
+        text.contains("certificate") && text.contains("localhost"),
+        "{text}"
+    );
 }
 
 #[test]
