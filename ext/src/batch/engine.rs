@@ -823,15 +823,17 @@ impl<R: BatchItem> Engine<R> {
         let Some(part) = job.abandon_in_flight() else {
             return;
         };
+        let elapsed = part.history.elapsed(self.now);
+        let error = failure.error.with_attempts(part.history.requests, elapsed);
         for mut slot in part.slots {
             slot.row.may_be_stored |= failure.is_ambiguous;
-            self.settle_abandoned(slot, &failure.error);
+            self.settle_abandoned(slot, &error);
             if !failure.ends_run && !failure.never_sent {
-                self.count_unsuccessful(&failure.error);
+                self.count_unsuccessful(&error);
             }
         }
         if failure.ends_run {
-            self.stop(failure.error.clone());
+            self.stop(error);
         }
     }
 

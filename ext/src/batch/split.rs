@@ -84,6 +84,14 @@ pub(crate) struct History {
     pub last_error: Option<Error>,
 }
 
+impl History {
+    /// Returns the time since the part was first sent.
+    pub(crate) fn elapsed(&self, now: Instant) -> Duration {
+        let elapsed = |sent| now.saturating_duration_since(sent);
+        self.first_sent.map_or(Duration::ZERO, elapsed)
+    }
+}
+
 #[derive(Debug)]
 struct Part<R: BatchItem> {
     id: u32,
@@ -504,12 +512,9 @@ impl<R: BatchItem> BatchJob<R> {
                 || history.attempts_alone >= ATTEMPTS_ALONE.min(bounds.max_attempts));
         let halves = may_halve && history.attempts >= FAILURES_BEFORE_HALVING;
         let wait = wait(if halves { 1 } else { history.failures });
-        let elapsed = history.first_sent.map_or(Duration::ZERO, |first| {
-            // The time of an outage counts against the caller's limit, not the call's.
-            let in_outage = downtime.saturating_sub(history.downtime_before);
-            now.saturating_duration_since(first)
-                .saturating_sub(in_outage)
-        });
+        // The time of an outage counts against the caller's limit, not the call's.
+        let in_outage = downtime.saturating_sub(history.downtime_before);
+        let elapsed = history.elapsed(now).saturating_sub(in_outage);
         let exceeds_timeout =
             failure.counts_time && elapsed.saturating_add(wait) > bounds.retry_timeout;
         if is_exhausted || exceeds_timeout {
@@ -562,11 +567,10 @@ impl<R: BatchItem> BatchJob<R> {
         let (index, mut part) = self.take_in_flight()?;
         let size = size(&part.slots);
         if part.slots.len() == 1 {
-            let first_sent = part.history.first_sent;
             return Some(SplitResult::BadRow {
                 slot: Box::new(part.slots.pop()?),
                 requests: part.history.requests,
-                elapsed: first_sent.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
+                elapsed: part.history.elapsed(now),
             });
         }
         if is_too_large {

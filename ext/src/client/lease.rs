@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::limiter::{Feedback, LeaseId, Quota, Terms, TicketId};
-use super::shared_state::to_ms;
+use super::limiter::{Feedback, LeaseId, Quota, Terms, TicketId, to_ms};
 use super::{Client, MAX_WAIT};
 
 /// A place in the queue of a store. Dropping it leaves the queue.

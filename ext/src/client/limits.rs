@@ -52,7 +52,8 @@ impl Limits {
     /// than a day counts as a day).
     ///
     /// A request is abandoned when no complete response came, or when a gateway responded in the
-    /// server's place (408, 502, 504, 520 to 524, 530). The server may still be running it, so its
+    /// server's place (408, 502, 504, 520 to 524, 530, 598,
+    /// 599). The server may still be running it, so its
     /// customers stay reserved for the same time, in all runs of the store. A server that runs the
     /// request even later can undo a newer row; no client can rule that out.
     #[must_use]

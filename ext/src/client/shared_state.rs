@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::health::{Finding, Health, HealthChange};
-use super::limiter::LocalLimiter;
+use super::limiter::{LocalLimiter, to_ms};
 use super::outage::Availability;
 
 /// The states in use, by base URL.
@@ -56,10 +56,6 @@ impl Clock {
             }
         }
     }
-}
-
-pub(super) fn to_ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The shared state.

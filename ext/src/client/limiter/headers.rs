@@ -83,7 +83,7 @@ fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-fn to_ms(time: Duration) -> u64 {
+pub(in crate::client) fn to_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

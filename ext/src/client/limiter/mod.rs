@@ -6,6 +6,6 @@ mod local;
 mod quota_tests;
 mod state;
 
-pub(super) use headers::{Quota, RateLimitHeaders};
+pub(super) use headers::{Quota, RateLimitHeaders, to_ms};
 pub(super) use local::LocalLimiter;
 pub(super) use state::{Feedback, LeaseId, MAX_WAIT_MS, Terms, TicketId};

@@ -23,8 +23,8 @@ const CLOCK_TOLERANCE: u64 = 5_000;
 pub(in crate::client) type LeaseId = u64;
 pub(in crate::client) type TicketId = u64;
 
-/// The limits under which a request is sent. Stores with different limits can share a state: each
-/// request is held against the limits of its own store.
+/// The limits under which a request is sent. Stores with different limits can share a state: the
+/// limits of its own store apply to each request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::client) struct Terms {
     pub max_in_flight: usize,
