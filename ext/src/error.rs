@@ -87,6 +87,9 @@ pub enum ErrorKind {
     /// the request: an incomplete list, values that the filter excludes, or a value without its ID
     /// or date.
     InvalidResponse,
+    /// The place of the limits that processes share can't be reached, and the store is set to stop
+    /// then.
+    LimiterUnreachable,
     /// The run was stopped, or a value was added to a selection after its last delete round.
     Stopped,
 }
@@ -275,6 +278,16 @@ impl Error {
         )
     }
 
+    pub(crate) fn limiter_unreachable(cause: &str) -> Self {
+        Self::new(
+            ErrorKind::LimiterUnreachable,
+            format!(
+                "the shared limits can't be reached ({cause}), and the store is set to stop then: \
+                 check the place that keeps them, and try again later"
+            ),
+        )
+    }
+
     pub(crate) fn lost_task() -> Self {
         Self::new(
             ErrorKind::Connection,
@@ -378,6 +391,7 @@ impl Error {
                 | ErrorKind::Connection
                 | ErrorKind::InvalidResponse
                 | ErrorKind::Stopped
+                | ErrorKind::LimiterUnreachable
         )
     }
 

@@ -104,6 +104,19 @@ pub enum Event {
         /// The time from the first failure to the success.
         lasted: Duration,
     },
+    /// The place of the limits that processes share can't be reached. This process uses its local share,
+    /// or stops, as [`OnUnreachable`](crate::limiter::OnUnreachable) says.
+    #[non_exhaustive]
+    LimitsUnshared {
+        /// Why the place can't be reached.
+        cause: String,
+    },
+    /// The limits are shared again.
+    #[non_exhaustive]
+    LimitsShared {
+        /// The time during which they were not.
+        lasted: Duration,
+    },
     /// Rows have reached their outcomes, with or without a call.
     #[non_exhaustive]
     Progress {

@@ -176,6 +176,17 @@ mod store;
 mod upsert;
 mod value;
 
+/// Limits that several processes share.
+///
+/// The limits of a store hold for all processes that are given the same place, for example Redis with
+/// the crate `bigcommerce-ext-redis`. Without one, each process applies them by itself.
+pub mod limiter {
+    pub use crate::client::limiter::{
+        LeaseStatus, LimiterPlace, LimiterStatus, Notice, Notices, OnUnreachable, PlaceError,
+        PlaceFuture, PlaceReply, QuotaStatus, SharedLimits, Sharing, Swap,
+    };
+}
+
 pub use bigcommerce_sdk as sdk;
 pub use chrono;
 pub use reqwest;

@@ -132,7 +132,13 @@ pub struct Outcomes<S, R: Row = UpsertRow> {
     /// The number of rows with outcomes that the observer knows of.
     rows_reported: u64,
     outcomes_in_turn: u32,
+    flush: Option<FlushFuture>,
+    /// Whether the stream has ended.
+    has_ended: bool,
 }
+
+/// Completes when other processes can know what this one has released.
+type FlushFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A ticket, and since when it waits.
 struct QueuedTicket {
@@ -175,6 +181,8 @@ impl<S, R: Row> Outcomes<S, R> {
             calls_started: 0,
             rows_reported: 0,
             outcomes_in_turn: 0,
+            flush: None,
+            has_ended: false,
         }
     }
 
@@ -217,13 +225,46 @@ impl<S, R: Row> Outcomes<S, R> {
 
     /// Runs a decision of the engine with the present time and state of the store.
     fn decide<T>(&mut self, decide: impl FnOnce(&mut Engine<R>, Conditions<'_>) -> T) -> T {
+        let client = self.client.clone();
+        let is_held = |customer| R::KIND == RunKind::Upsert && client.is_held(customer);
+        let is_taken = |customer| R::KIND == RunKind::Upsert && client.is_taken(customer);
+        self.decide_with(&is_held, &is_taken, &|_| true, decide)
+    }
+
+    /// Runs a decision of the engine on a call for which there is a lease.
+    fn decide_on_call<T>(
+        &mut self,
+        lease: &Lease,
+        decide: impl FnOnce(&mut Engine<R>, Conditions<'_>) -> T,
+    ) -> T {
+        if R::KIND == RunKind::Delete {
+            return self.decide(decide);
+        }
+        let client = self.client.clone();
+        let is_claimed = |customer| lease.has_customer(customer);
+        let is_held = |customer| match is_claimed(customer) {
+            true => client.is_abandoned(customer),
+            false => client.is_held(customer),
+        };
+        let is_taken = |customer| !is_claimed(customer) && client.is_taken(customer);
+        self.decide_with(&is_held, &is_taken, &is_claimed, decide)
+    }
+
+    fn decide_with<T>(
+        &mut self,
+        is_held: &dyn Fn(i64) -> bool,
+        is_taken: &dyn Fn(i64) -> bool,
+        is_claimed: &dyn Fn(i64) -> bool,
+        decide: impl FnOnce(&mut Engine<R>, Conditions<'_>) -> T,
+    ) -> T {
         let now = Instant::now();
-        let client = &self.client;
         let conditions = Conditions {
             now,
             downtime: self.downtime.total(now),
-            successes: client.successes(),
-            is_held: &|customer| R::KIND == RunKind::Upsert && client.is_held(customer),
+            successes: self.client.successes(),
+            is_held,
+            is_taken,
+            is_claimed,
         };
         decide(&mut self.engine, conditions)
     }
@@ -306,6 +347,18 @@ impl<S, R: Row> Outcomes<S, R> {
         }
     }
 
+    /// Waits until other processes can know what the run has released: the program may end now.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let client = &self.client;
+        let flush = self.flush.get_or_insert_with(|| {
+            let client = client.clone();
+            Box::pin(async move { client.flush().await })
+        });
+        ready!(flush.as_mut().poll(cx));
+        self.flush = None;
+        Poll::Ready(())
+    }
+
     /// Wakes the task at a time.
     fn poll_timer(&mut self, cx: &mut Context<'_>, at: Option<Instant>) {
         let Some(at) = at else {
@@ -374,11 +427,11 @@ impl<S, R: Row> Outcomes<S, R> {
         if self.is_dry_run {
             return self.plan_batch();
         }
-        let Poll::Ready(lease) = self.poll_lease(cx) else {
+        let Poll::Ready(lease) = self.poll_lease(cx, Engine::proposed_customers) else {
             return false;
         };
-        let call = self.decide(|engine, conditions| engine.next_call(conditions));
-        call.is_some_and(|call| self.start(call, lease, None, runtime))
+        let call = self.decide_on_call(&lease, Engine::next_call);
+        self.start_or_ask_again(cx, call, lease, None, runtime)
     }
 
     /// Settles the next batch as planned.
@@ -416,28 +469,55 @@ impl<S, R: Row> Outcomes<S, R> {
         if outage.probe_at > Instant::now() {
             return false;
         }
-        let Poll::Ready(lease) = self.poll_lease(cx) else {
+        let Poll::Ready(lease) = self.poll_lease(cx, Engine::proposed_probe_customers) else {
             return false;
         };
         let Some(probe) = self.client.try_probe() else {
             return false;
         };
-        let call = self.decide(|engine, conditions| engine.next_probe(conditions));
-        call.is_some_and(|call| self.start(call, lease, Some(probe), runtime))
+        let call = self.decide_on_call(&lease, Engine::next_probe);
+        self.start_or_ask_again(cx, call, lease, Some(probe), runtime)
     }
 
-    /// Returns a lease for the next batch. Stops the run if the quota is spent for longer than a
-    /// call may be retried.
-    fn poll_lease(&mut self, cx: &mut Context<'_>) -> Poll<Lease> {
+    /// Returns a lease for the next batch, with the customers that it may have of those that `propose`
+    /// returns. Stops the run if the quota is spent for longer than a call may be retried, or if the
+    /// shared limits can't be reached.
+    fn poll_lease(
+        &mut self,
+        cx: &mut Context<'_>,
+        propose: impl Fn(&Engine<R>, Conditions<'_>) -> Vec<i64>,
+    ) -> Poll<Lease> {
         let client = &self.client;
+        let engine = &self.engine;
+        let now = Instant::now();
+        let conditions = Conditions {
+            now,
+            downtime: self.downtime.total(now),
+            successes: client.successes(),
+            is_held: &|customer| client.is_held(customer),
+            is_taken: &|customer| client.is_taken(customer),
+            is_claimed: &|_| true,
+        };
+        let propose = || match R::KIND {
+            RunKind::Upsert => propose(engine, conditions),
+            RunKind::Delete => Vec::new(),
+        };
         let queued = self.ticket.get_or_insert_with(|| QueuedTicket {
             ticket: client.ticket(),
-            since: Instant::now(),
+            since: now,
             is_reported: false,
         });
-        if let Poll::Ready(lease) = queued.ticket.poll_lease(cx) {
-            self.ticket = None;
-            return Poll::Ready(lease);
+        match queued.ticket.poll_lease(cx, propose) {
+            Poll::Ready(Ok(lease)) => {
+                self.ticket = None;
+                return Poll::Ready(lease);
+            }
+            Poll::Ready(Err(error)) => {
+                self.ticket = None;
+                self.engine.stop(error);
+                return Poll::Pending;
+            }
+            Poll::Pending => {}
         }
         if let Some(wait) = queued.ticket.throttled_for() {
             let waited = queued.since.elapsed();
@@ -500,6 +580,23 @@ impl<S, R: Row> Outcomes<S, R> {
         true
     }
 
+    /// Starts a call of the engine. If there is none for the customers of the lease, the next poll asks
+    /// for a lease with others.
+    fn start_or_ask_again(
+        &mut self,
+        cx: &Context<'_>,
+        call: Option<EngineCall<R>>,
+        lease: Lease,
+        probe: Option<ProbeGuard>,
+        runtime: &Handle,
+    ) -> bool {
+        let Some(call) = call else {
+            cx.waker().wake_by_ref();
+            return false;
+        };
+        self.start(call, lease, probe, runtime)
+    }
+
     /// Starts a call of the engine.
     fn start(
         &mut self,
@@ -519,7 +616,7 @@ impl<S, R: Row> Outcomes<S, R> {
             } => {
                 let number = self.announce(job, &batch, call);
                 if R::KIND == RunKind::Upsert {
-                    lease.set_customers(customers(&batch));
+                    lease.keep_customers(customers(&batch));
                 }
                 let info = AttemptInfo {
                     call: number,
@@ -543,6 +640,7 @@ impl<S, R: Row> Outcomes<S, R> {
                 self.verify_calls.spawn(runtime, job, number, task);
             }
             EngineCall::Check => {
+                lease.keep_customers(Vec::new());
                 let number = self.allocate_call_number();
                 let task = async move {
                     let outcome = list::check(&client, &run, number, lease).await;
@@ -765,6 +863,9 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if this.has_ended {
+            return Poll::Ready(None);
+        }
         if let Some(outcome) = ready!(this.poll_outcome(cx)) {
             return Poll::Ready(Some(outcome));
         }
@@ -774,7 +875,9 @@ where
             Err(error) => {
                 this.engine.stop(error);
                 this.poll_stop(cx);
-                return Poll::Ready(this.engine.next_outcome());
+                let outcome = this.engine.next_outcome();
+                this.has_ended = outcome.is_none();
+                return Poll::Ready(outcome);
             }
         };
         // For the timers.
@@ -793,6 +896,9 @@ where
                 return Poll::Ready(Some(outcome));
             }
             if this.is_done() {
+                this.ticket = None;
+                ready!(this.poll_flush(cx));
+                this.has_ended = true;
                 return Poll::Ready(None);
             }
             if !started {
@@ -811,7 +917,7 @@ where
     R: Row,
 {
     fn is_terminated(&self) -> bool {
-        self.is_done()
+        self.has_ended
     }
 }
 

@@ -8,6 +8,7 @@ use bigcommerce_sdk as sdk;
 
 use crate::attributes::Attributes;
 use crate::client::Client;
+use crate::client::limiter::LimiterStatus;
 use crate::credentials::AccessToken;
 use crate::delete::Delete;
 use crate::error::Error;
@@ -97,6 +98,14 @@ impl Store {
     /// Returns a handle that lists, finds and creates the attributes of the store.
     pub fn attributes(&self) -> Attributes {
         Attributes::new(self.client.clone())
+    }
+
+    /// Returns the state of the limits: who holds what, the quota, and who waits.
+    ///
+    /// For limits that processes share, it reads their place, for 1 s at most. If that fails, it
+    /// returns what this process knows, with [`Sharing::Unreachable`](crate::limiter::Sharing).
+    pub async fn limiter_status(&self) -> LimiterStatus {
+        self.client.limiter_status().await
     }
 
     /// Returns the generated client, which bypasses limits, pacing and retries.

@@ -464,6 +464,11 @@ impl<R: BatchItem> Buffer<R> {
         selection
     }
 
+    /// Returns the customers of the batch that [`next_batch`](Self::next_batch) returns, if one is due.
+    pub(crate) fn selected(&self, limit: BatchLimit, is_held: IsHeld<'_>) -> Vec<i64> {
+        self.select(limit, is_held).customers
+    }
+
     fn max_customers(&self, limit: BatchLimit) -> usize {
         limit.customers.min(self.config.customers_per_call)
     }
@@ -508,7 +513,7 @@ impl<R: BatchItem> Buffer<R> {
 
     /// Removes and returns the next batch that is due, and marks its customers as busy.
     ///
-    /// A batch has all rows of the oldest customers, as many as fit. Once a row is due, everything
+    /// A batch has all rows of the oldest customers for which `is_claimed` is true, as many as fit. Once a row is due, everything
     /// that waits is sent in full batches. Fewer customers that are left over, none of them due,
     /// wait on.
     pub(crate) fn next_batch(
@@ -516,11 +521,12 @@ impl<R: BatchItem> Buffer<R> {
         now: Instant,
         limit: BatchLimit,
         is_held: IsHeld<'_>,
+        is_claimed: IsHeld<'_>,
     ) -> Option<Vec<Slot<R>>> {
         if !self.has_due_batch(now, limit, is_held) {
             return None;
         }
-        let selection = self.select(limit, is_held);
+        let selection = self.select(limit, &|id| !is_claimed(id) || is_held(id));
         let oldest = selection.customers.first();
         let oldest = oldest.and_then(|id| self.customers.get(id))?;
         let has_waited = now.saturating_duration_since(oldest.since) >= self.config.max_wait;
@@ -754,6 +760,7 @@ mod tests {
     use crate::value::UpsertRow;
 
     const NONE_HELD: IsHeld<'static> = &|_| false;
+    const ALL_CLAIMED: IsHeld<'static> = &|_| true;
     const UNLIMITED: BatchLimit = BatchLimit {
         customers: usize::MAX,
         rows: usize::MAX,
@@ -807,7 +814,8 @@ mod tests {
         }
 
         fn batch(&mut self) -> Option<Vec<Slot<UpsertRow>>> {
-            self.buffer.next_batch(self.now, UNLIMITED, NONE_HELD)
+            self.buffer
+                .next_batch(self.now, UNLIMITED, NONE_HELD, ALL_CLAIMED)
         }
 
         fn batches(&mut self) -> Vec<Vec<u64>> {
@@ -873,8 +881,11 @@ mod tests {
             customers: 2,
             ..UNLIMITED
         };
-        let mut batches =
-            std::iter::from_fn(|| clocked.buffer.next_batch(clocked.now, limit, NONE_HELD));
+        let mut batches = std::iter::from_fn(|| {
+            clocked
+                .buffer
+                .next_batch(clocked.now, limit, NONE_HELD, ALL_CLAIMED)
+        });
         assert_eq!(
             batches.next().map(|batch| indexes(&batch)),
             Some(vec![0, 3, 1, 4])
@@ -902,10 +913,13 @@ mod tests {
                 may_exceed_rows,
                 ..UNLIMITED
             };
-            let batches: Vec<_> =
-                std::iter::from_fn(|| clocked.buffer.next_batch(clocked.now, limit, NONE_HELD))
-                    .map(|batch| batch.len())
-                    .collect();
+            let batches: Vec<_> = std::iter::from_fn(|| {
+                clocked
+                    .buffer
+                    .next_batch(clocked.now, limit, NONE_HELD, ALL_CLAIMED)
+            })
+            .map(|batch| batch.len())
+            .collect();
             assert_eq!(
                 batches, expected,
                 "{rows} rows, may exceed: {may_exceed_rows}"
@@ -959,7 +973,9 @@ mod tests {
         clocked.buffer.end_input();
         clocked.push_customers([1, 2]);
         let is_held: IsHeld<'_> = &|customer| customer == 1;
-        let batch = clocked.buffer.next_batch(clocked.now, UNLIMITED, is_held);
+        let batch = clocked
+            .buffer
+            .next_batch(clocked.now, UNLIMITED, is_held, ALL_CLAIMED);
         assert_eq!(indexes(&batch.expect("2 is sent")), [1]);
         assert!(
             !clocked

@@ -378,7 +378,7 @@ impl Model {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum BufferStep {
     Push {
         key: Key,
         value: u8,
@@ -409,7 +409,7 @@ enum Step {
 
 const CUSTOMERS: std::ops::Range<i64> = 1..30;
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<BufferStep>> {
     let limit = (
         prop_oneof![Just(usize::MAX), 1..6_usize],
         prop_oneof![Just(usize::MAX), 1..12_usize],
@@ -422,22 +422,22 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         });
     let step = prop_oneof![
         40 => (CUSTOMERS, 1..5_i64, 0..3_u8)
-            .prop_map(|(customer, attribute, value)| Step::Push { key: (customer, attribute), value }),
-        2 => Just(Step::MarkIdle),
-        10 => (0..400_u64).prop_map(|millis| Step::Wait { millis }),
-        1 => (1_000..6_000_u64).prop_map(|millis| Step::Wait { millis }),
-        15 => limit.prop_map(|limit| Step::SendBatch { limit }),
-        8 => any::<u64>().prop_map(|seed| Step::EndBatch { seed }),
-        10 => Just(Step::SendRead),
+            .prop_map(|(customer, attribute, value)| BufferStep::Push { key: (customer, attribute), value }),
+        2 => Just(BufferStep::MarkIdle),
+        10 => (0..400_u64).prop_map(|millis| BufferStep::Wait { millis }),
+        1 => (1_000..6_000_u64).prop_map(|millis| BufferStep::Wait { millis }),
+        15 => limit.prop_map(|limit| BufferStep::SendBatch { limit }),
+        8 => any::<u64>().prop_map(|seed| BufferStep::EndBatch { seed }),
+        10 => Just(BufferStep::SendRead),
         10 => (any::<u64>(), prop::bool::weighted(0.1))
-            .prop_map(|(seed, fails)| Step::EndRead { seed, fails }),
-        3 => CUSTOMERS.prop_map(|customer| Step::Hold { customer }),
-        2 => Just(Step::EndHolds),
+            .prop_map(|(seed, fails)| BufferStep::EndRead { seed, fails }),
+        3 => CUSTOMERS.prop_map(|customer| BufferStep::Hold { customer }),
+        2 => Just(BufferStep::EndHolds),
     ];
     let rare = prop_oneof![
         300 => step,
-        1 => Just(Step::EndInput),
-        1 => Just(Step::Drain),
+        1 => Just(BufferStep::EndInput),
+        1 => Just(BufferStep::Drain),
     ];
     prop::collection::vec(rare, 0..300)
 }
@@ -469,7 +469,7 @@ struct Seen {
     suspended: usize,
 }
 
-fn check(config: BufferConfig, steps: Vec<Step>, max_values: usize) -> Seen {
+fn check(config: BufferConfig, steps: Vec<BufferStep>, max_values: usize) -> Seen {
     let mut buffer = Buffer::<UpsertRow>::new(config, Normalization::default());
     let mut model = Model::new(config);
     let keys = CUSTOMERS.flat_map(|customer| (1..5).map(move |attribute| (customer, attribute)));
@@ -487,8 +487,8 @@ fn check(config: BufferConfig, steps: Vec<Step>, max_values: usize) -> Seen {
         let holds = held.clone();
         let is_held: IsHeld<'_> = &|customer| holds.contains(&customer);
         match step {
-            Step::Push { .. } if buffer.is_full() => {}
-            Step::Push { key, value } => {
+            BufferStep::Push { .. } if buffer.is_full() => {}
+            BufferStep::Push { key, value } => {
                 let row = UpsertRow::new(key.0, key.1, u64::from(value));
                 let mut slot = Slot::new(PendingRow {
                     index: next_index,
@@ -502,18 +502,18 @@ fn check(config: BufferConfig, steps: Vec<Step>, max_values: usize) -> Seen {
                 slot.since = None;
                 buffer.insert(slot, now);
             }
-            Step::MarkIdle => {
+            BufferStep::MarkIdle => {
                 buffer.mark_idle();
                 model.due_before = model.due_before.max(model.next_index);
             }
-            Step::EndInput => {
+            BufferStep::EndInput => {
                 buffer.end_input();
                 model.due_before = u64::MAX;
             }
-            Step::Wait { millis } => now += Duration::from_millis(millis),
-            Step::SendBatch { limit: latest } => {
+            BufferStep::Wait { millis } => now += Duration::from_millis(millis),
+            BufferStep::SendBatch { limit: latest } => {
                 limit = latest;
-                let batch = buffer.next_batch(now, limit, is_held);
+                let batch = buffer.next_batch(now, limit, is_held, &|_| true);
                 let slots = batch
                     .as_ref()
                     .map(|batch| batch.iter().map(ModelSlot::of).collect());
@@ -521,7 +521,7 @@ fn check(config: BufferConfig, steps: Vec<Step>, max_values: usize) -> Seen {
                 seen.batches += usize::from(batch.is_some());
                 batches.extend(batch);
             }
-            Step::EndBatch { seed } => {
+            BufferStep::EndBatch { seed } => {
                 let mut rng = fastrand::Rng::with_seed(seed);
                 if batches.is_empty() {
                     continue;
@@ -554,7 +554,7 @@ fn check(config: BufferConfig, steps: Vec<Step>, max_values: usize) -> Seen {
                 }
                 model.update(now);
             }
-            Step::SendRead => {
+            BufferStep::SendRead => {
                 let read = buffer.next_read(now, max_values, usize::MAX, is_held);
                 let request = read.as_ref().map(|(_, request)| request.clone());
                 let expected = model.next_read(now, max_values, is_held);
@@ -571,7 +571,7 @@ fn check(config: BufferConfig, steps: Vec<Step>, max_values: usize) -> Seen {
                     });
                 }
             }
-            Step::EndRead { seed, fails } => {
+            BufferStep::EndRead { seed, fails } => {
                 let mut rng = fastrand::Rng::with_seed(seed);
                 if reads.is_empty() {
                     continue;
@@ -597,11 +597,11 @@ fn check(config: BufferConfig, steps: Vec<Step>, max_values: usize) -> Seen {
                 buffer.finish_read(read.id, result, now);
                 model.finish_read(&read, (!fails).then_some(&values), max_values, now);
             }
-            Step::Hold { customer } => {
+            BufferStep::Hold { customer } => {
                 held.insert(customer);
             }
-            Step::EndHolds => held.clear(),
-            Step::Drain => {
+            BufferStep::EndHolds => held.clear(),
+            BufferStep::Drain => {
                 let slots: Vec<_> = buffer.drain().iter().map(ModelSlot::of).collect();
                 let mut expected = std::mem::take(&mut model.slots);
                 assert!(slots.windows(2).all(|pair| {

@@ -60,8 +60,15 @@ pub(crate) struct Conditions<'a> {
     pub downtime: Duration,
     /// The number of the store's successful responses.
     pub successes: u64,
-    /// Returns `true` if an abandoned request may still change the customer's values.
+    /// Returns `true` if a request in flight elsewhere, or an abandoned one, may change the customer's
+    /// values.
     pub is_held: IsHeld<'a>,
+    /// Returns `true` if a request of another run may. A batch is sent again beside its own abandoned
+    /// request: both have the same values.
+    pub is_taken: IsHeld<'a>,
+    /// Returns `true` if the request may name the customer. It may name all of them before there is a
+    /// lease for it.
+    pub is_claimed: IsHeld<'a>,
 }
 
 /// An event that follows from the end of a call.
@@ -94,6 +101,29 @@ pub(crate) enum EngineCall<R: BatchItem> {
     /// Lists a single value, for [`Engine::finish_check`]: if it succeeds, the rows of the failing
     /// batches are the reason for their failures, not the store.
     Check,
+}
+
+/// A request that shows whether the store is up again.
+#[derive(Clone, Copy, Debug)]
+enum ProbeChoice {
+    /// Lists a single value.
+    Check,
+    NewBatch,
+    Part {
+        job: u64,
+        part: usize,
+    },
+}
+
+/// Returns `true` if the customers of the job may be named, and no other run has one of them.
+fn is_free<R: BatchItem>(job: &BatchJob<R>, conditions: Conditions<'_>) -> bool {
+    let Conditions {
+        is_taken,
+        is_claimed,
+        ..
+    } = conditions;
+    let mut customers = job.customers().iter();
+    customers.all(|&customer| is_claimed(customer) && !is_taken(customer))
 }
 
 /// Decides what is sent next and accounts for every row.
@@ -301,6 +331,19 @@ impl<R: BatchItem> Engine<R> {
             || self.can_start_batch(conditions)
     }
 
+    /// Returns the customers that [`next_call`](Self::next_call) may name, and possibly more.
+    pub(crate) fn proposed_customers(&self, conditions: Conditions<'_>) -> Vec<i64> {
+        let due = self.due_job(conditions);
+        let job = due.and_then(|id| self.jobs.get(&id));
+        let mut customers = job.map_or(Vec::new(), |job| job.customers().to_vec());
+        let is_sent = due.is_some_and(|id| !self.lacks_evidence(id, conditions));
+        if !is_sent {
+            // A batch may be sent for evidence.
+            customers.extend(self.buffer.selected(self.limit(), conditions.is_held));
+        }
+        customers
+    }
+
     /// Returns the next call to make while the store is up.
     ///
     /// Parts of batches that have started come first. A part that has failed is sent again once
@@ -334,12 +377,12 @@ impl<R: BatchItem> Engine<R> {
         self.call_for(id, step)
     }
 
-    /// Returns the oldest job with a part that is due. A job that does not lack evidence comes
-    /// first.
+    /// Returns the oldest job with a part that is due, whose customers no other run has. A job that
+    /// does not lack evidence comes first.
     fn due_job(&self, conditions: Conditions<'_>) -> Option<u64> {
         let due = || {
             let jobs = self.jobs.iter();
-            jobs.filter(|(_, job)| job.is_due(conditions.now))
+            jobs.filter(|(_, job)| job.is_due(conditions.now) && is_free(job, conditions))
                 .map(|(&id, _)| id)
         };
         due()
@@ -385,9 +428,11 @@ impl<R: BatchItem> Engine<R> {
             now,
             downtime,
             is_held,
+            is_claimed,
             ..
         } = conditions;
-        let slots = self.buffer.next_batch(now, self.limit(), is_held)?;
+        let limit = self.limit();
+        let slots = self.buffer.next_batch(now, limit, is_held, is_claimed)?;
         let mut job = BatchJob::new(slots);
         let step = job.next_step(now, downtime, &self.sizes)?;
         if let Some(size) = job.sent_size() {
@@ -433,54 +478,76 @@ impl<R: BatchItem> Engine<R> {
 
     /// Returns `true` if [`next_probe`](Self::next_probe) has a call to make.
     pub(crate) fn has_probe(&self, conditions: Conditions<'_>) -> bool {
-        self.stopped_by.is_none()
-            && (self.waiting_jobs().next().is_some() || self.can_start_batch(conditions))
+        self.stopped_by.is_none() && self.choose_probe(conditions).is_some()
+    }
+
+    /// Returns the customers that [`next_probe`](Self::next_probe) may name, and possibly more.
+    pub(crate) fn proposed_probe_customers(&self, conditions: Conditions<'_>) -> Vec<i64> {
+        match self.choose_probe(conditions) {
+            None | Some(ProbeChoice::Check) => Vec::new(),
+            Some(ProbeChoice::NewBatch) => self.buffer.selected(self.limit(), conditions.is_held),
+            Some(ProbeChoice::Part { job, .. }) => {
+                let job = self.jobs.get(&job);
+                job.map_or(Vec::new(), |job| job.customers().to_vec())
+            }
+        }
     }
 
     /// Returns the next probe of a store that is down.
+    pub(crate) fn next_probe(&mut self, conditions: Conditions<'_>) -> Option<EngineCall<R>> {
+        if self.stopped_by.is_some() {
+            return None;
+        }
+        let probe = self.choose_probe(conditions)?;
+        self.now = conditions.now;
+        self.probes += 1;
+        match probe {
+            ProbeChoice::Check => self.check(),
+            ProbeChoice::NewBatch => self.cut(conditions),
+            ProbeChoice::Part { job: id, part } => {
+                let Conditions { now, downtime, .. } = conditions;
+                let job = self.jobs.get_mut(&id)?;
+                job.halve_for_probes();
+                let step = job.send_part(part, now, downtime)?;
+                self.call_for(id, step)
+            }
+        }
+    }
+
+    /// Chooses the next probe of a store that is down.
     ///
     /// The halves of the batch that failed first come first, then a new batch, then the halves of
     /// the other batches. If no other row is there to be sent, every second probe is a check.
-    pub(crate) fn next_probe(&mut self, conditions: Conditions<'_>) -> Option<EngineCall<R>> {
-        if !self.has_probe(conditions) {
-            return None;
-        }
-        self.now = conditions.now;
+    fn choose_probe(&self, conditions: Conditions<'_>) -> Option<ProbeChoice> {
         let turn = self.probes;
-        self.probes += 1;
         let has_only_failed_rows = !self.buffer.has_idle_customers();
+        let can_check = has_only_failed_rows && !self.is_checking;
         if has_only_failed_rows && turn % 2 == 1 {
-            return self.check();
+            return (can_check && self.waiting_jobs().next().is_some())
+                .then_some(ProbeChoice::Check);
         }
-        let waiting: Vec<_> = self.waiting_jobs().collect();
+        let can_start_batch = self.can_start_batch(conditions);
+        let new_batch = || can_start_batch.then_some(ProbeChoice::NewBatch);
         let mut candidates = Vec::new();
-        for (position, &id) in waiting.iter().enumerate() {
-            if let Some(job) = self.jobs.get_mut(&id) {
-                job.halve_for_probes();
-                candidates.extend((0..job.waiting_parts()).map(|part| Some((id, part))));
-            }
+        for (position, id) in self.waiting_jobs().enumerate() {
+            let job = self.jobs.get(&id).filter(|job| is_free(job, conditions));
+            let parts = job.map_or(0, BatchJob::parts_for_probes);
+            candidates.extend((0..parts).map(|part| ProbeChoice::Part { job: id, part }));
             if position == 0 {
-                candidates.push(None);
+                candidates.extend(new_batch());
             }
         }
-        if waiting.is_empty() {
-            candidates.push(None);
-        }
-        if !self.can_start_batch(conditions) {
-            candidates.retain(Option::is_some);
+        if self.waiting_jobs().next().is_none() {
+            candidates.extend(new_batch());
         }
         let turn = match has_only_failed_rows {
             true => turn / 2,
             false => turn,
         };
-        match *candidates.get(turn % candidates.len().max(1))? {
-            None => self.cut(conditions),
-            Some((id, part)) => {
-                let Conditions { now, downtime, .. } = conditions;
-                let step = self.jobs.get_mut(&id)?.send_part(part, now, downtime)?;
-                self.call_for(id, step)
-            }
-        }
+        let probe = candidates.get(turn % candidates.len().max(1)).copied();
+        // Other runs have the customers of all batches.
+        let has_waiting = self.waiting_jobs().next().is_some();
+        probe.or_else(|| (has_waiting && can_check).then_some(ProbeChoice::Check))
     }
 
     /// Returns the next read, and its ID for [`finish_read`](Self::finish_read).

@@ -240,6 +240,10 @@ pub(super) struct Simulation<'a> {
     pub(super) successes: u64,
     pub(super) rng: fastrand::Rng,
     held: Vec<HeldBatch>,
+    /// Whether other runs have customers in flight at random.
+    has_other_runs: bool,
+    /// The customers of another run, and until when it has them.
+    taken: (HashSet<i64>, Instant),
     outcomes: BTreeMap<u64, OutcomeKind>,
     calls: usize,
     pub(super) sends: usize,
@@ -257,6 +261,8 @@ impl<'a> Simulation<'a> {
             successes: 0,
             rng: fastrand::Rng::with_seed(scenario.seed),
             held: Vec::new(),
+            has_other_runs: false,
+            taken: (HashSet::new(), now),
             outcomes: BTreeMap::new(),
             calls: 0,
             sends: 0,
@@ -270,18 +276,41 @@ impl<'a> Simulation<'a> {
         &mut self,
         decide: impl FnOnce(&mut Engine<UpsertRow>, Conditions<'_>) -> T,
     ) -> T {
+        self.decide_within(|_| true, decide)
+    }
+
+    /// Runs a decision that may name only the customers for which `is_claimed` is true.
+    fn decide_within<T>(
+        &mut self,
+        is_claimed: impl Fn(i64) -> bool,
+        decide: impl FnOnce(&mut Engine<UpsertRow>, Conditions<'_>) -> T,
+    ) -> T {
         let (now, held) = (self.now, &self.held);
+        let (taken, until) = &self.taken;
+        let is_taken = |customer| now < *until && taken.contains(&customer);
         let is_held = |customer| {
             let mut live = held.iter().filter(|held| held.until > now);
-            live.any(|held| held.customers.contains(&customer))
+            is_taken(customer) || live.any(|held| held.customers.contains(&customer))
         };
         let conditions = Conditions {
             now,
             downtime: Duration::ZERO,
             successes: self.successes,
             is_held: &is_held,
+            is_taken: &is_taken,
+            is_claimed: &is_claimed,
         };
         decide(&mut self.engine, conditions)
+    }
+
+    /// Lets another run take some customers, now and then.
+    fn let_others_take(&mut self) {
+        if self.has_other_runs && self.taken.1 <= self.now && self.rng.u8(..4) == 0 {
+            let count = self.rng.usize(..30);
+            let customers = (0..count).map(|_| self.rng.i64(1..40)).collect();
+            let time = Duration::from_millis(self.rng.u64(1..40));
+            self.taken = (customers, self.now + time);
+        }
     }
 
     pub(super) fn push(&mut self, row: UpsertRow) {
@@ -330,16 +359,33 @@ impl<'a> Simulation<'a> {
     fn pass_until_due(&mut self) {
         let next = self.decide(|engine, conditions| engine.next_due(conditions));
         let holds = self.held.iter().map(|held| held.until);
+        let holds = holds.chain([self.taken.1]);
         let due = holds.chain(next).filter(|due| *due > self.now);
         let due = due.min().unwrap_or(self.now + Duration::from_secs(1));
         self.pass(due - self.now);
     }
 
     pub(super) fn next_call(&mut self) -> Option<CallInFlight> {
+        self.let_others_take();
         let has_call = self.decide(|engine, conditions| engine.has_call(conditions));
-        let call = self.decide(|engine, conditions| engine.next_call(conditions));
-        assert_eq!(has_call, call.is_some());
+        let proposed = self.decide(|engine, conditions| engine.proposed_customers(conditions));
+        let mut claimed: HashSet<_> = proposed.into_iter().collect();
+        // Another run is quicker.
+        let is_refused = self.has_other_runs && !claimed.is_empty() && self.rng.u8(..8) == 0;
+        if is_refused {
+            claimed.retain(|_| self.rng.bool());
+        }
+        let call = self.decide_within(
+            |customer| claimed.contains(&customer),
+            |engine, conditions| engine.next_call(conditions),
+        );
+        assert!(is_refused || has_call == call.is_some());
         let call = call?;
+        if let EngineCall::Send { batch, .. } = &call {
+            assert!(customers(batch).is_subset(&claimed));
+            let (taken, until) = &self.taken;
+            assert!(*until <= self.now || customers(batch).is_disjoint(taken));
+        }
         self.calls += 1;
         let previous_failure = match &call {
             EngineCall::Send {
@@ -469,7 +515,11 @@ pub(super) fn random_time(rng: &mut fastrand::Rng) -> Duration {
 
 /// Runs a scenario. Checks what must hold at every moment of a run.
 fn run(scenario: &Scenario) -> RunResult {
-    let mut simulation = Simulation::new(scenario);
+    run_simulation(Simulation::new(scenario))
+}
+
+fn run_simulation(mut simulation: Simulation<'_>) -> RunResult {
+    let scenario = simulation.scenario;
     let started = simulation.now;
     let mut rows = scenario.rows.iter().enumerate();
     let mut in_flight: Vec<CallInFlight> = Vec::new();
@@ -667,6 +717,16 @@ proptest! {
                 _ => false,
             }, "row {} (bad: {}) ended as {:?}", index, is_bad, kind);
         }
+    }
+
+    #[test]
+    fn customers_of_other_runs_are_sent_later(scenario in scenarios()) {
+        let scenario = Scenario { faults: None, stops: false, poison: BTreeSet::new(), ..scenario };
+        let mut simulation = Simulation::new(&scenario);
+        simulation.has_other_runs = true;
+        let result = run_simulation(simulation);
+        prop_assert_eq!(&result.stored, &model(&scenario));
+        prop_assert_eq!(result.summary.unknown + result.summary.not_sent, 0);
     }
 
     #[test]

@@ -291,19 +291,30 @@ impl<R: BatchItem> BatchJob<R> {
         }
     }
 
-    /// Halves a job of one part, once, so that its halves can be probes.
-    pub(crate) fn halve_for_probes(&mut self) {
-        if self.is_halved_for_probes || self.in_flight.is_some() {
-            return;
+    /// Returns the number of parts after [`halve_for_probes`](Self::halve_for_probes).
+    pub(crate) fn parts_for_probes(&self) -> usize {
+        match self.parts.as_slice() {
+            [part] if self.can_be_halved(part) => 2,
+            parts => parts.len(),
         }
-        self.is_halved_for_probes = true;
-        if let [part] = self.parts.as_slice()
+    }
+
+    fn can_be_halved(&self, part: &Part<R>) -> bool {
+        !self.is_halved_for_probes
+            && self.in_flight.is_none()
             && part.slots.len() > 1
             && part.lookups_left.is_none()
+    }
+
+    /// Halves a job of one part, once, so that its halves can be probes.
+    pub(crate) fn halve_for_probes(&mut self) {
+        if let [part] = self.parts.as_slice()
+            && self.can_be_halved(part)
         {
             let part = self.parts.remove(0);
             self.halve(0, part, false);
         }
+        self.is_halved_for_probes |= self.in_flight.is_none();
     }
 
     /// Returns a part, whether or not it is due, and marks it as in flight.

@@ -13,12 +13,13 @@ use reqwest::header::CONTENT_TYPE;
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 
+use super::clock::to_ms;
 use super::context::{RunContext, SdkResult};
 use super::error_body;
 use super::failure::{Assessment, ConnectProblem, Evidence, FailureCause};
 use super::health::{Finding, HealthChange, Verdict};
 use super::lease::Lease;
-use super::limiter::{RateLimitHeaders, to_ms};
+use super::limiter::RateLimitHeaders;
 use super::{Client, Operation};
 use crate::error::{CallRecord, Error, ErrorKind};
 use crate::event::{Event, WaitReason};
@@ -511,6 +512,7 @@ pub(super) fn advice(kind: ErrorKind, operation: &Operation, host: &str, reason:
             &format!("the response can't be parsed{reason}{in_doubt}: try again later")
         }
         ErrorKind::Stopped => "the run was stopped while the call waited",
+        ErrorKind::LimiterUnreachable => "the shared limits can't be reached",
         ErrorKind::InvalidInput | ErrorKind::InvalidRow | ErrorKind::Input => {
             "the request can't be sent"
         }

@@ -61,6 +61,7 @@ where
         requests += outcome.requests;
         let failure = match outcome.result {
             Ok(value) => {
+                client.flush().await;
                 return CallOutcome {
                     result: Ok(value),
                     requests,
@@ -87,6 +88,7 @@ where
             Err(end) => break end,
         }
     };
+    client.flush().await;
     let error = call.error(operation, last.as_ref(), end);
     tracing::debug!(operation = &*operation.label, attempts = call.attempts, %error, "giving up");
     CallOutcome {
@@ -101,7 +103,7 @@ where
 }
 
 /// Why a call ends without success.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum End {
     /// The latest attempt's failure is final, or the attempts are spent.
     Final,
@@ -111,6 +113,8 @@ enum End {
     Throttled(Duration),
     /// The store has been down for this long.
     Outage(Duration),
+    /// The shared limits can't be reached.
+    Limiter(Error),
     Stopped,
 }
 
@@ -206,8 +210,8 @@ impl Call<'_> {
             if stopped.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Err(End::Stopped));
             }
-            if let Poll::Ready(lease) = ticket.poll_lease(cx) {
-                return Poll::Ready(Ok(lease));
+            if let Poll::Ready(lease) = ticket.poll_lease(cx, Vec::new) {
+                return Poll::Ready(lease.map_err(End::Limiter));
             }
             let until = ticket.blocked_until();
             if let Some(until) = until.filter(|_| until != reported) {
@@ -321,6 +325,7 @@ impl Call<'_> {
                     last.and_then(|last| last.error.server_message().map(str::to_owned)),
                 )
             }
+            (End::Limiter(error), _) => error,
             (End::Outage(time), None) => of_call(
                 ErrorKind::Unavailable,
                 format!("{}: try again later", down_for(time)),

@@ -25,6 +25,8 @@ pub(crate) struct RunContext {
     pub knows_endpoint: AtomicBool,
     /// Since when the store has been down, as far as the observer knows.
     reported_outage: Mutex<Option<Instant>>,
+    /// Since when the limits have not been shared although they should, as far as the observer knows.
+    reported_separation: Mutex<Option<Instant>>,
 }
 
 impl RunContext {
@@ -40,8 +42,10 @@ impl RunContext {
         self
     }
 
-    /// Notifies the observer of an outage that has started or ended, once.
+    /// Notifies the observer of an outage that has started or ended, once, and of shared limits that
+    /// are out of reach.
     pub(crate) fn report_availability(&self, client: &Client) {
+        self.report_sharing(client);
         let since = match client.availability() {
             Availability::Up => None,
             Availability::Down { since, .. } => Some(since),
@@ -56,6 +60,28 @@ impl RunContext {
                 lasted: since.elapsed(),
             }),
             (Some(since), None) => self.observer.notify(Event::OutageEnded {
+                lasted: since.elapsed(),
+            }),
+            _ => {}
+        }
+    }
+
+    fn report_sharing(&self, client: &Client) {
+        let mut separation = client.separation();
+        let reported = self.reported_separation.lock();
+        let mut reported = reported.unwrap_or_else(PoisonError::into_inner);
+        if reported.is_none() && !client.is_separate() {
+            // It ended while nothing was sent, as far as this run knows.
+            separation = None;
+        }
+        let since = separation
+            .as_ref()
+            .and_then(|(_, lasted)| Instant::now().checked_sub(*lasted));
+        let before = std::mem::replace(&mut *reported, since);
+        drop(reported);
+        match (before, separation) {
+            (None, Some((cause, _))) => self.observer.notify(Event::LimitsUnshared { cause }),
+            (Some(since), None) => self.observer.notify(Event::LimitsShared {
                 lasted: since.elapsed(),
             }),
             _ => {}

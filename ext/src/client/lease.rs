@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::limiter::{Feedback, LeaseId, Quota, Terms, TicketId, to_ms};
+use super::clock::to_ms;
+use super::limiter::{Feedback, Grant, Quota, Refusal, Terms, TicketId};
 use super::{Client, MAX_WAIT};
+use crate::error::Error;
 
 /// A place in the queue of a store. Dropping it leaves the queue.
 ///
@@ -31,22 +33,42 @@ impl Ticket {
     }
 
     /// Returns a lease, or wakes `cx` when asking again can help. Needs a runtime with timers.
-    pub(crate) fn poll_lease(&mut self, cx: &mut Context<'_>) -> Poll<Lease> {
+    ///
+    /// `propose` returns the customers that the request may change. The lease has those of them that no
+    /// other lease has.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the shared limits can't be reached, and the store is set to stop then.
+    pub(crate) fn poll_lease(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut propose: impl FnMut() -> Vec<i64>,
+    ) -> Poll<Result<Lease, Error>> {
         loop {
             let state = self.client.state();
             let now = Instant::now();
             let terms = self.client.terms();
             let ms = state.clock.ms(now);
-            let acquired = state.limiter.acquire(ms, self.id, terms, cx.waker());
+            let acquired = state
+                .limiter
+                .acquire(ms, self.id, terms, cx.waker(), &mut propose);
             let throttled = match acquired {
-                Ok(id) => {
+                Ok(grant) => {
                     self.timer = None;
                     self.blocked_until = None;
                     // Each lease needs a place in the queue of its own.
                     self.id = state.limiter.next_ticket();
-                    return Poll::Ready(Lease::new(self.client.clone(), id, now));
+                    let acquired = match grant.acquired == ms {
+                        true => now,
+                        false => state.clock.instant(grant.acquired),
+                    };
+                    return Poll::Ready(Ok(Lease::new(self.client.clone(), grant, acquired)));
                 }
-                Err(throttled) => throttled,
+                Err(Refusal::Throttled(throttled)) => throttled,
+                Err(Refusal::Unreachable(cause)) => {
+                    return Poll::Ready(Err(Error::limiter_unreachable(&cause)));
+                }
             };
             let later = |wait| state.clock.instant(ms.saturating_add(wait));
             self.blocked_until = throttled.blocked_for.map(later);
@@ -90,32 +112,38 @@ impl Drop for Ticket {
 /// held for the grace period, because the server may still be running the request.
 pub(crate) struct Lease {
     client: Client,
-    id: LeaseId,
+    grant: Grant,
     acquired: Instant,
     is_sent: bool,
     is_released: bool,
-    has_customers: bool,
 }
 
 impl Lease {
-    fn new(client: Client, id: LeaseId, acquired: Instant) -> Self {
+    fn new(client: Client, grant: Grant, acquired: Instant) -> Self {
         Self {
             client,
-            id,
+            grant,
             acquired,
             is_sent: false,
             is_released: false,
-            has_customers: false,
         }
     }
 
-    /// Names the customers that the request may change. They are held as long as the lease.
-    pub(crate) fn set_customers(&mut self, customers: Vec<i64>) {
-        self.has_customers = !customers.is_empty();
-        self.client
-            .state()
+    /// Returns `true` if the request may change the customer.
+    pub(crate) fn has_customer(&self, customer: i64) -> bool {
+        self.grant.customers.binary_search(&customer).is_ok()
+    }
+
+    /// Keeps some of the customers that the lease has. They are held as long as the lease.
+    pub(crate) fn keep_customers(&mut self, customers: Vec<i64>) {
+        let state = self.client.state();
+        let had_more = customers.len() < self.grant.customers.len();
+        self.grant.customers = state
             .limiter
-            .set_customers(self.id, customers);
+            .claim(state.clock.now(), self.grant.lease, customers);
+        if had_more {
+            state.changes.notify();
+        }
     }
 
     /// Returns when the attempt is out of time.
@@ -157,11 +185,12 @@ impl Lease {
         self.is_released = true;
         let state = self.client.state();
         let now = state.clock.now();
+        let block_ms = block.map_or(0, to_ms);
         state
             .limiter
-            .release(now, self.id, feedback, block.map(to_ms));
-        if self.has_customers {
-            state.notify();
+            .release(now, self.grant.lease, feedback, block_ms);
+        if !self.grant.customers.is_empty() {
+            state.changes.notify();
         }
     }
 }
@@ -183,6 +212,7 @@ impl Client {
             max_in_flight: limits.max_in_flight,
             reserved_share: limits.reserved_share,
             lease_ms: to_ms(self.attempt_time() + self.grace_time()),
+            local_share: 1,
         }
     }
 

@@ -4,12 +4,14 @@
 mod attempt;
 mod call;
 mod call_set;
+mod changes;
+mod clock;
 mod context;
 mod error_body;
 mod failure;
 mod health;
 mod lease;
-mod limiter;
+pub(crate) mod limiter;
 mod limits;
 mod operation;
 mod outage;
@@ -30,6 +32,7 @@ use reqwest::Url;
 use tokio::time::Instant;
 
 use crate::credentials::AccessToken;
+use crate::error::Error;
 use crate::normalization::Normalization;
 
 pub(crate) use attempt::{AttemptInfo, RequestFailure, RequestOutcome, request};
@@ -37,6 +40,7 @@ pub(crate) use call::call;
 pub(crate) use call_set::{CallSet, in_task};
 pub(crate) use context::{CallFailure, CallOutcome, RunContext, SdkResult};
 pub(crate) use lease::{Lease, Ticket};
+use limiter::{LimiterStatus, SharedLimits};
 pub use limits::Limits;
 pub(crate) use operation::Operation;
 pub use outage::OnOutage;
@@ -74,10 +78,11 @@ impl Client {
         token: AccessToken,
         limits: Limits,
         retry: RetryPolicy,
-    ) -> Self {
+        shared_limits: Option<SharedLimits>,
+    ) -> Result<Self, Error> {
         let host = host(sdk.baseurl());
-        let state = SharedState::of(sdk.baseurl());
-        Self(Arc::new(Shared {
+        let state = SharedState::of(sdk.baseurl(), shared_limits)?;
+        Ok(Self(Arc::new(Shared {
             sdk,
             token,
             host,
@@ -86,7 +91,7 @@ impl Client {
             retry,
             page_limit: paging::PageLimit::default(),
             normalization: Normalization::default(),
-        }))
+        })))
     }
 
     pub(crate) fn sdk(&self) -> &sdk::Client {
@@ -129,12 +134,50 @@ impl Client {
         state.limiter.is_held(state.clock.now(), customer)
     }
 
+    /// Returns `true` if a request that may change the customer is in flight, or may be running for
+    /// another process.
+    pub(crate) fn is_taken(&self, customer: i64) -> bool {
+        let state = self.state();
+        state.limiter.is_taken(state.clock.now(), customer)
+    }
+
+    /// Returns `true` if an abandoned request of this process may still change the customer.
+    pub(crate) fn is_abandoned(&self, customer: i64) -> bool {
+        let state = self.state();
+        state.limiter.is_abandoned(state.clock.now(), customer)
+    }
+
     /// Returns when the next of the held customers is released at the latest. A customer that is
     /// released earlier is a change that an [`AvailabilityWatch`] reports.
     pub(crate) fn next_hold_end(&self) -> Option<Instant> {
         let state = self.state();
         let end = state.limiter.next_hold_end(state.clock.now())?;
         Some(state.clock.instant(end))
+    }
+
+    /// Returns `true` if this process does not share its limits although it should, and has tried lately.
+    pub(crate) fn is_separate(&self) -> bool {
+        let state = self.state();
+        state.limiter.is_separate(state.clock.now())
+    }
+
+    /// Returns the cause and the time of the separation, if this process does not share its limits
+    /// although it should.
+    pub(crate) fn separation(&self) -> Option<(String, Duration)> {
+        let state = self.state();
+        let separation = state.limiter.separation()?;
+        let lasted = state.clock.instant(separation.since).elapsed();
+        Some((separation.cause, lasted))
+    }
+
+    /// Waits until other processes can know what this one has released.
+    pub(crate) async fn flush(&self) {
+        self.state().limiter.flush().await;
+    }
+
+    pub(crate) async fn limiter_status(&self) -> LimiterStatus {
+        let state = self.state();
+        state.limiter.status(state.clock.now()).await
     }
 
     pub(crate) fn availability(&self) -> Availability {

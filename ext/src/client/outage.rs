@@ -91,7 +91,7 @@ pub(crate) struct AvailabilityWatch {
 
 impl AvailabilityWatch {
     pub(super) fn new(client: &Client) -> Self {
-        let (id, seen) = client.state().new_watcher();
+        let (id, seen) = client.state().changes.new_watcher();
         Self {
             client: client.clone(),
             id,
@@ -102,8 +102,8 @@ impl AvailabilityWatch {
     /// Returns `Ready` once per change: an outage or a probe has started or ended, or held customers
     /// were released. Otherwise wakes `cx` at the next change.
     pub(crate) fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let state = self.client.state();
-        state.poll_changed(self.id, &mut self.seen, cx)
+        let changes = &self.client.state().changes;
+        changes.poll_changed(self.id, &mut self.seen, cx)
     }
 
     pub(super) async fn changed(&mut self) {
@@ -113,6 +113,6 @@ impl AvailabilityWatch {
 
 impl Drop for AvailabilityWatch {
     fn drop(&mut self) {
-        self.client.state().remove_watcher(self.id);
+        self.client.state().changes.remove_watcher(self.id);
     }
 }

@@ -78,7 +78,7 @@ fn client(base_url: &str, limits: Limits, policy: RetryPolicy) -> Client {
     let http = sdk::build_http(sdk::harden(builder)).expect("an HTTP client");
     let credentials = Credentials::new("s3cr3t-token").expect("a token");
     let sdk = sdk::Client::new_with_client(base_url, http, credentials);
-    Client::new(sdk, "s3cr3t-token".into(), limits, policy)
+    Client::new(sdk, "s3cr3t-token".into(), limits, policy, None).expect("a client")
 }
 
 fn quick() -> RetryPolicy {
@@ -91,8 +91,14 @@ async fn list(client: &Client, run: &RunContext) -> CallOutcome<types::Attribute
 }
 
 async fn lease(client: &Client) -> Lease {
+    lease_for(client, &[]).await
+}
+
+/// Returns a lease for these customers.
+async fn lease_for(client: &Client, customers: &[i64]) -> Lease {
     let mut ticket = client.ticket();
-    poll_fn(|cx| ticket.poll_lease(cx)).await
+    let lease = poll_fn(|cx| ticket.poll_lease(cx, || customers.to_vec())).await;
+    lease.expect("a local limiter")
 }
 
 async fn attempt(client: &Client, lease: Lease) -> RequestOutcome<types::AttributeValuePage> {
@@ -116,8 +122,7 @@ fn one_at_a_time() -> Limits {
 #[tokio::test(start_paused = true)]
 async fn a_lease_whose_task_never_runs_again_expires() {
     let client = client("http://127.0.0.1:1/forgotten", one_at_a_time(), quick());
-    let mut forgotten = lease(&client).await;
-    forgotten.set_customers(vec![7]);
+    let forgotten = lease_for(&client, &[7]).await;
     std::mem::forget(forgotten);
     assert!(client.is_held(7) && !client.is_held(8));
     let began = Instant::now();
@@ -157,7 +162,7 @@ async fn waiting_tickets_are_woken_in_turn() {
                 // The order in which the tickets ask does not matter.
                 let mut ticket = client.ticket();
                 sleep(MS * (5 - number)).await;
-                let lease = poll_fn(|cx| ticket.poll_lease(cx)).await;
+                let lease = poll_fn(|cx| ticket.poll_lease(cx, Vec::new)).await;
                 let at = Instant::now();
                 sleep(50 * MS).await;
                 drop(lease);
@@ -183,8 +188,7 @@ async fn stores_built_separately_share_limits_and_health() {
         client(url, one_at_a_time(), quick()),
     );
     let elsewhere = client("http://127.0.0.1:1/else", one_at_a_time(), quick());
-    let mut held = lease(&one).await;
-    held.set_customers(vec![7]);
+    let held = lease_for(&one, &[7]).await;
     assert!(other.is_held(7) && !elsewhere.is_held(7));
     assert!(timeout(1000 * MS, lease(&other)).await.is_err());
     lease(&elsewhere).await;
@@ -209,8 +213,7 @@ async fn a_body_that_stalls_keeps_its_place_and_its_customers() {
         one_at_a_time().grace_period(600 * MS),
         policy,
     );
-    let mut first = lease(&client).await;
-    first.set_customers(vec![7]);
+    let first = lease_for(&client, &[7]).await;
     let outcome = attempt(&client, first).await;
     assert_eq!((outcome.requests, outcome.status), (1, Some(200)));
     let failure = outcome.result.expect_err("a failure");

@@ -9,6 +9,7 @@ use bigcommerce_sdk::{self as sdk, Credentials};
 use reqwest::{ClientBuilder, Url};
 
 use super::Store;
+use crate::client::limiter::SharedLimits;
 use crate::client::{Client, Limits, RetryPolicy};
 use crate::credentials::{AccessToken, StoreHash};
 use crate::error::Error;
@@ -29,6 +30,7 @@ pub struct StoreBuilder {
     token: AccessToken,
     limits: Limits,
     retry: RetryPolicy,
+    shared_limits: Option<SharedLimits>,
     http: Option<ClientBuilder>,
     user_agent: Option<String>,
     allow_http: bool,
@@ -72,6 +74,7 @@ impl StoreBuilder {
             token,
             limits: Limits::default(),
             retry: RetryPolicy::default(),
+            shared_limits: None,
             http: None,
             user_agent: None,
             allow_http: false,
@@ -87,6 +90,14 @@ impl StoreBuilder {
     /// Sets how often and for how long a call is retried (default [`RetryPolicy::default`]).
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
+        self
+    }
+
+    /// Shares the limits with other processes (default: they hold within this process).
+    ///
+    /// All stores with one base URL in a process share them in the same place.
+    pub fn limiter(mut self, limits: impl Into<SharedLimits>) -> Self {
+        self.shared_limits = Some(limits.into());
         self
     }
 
@@ -165,7 +176,7 @@ impl StoreBuilder {
 
         let base = base.as_str().trim_end_matches('/');
         let sdk = sdk::Client::new_with_client(base, http, credentials);
-        let client = Client::new(sdk, self.token, self.limits, self.retry);
+        let client = Client::new(sdk, self.token, self.limits, self.retry, self.shared_limits)?;
         Ok(Store::new(client))
     }
 }
@@ -178,6 +189,7 @@ impl fmt::Debug for StoreBuilder {
             .field("token", &self.token)
             .field("limits", &self.limits)
             .field("retry", &self.retry)
+            .field("shared_limits", &self.shared_limits)
             .field("user_agent", &self.user_agent)
             .field("allow_http", &self.allow_http)
             .finish_non_exhaustive()

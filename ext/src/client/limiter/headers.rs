@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
+use crate::client::clock::to_ms;
+
 /// The length of a quota window that no header states.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(30);
 /// The longest quota window that is believed. A longer one counts as missing.
@@ -81,10 +83,6 @@ fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
             Some(date.duration_since(now).unwrap_or_default())
         }
     }
-}
-
-pub(in crate::client) fn to_ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

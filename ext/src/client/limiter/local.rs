@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use super::state::{Feedback, LeaseId, LimiterState, Terms, Throttled, TicketId};
+use super::state::{Feedback, LeaseId, LimiterState, MemberId, Terms, Throttled, TicketId};
+
+/// The only member.
+const MEMBER: MemberId = 0;
 
 #[derive(Default)]
 pub(in crate::client) struct LocalLimiter(Mutex<LimiterQueue>);
@@ -24,12 +27,12 @@ impl LimiterQueue {
 }
 
 impl LocalLimiter {
-    pub(in crate::client) fn next_ticket(&self) -> TicketId {
-        self.lock().state.next_ticket()
+    pub(super) fn next_ticket(&self) -> TicketId {
+        self.lock().state.next_ticket(MEMBER)
     }
 
     /// Takes a lease, or keeps the waker for the moment at which there is a place.
-    pub(in crate::client) fn acquire(
+    pub(super) fn acquire(
         &self,
         now: u64,
         ticket: TicketId,
@@ -46,40 +49,47 @@ impl LocalLimiter {
         result
     }
 
-    pub(in crate::client) fn leave(&self, now: u64, ticket: TicketId) {
+    pub(super) fn leave(&self, now: u64, ticket: TicketId) {
         let mut queue = self.lock();
         queue.wakers.remove(&ticket);
         queue.state.leave(now, ticket);
         Self::wake(queue);
     }
 
-    /// Names the customers of a lease.
-    pub(in crate::client) fn set_customers(&self, lease: LeaseId, customers: Vec<i64>) {
-        self.lock().state.set_customers(lease, customers);
+    /// Leases customers. Returns those that no other lease holds.
+    pub(super) fn claim(&self, now: u64, lease: LeaseId, customers: Vec<i64>) -> Vec<i64> {
+        self.lock().state.claim(now, lease, customers)
     }
 
     /// Ends a lease, and blocks all requests for as long as its response asks.
-    pub(in crate::client) fn release(
-        &self,
-        now: u64,
-        lease: LeaseId,
-        feedback: Feedback,
-        block_ms: Option<u64>,
-    ) {
+    pub(super) fn release(&self, now: u64, lease: LeaseId, feedback: Feedback, block_ms: u64) {
         let mut queue = self.lock();
-        if let Some(wait) = block_ms {
-            queue.state.block(now, wait);
+        if block_ms > 0 {
+            queue.state.block(now, block_ms);
         }
         queue.state.release(now, lease, feedback);
         Self::wake(queue);
     }
 
-    pub(in crate::client) fn is_held(&self, now: u64, customer: i64) -> bool {
-        self.lock().state.is_held(now, customer)
+    pub(super) fn is_held(&self, now: u64, customer: i64) -> bool {
+        let queue = self.lock();
+        queue.state.is_taken(now, customer) || queue.state.is_abandoned(now, customer)
     }
 
-    pub(in crate::client) fn next_hold_end(&self, now: u64) -> Option<u64> {
+    pub(super) fn is_taken(&self, now: u64, customer: i64) -> bool {
+        self.lock().state.is_taken(now, customer)
+    }
+
+    pub(super) fn is_abandoned(&self, now: u64, customer: i64) -> bool {
+        self.lock().state.is_abandoned(now, customer)
+    }
+
+    pub(super) fn next_hold_end(&self, now: u64) -> Option<u64> {
         self.lock().state.next_hold_end(now)
+    }
+
+    pub(super) fn state(&self) -> LimiterState {
+        self.lock().state.clone()
     }
 
     fn wake(mut queue: MutexGuard<'_, LimiterQueue>) {

@@ -1,7 +1,11 @@
 //! Which requests are in flight, who waits, and the quota as the headers of all responses describe
 //! it. Pure: takes `now`, in milliseconds.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::ops::Bound;
+
+use serde::{Deserialize, Serialize};
 
 use super::headers::Quota;
 
@@ -20,18 +24,34 @@ const MAX_ASK_INTERVAL: u64 = TICKET_TIME / 2;
 /// A clock that goes back further than this is another clock.
 const CLOCK_TOLERANCE: u64 = 5_000;
 
-pub(in crate::client) type LeaseId = u64;
-pub(in crate::client) type TicketId = u64;
+/// The process that holds a lease or a ticket.
+pub(in crate::client) type MemberId = u64;
+
+/// A lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(in crate::client) struct LeaseId {
+    pub owner: MemberId,
+    pub number: u64,
+}
+
+/// A place in the queue. Tickets with lower numbers are served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(in crate::client) struct TicketId {
+    pub number: u64,
+    pub owner: MemberId,
+}
 
 /// The limits under which a request is sent. Stores with different limits can share a state: the
 /// limits of its own store apply to each request.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::client) struct Terms {
     pub max_in_flight: usize,
     /// The share of the quota that is left to other apps.
     pub reserved_share: f64,
     /// How long a lease is held at most: the attempt timeout and the grace period.
     pub lease_ms: u64,
+    /// The number of requests that the owner may have in flight while the state settles.
+    pub local_share: usize,
 }
 
 /// Why a request may not be sent yet.
@@ -54,17 +74,26 @@ pub(in crate::client) enum Feedback {
     Abandoned { quota: Option<Quota>, hold_ms: u64 },
 }
 
-#[derive(Clone, Debug)]
-struct LeaseState {
-    acquired: u64,
-    expires: u64,
+/// A request in flight, or an abandoned one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::client) struct LeaseState {
+    pub acquired: u64,
+    pub expires: u64,
     /// Whether the request has left the count of requests without a response.
-    is_over: bool,
+    pub is_over: bool,
     /// Sorted.
-    customers: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub customers: Vec<i64>,
 }
 
-#[derive(Clone, Debug)]
+impl LeaseState {
+    /// Returns `true` if the request may change the customer.
+    pub(in crate::client) fn holds(&self, now: u64, customer: i64) -> bool {
+        now < self.expires && self.customers.binary_search(&customer).is_ok()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct TicketState {
     terms: Terms,
     last_asked: u64,
@@ -86,22 +115,53 @@ impl TicketState {
 /// served first come, first served. Responses arrive out of order, and other apps spend from the
 /// same quota: within a window the smallest number of requests left counts, less the requests
 /// without a response. A response for an earlier window changes nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(in crate::client) struct LimiterState {
+    #[serde(with = "entries")]
     leases: BTreeMap<LeaseId, LeaseState>,
+    #[serde(with = "entries")]
     tickets: BTreeMap<TicketId, TicketState>,
-    last_id: u64,
+    last_number: u64,
     window: Option<QuotaWindow>,
     /// Whether any request has finished. Until then the quota is unknown.
     has_finished_request: bool,
     blocked_until: u64,
+    /// Until when each owner may have its local share of requests in flight only, because leases may
+    /// be missing.
+    settles_at: u64,
     /// The latest time seen.
     latest: u64,
     /// Tickets to wake: those with a new place, and the one behind them.
+    #[serde(skip)]
     wakes: Vec<TicketId>,
 }
 
-#[derive(Clone, Debug)]
+/// A map as a list of its entries: JSON has no keys but strings.
+mod entries {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(deserializer)?
+            .into_iter()
+            .collect())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct QuotaWindow {
     limit: u64,
     left: u64,
@@ -162,10 +222,17 @@ impl QuotaWindow {
 }
 
 impl LimiterState {
-    /// Returns a new ticket's number: its place in the queue, which it enters by asking.
-    pub(in crate::client) fn next_ticket(&mut self) -> TicketId {
-        self.last_id += 1;
-        self.last_id
+    /// Returns a new ticket: a place in the queue, which it enters by asking.
+    pub(in crate::client) fn next_ticket(&mut self, owner: MemberId) -> TicketId {
+        TicketId {
+            number: self.next_number(),
+            owner,
+        }
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
     }
 
     /// Takes a place among the requests in flight and one request from the quota.
@@ -192,7 +259,7 @@ impl LimiterState {
             window.roll_over(now);
         }
         let ahead = self.ahead_of(now, ticket);
-        if let Some(mut throttled) = self.obstacle(now, terms, ahead) {
+        if let Some(mut throttled) = self.obstacle(now, terms, ticket.owner, ahead) {
             self.offer(now);
             if ahead > 0 {
                 let silence = self.next_silence(ticket);
@@ -206,9 +273,12 @@ impl LimiterState {
         if let Some(window) = &mut self.window {
             window.spent += 1;
         }
-        self.last_id += 1;
+        let lease = LeaseId {
+            owner: ticket.owner,
+            number: self.next_number(),
+        };
         self.leases.insert(
-            self.last_id,
+            lease,
             LeaseState {
                 acquired: now,
                 expires: now + terms.lease_ms.min(MAX_WAIT_MS),
@@ -216,7 +286,7 @@ impl LimiterState {
                 customers: Vec::new(),
             },
         );
-        Ok(self.last_id)
+        Ok(lease)
     }
 
     /// Removes a ticket from the queue.
@@ -226,12 +296,31 @@ impl LimiterState {
         self.offer(now);
     }
 
-    /// Names the customers that the request of a lease may change.
-    pub(in crate::client) fn set_customers(&mut self, lease: LeaseId, mut customers: Vec<i64>) {
+    /// Leases customers whose values the request of a lease may change, in place of those that it
+    /// had. Returns those that no other lease holds, sorted.
+    ///
+    /// Leases of abandoned requests of the same owner don't count: a batch is sent again beside its own
+    /// abandoned request.
+    pub(in crate::client) fn claim(
+        &mut self,
+        now: u64,
+        id: LeaseId,
+        mut customers: Vec<i64>,
+    ) -> Vec<i64> {
         customers.sort_unstable();
-        if let Some(lease) = self.leases.get_mut(&lease) {
-            lease.customers = customers;
+        customers.dedup();
+        let others = self.leases.iter().filter(|(other, lease)| {
+            **other != id && now < lease.expires && !(lease.is_over && other.owner == id.owner)
+        });
+        for (_, other) in others {
+            customers.retain(|customer| other.customers.binary_search(customer).is_err());
         }
+        match self.leases.get_mut(&id) {
+            Some(lease) => lease.customers.clone_from(&customers),
+            // The lease has expired.
+            None => customers.clear(),
+        }
+        customers
     }
 
     /// Ends a lease: releases it, or holds it for as long as the server may be running the request.
@@ -268,11 +357,206 @@ impl LimiterState {
         self.blocked_until = self.blocked_until.max(now + wait_ms.min(MAX_WAIT_MS));
     }
 
-    /// Returns `true` if a request that may change the customer may be running.
-    pub(in crate::client) fn is_held(&self, now: u64, customer: i64) -> bool {
-        self.leases
-            .values()
-            .any(|lease| now < lease.expires && lease.customers.binary_search(&customer).is_ok())
+    /// Returns `true` if a request in flight may change the customer.
+    pub(in crate::client) fn is_taken(&self, now: u64, customer: i64) -> bool {
+        let mut in_flight = self.leases.values().filter(|lease| !lease.is_over);
+        in_flight.any(|lease| lease.holds(now, customer))
+    }
+
+    /// Returns `true` if an abandoned request may change the customer.
+    pub(in crate::client) fn is_abandoned(&self, now: u64, customer: i64) -> bool {
+        let mut abandoned = self.leases.values().filter(|lease| lease.is_over);
+        abandoned.any(|lease| lease.holds(now, customer))
+    }
+
+    pub(in crate::client) fn leases(&self) -> impl Iterator<Item = (LeaseId, &LeaseState)> {
+        self.leases.iter().map(|(&id, lease)| (id, lease))
+    }
+
+    /// Returns the latest time seen.
+    pub(in crate::client) fn latest(&self) -> u64 {
+        self.latest
+    }
+
+    /// Returns the number of tickets that have not expired.
+    pub(in crate::client) fn waiting(&self, now: u64) -> usize {
+        let tickets = self.tickets.values();
+        tickets
+            .filter(|ticket| now < ticket.last_asked + TICKET_TIME)
+            .count()
+    }
+
+    /// Returns the limit of the quota window, the requests left, and when it ends.
+    pub(in crate::client) fn quota(&self, now: u64) -> Option<(u64, u64, u64)> {
+        let mut window = self.window.clone()?;
+        window.roll_over(now);
+        let left = window.left.saturating_sub(self.unanswered());
+        Some((window.limit, left, window.ends - now))
+    }
+
+    /// Returns for how long a response blocks all requests, if it does.
+    pub(in crate::client) fn blocked_for(&self, now: u64) -> Option<u64> {
+        self.blocked_until.checked_sub(now).filter(|&wait| wait > 0)
+    }
+
+    /// Returns the leases of an owner.
+    pub(in crate::client) fn leases_of(
+        &self,
+        owner: MemberId,
+    ) -> impl Iterator<Item = (LeaseId, &LeaseState)> {
+        let leases = self.leases.iter().filter(move |(id, _)| id.owner == owner);
+        leases.map(|(&id, lease)| (id, lease))
+    }
+
+    /// Returns the tickets of an owner.
+    pub(in crate::client) fn tickets_of(&self, owner: MemberId) -> impl Iterator<Item = TicketId> {
+        self.tickets
+            .keys()
+            .filter(move |id| id.owner == owner)
+            .copied()
+    }
+
+    /// Returns `true` if the owner has a lease or a ticket.
+    pub(in crate::client) fn has_owner(&self, owner: MemberId) -> bool {
+        self.leases_of(owner).next().is_some() || self.tickets_of(owner).next().is_some()
+    }
+
+    /// Returns `true` if another owner has a lease or a ticket.
+    pub(in crate::client) fn has_other_owners(&self, owner: MemberId) -> bool {
+        let mut leases = self.leases.keys();
+        leases.any(|id| id.owner != owner) || self.tickets.keys().any(|id| id.owner != owner)
+    }
+
+    /// Returns `true` if a ticket must ask, or it loses its place or misses its turn.
+    pub(in crate::client) fn must_renew(&self, now: u64, id: TicketId, interval: u64) -> bool {
+        self.tickets.get(&id).is_none_or(|ticket| {
+            ticket.offered_since.is_some() || ticket.last_asked + interval <= now
+        })
+    }
+
+    /// Removes the leases of other owners, and all tickets.
+    pub(in crate::client) fn keep_only(&mut self, owner: MemberId) {
+        self.leases.retain(|id, _| id.owner == owner);
+        self.tickets.clear();
+    }
+
+    /// Returns `true` if another owner has leased the customer.
+    pub(in crate::client) fn is_held_by_others(
+        &self,
+        now: u64,
+        owner: MemberId,
+        customer: i64,
+    ) -> bool {
+        let mut others = self.leases.iter().filter(|(id, _)| id.owner != owner);
+        others.any(|(_, lease)| lease.holds(now, customer))
+    }
+
+    /// Returns `true` if another owner has leased any customer.
+    pub(in crate::client) fn has_customers_of_others(&self, now: u64, owner: MemberId) -> bool {
+        let mut others = self.leases.iter().filter(|(id, _)| id.owner != owner);
+        others.any(|(_, lease)| now < lease.expires && !lease.customers.is_empty())
+    }
+
+    /// Returns the customers that other owners have leased.
+    pub(in crate::client) fn customers_of_others(&self, owner: MemberId) -> BTreeSet<i64> {
+        let others = self.leases.iter().filter(|(id, _)| id.owner != owner);
+        others
+            .flat_map(|(_, lease)| lease.customers.iter().copied())
+            .collect()
+    }
+
+    /// Returns `false` if times or numbers are so large that no member can have written them.
+    pub(in crate::client) fn is_plausible(&self) -> bool {
+        const MAX: u64 = u64::MAX / 4;
+        let leases = self.leases.iter();
+        let leases = leases.flat_map(|(id, lease)| [id.number, lease.acquired, lease.expires]);
+        let tickets = self.tickets.iter().flat_map(|(id, ticket)| {
+            [
+                id.number,
+                ticket.last_asked,
+                ticket.offered_since.unwrap_or_default(),
+            ]
+        });
+        let window = self.window.iter().flat_map(|window| {
+            [
+                window.ends,
+                window.length,
+                window.assumed_since.unwrap_or_default(),
+            ]
+        });
+        let others = [
+            self.last_number,
+            self.blocked_until,
+            self.settles_at,
+            self.latest,
+        ];
+        let mut all = leases.chain(tickets).chain(window).chain(others);
+        let limits = self.window.iter().map(|window| window.spent);
+        all.all(|number| number < MAX) && { limits }.all(|spent| spent < MAX)
+    }
+
+    /// Makes an owner's leases and tickets those that it holds: an earlier state may have come back.
+    /// Returns `true` if they were others.
+    pub(in crate::client) fn reconcile(
+        &mut self,
+        owner: MemberId,
+        leases: &BTreeMap<LeaseId, LeaseState>,
+        tickets: &BTreeSet<TicketId>,
+    ) -> bool {
+        let strange: Vec<_> = self.leases_of(owner).map(|(id, _)| id).collect();
+        let mut has_changed = false;
+        for id in strange.into_iter().filter(|id| !leases.contains_key(id)) {
+            self.leases.remove(&id);
+            has_changed = true;
+        }
+        for (&id, lease) in leases {
+            self.last_number = self.last_number.max(id.number);
+            match self.leases.entry(id) {
+                Entry::Vacant(entry) => {
+                    entry.insert(lease.clone());
+                    has_changed = true;
+                }
+                // Those that the request does not change are free for others.
+                Entry::Occupied(mut entry) if entry.get().customers != lease.customers => {
+                    entry.get_mut().customers.clone_from(&lease.customers);
+                    has_changed = true;
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+        let numbers = tickets.iter().map(|ticket| ticket.number);
+        self.last_number = numbers.fold(self.last_number, u64::max);
+        let before = self.tickets.len();
+        self.tickets
+            .retain(|id, _| id.owner != owner || tickets.contains(id));
+        has_changed | (self.tickets.len() < before)
+    }
+
+    /// Limits each owner to its local share for a while, because leases may be missing.
+    pub(in crate::client) fn settle(&mut self, now: u64, time_ms: u64) {
+        let now = self.advance(now);
+        self.settles_at = self.settles_at.max(now + time_ms);
+    }
+
+    /// Takes over what another state knows of the quota.
+    pub(in crate::client) fn learn_from(&mut self, other: &Self) {
+        self.has_finished_request |= other.has_finished_request;
+        self.blocked_until = self.blocked_until.max(other.blocked_until);
+        let end = |window: &Option<QuotaWindow>| window.as_ref().map(|window| window.ends);
+        if end(&self.window) < end(&other.window) {
+            self.window.clone_from(&other.window);
+        }
+    }
+
+    /// Returns when everything that the state contains is over.
+    pub(in crate::client) fn last_deadline(&self) -> u64 {
+        let leases = self.leases.values().map(|lease| lease.expires);
+        let tickets = self.tickets.values();
+        let tickets = tickets.map(|ticket| ticket.last_asked + TICKET_TIME);
+        let window = self.window.as_ref().map(|window| window.ends);
+        let others = [self.blocked_until, self.settles_at, self.latest];
+        let all = leases.chain(tickets).chain(window).chain(others);
+        all.max().unwrap_or_default()
     }
 
     /// Returns when the next lease with customers expires.
@@ -289,10 +573,9 @@ impl LimiterState {
 
     /// Removes what has expired. Returns the time that counts: it never goes back a little, and all
     /// deadlines move with a clock that goes back further.
-    fn advance(&mut self, now: u64) -> u64 {
+    pub(in crate::client) fn advance(&mut self, now: u64) -> u64 {
         if now + CLOCK_TOLERANCE < self.latest {
-            self.move_back(self.latest - now);
-            self.latest = now;
+            self.move_times(self.latest, now);
         }
         let now = now.max(self.latest);
         self.latest = now;
@@ -310,8 +593,9 @@ impl LimiterState {
         now
     }
 
-    fn move_back(&mut self, by: u64) {
-        let shift = |time: &mut u64| *time = time.saturating_sub(by);
+    /// Moves all times from a clock that says `from` to one that says `to`.
+    pub(in crate::client) fn move_times(&mut self, from: u64, to: u64) {
+        let shift = |time: &mut u64| *time = time.saturating_add(to).saturating_sub(from);
         for lease in self.leases.values_mut() {
             shift(&mut lease.acquired);
             shift(&mut lease.expires);
@@ -325,6 +609,8 @@ impl LimiterState {
             window.assumed_since.as_mut().map(shift);
         }
         shift(&mut self.blocked_until);
+        shift(&mut self.settles_at);
+        shift(&mut self.latest);
     }
 
     /// Records the end of a request, with the quota of its response, if it had one.
@@ -361,7 +647,20 @@ impl LimiterState {
     /// Returns the number of tickets ahead that are waiting for a place.
     fn ahead_of(&self, now: u64, ticket: TicketId) -> u64 {
         let ahead = self.tickets.range(..ticket);
-        ahead.filter(|(_, ticket)| !ticket.is_silent(now)).count() as u64
+        ahead
+            .filter(|&(&id, ticket)| self.can_use_place(now, id, ticket))
+            .count() as u64
+    }
+
+    /// Returns `true` unless the ticket ignores its place, or its owner has its share.
+    fn can_use_place(&self, now: u64, id: TicketId, ticket: &TicketState) -> bool {
+        !ticket.is_silent(now) && !self.has_its_share(now, id.owner, ticket.terms)
+    }
+
+    /// Returns `true` if the state settles and the owner has all the requests in flight that it may
+    /// have meanwhile.
+    fn has_its_share(&self, now: u64, owner: MemberId, terms: Terms) -> bool {
+        now < self.settles_at && self.leases_of(owner).count() >= terms.local_share
     }
 
     /// Returns when the next ticket ahead counts as silent.
@@ -372,7 +671,7 @@ impl LimiterState {
     }
 
     /// Returns why a request can't be sent now, if so many tickets are served first.
-    fn obstacle(&self, now: u64, terms: Terms, ahead: u64) -> Option<Throttled> {
+    fn obstacle(&self, now: u64, terms: Terms, owner: MemberId, ahead: u64) -> Option<Throttled> {
         let blocked = |until: u64| Throttled {
             ask_again_in: until.saturating_sub(now).max(1),
             blocked_for: Some(until.saturating_sub(now).max(1)),
@@ -383,6 +682,9 @@ impl LimiterState {
         };
         if now < self.blocked_until {
             return Some(blocked(self.blocked_until));
+        }
+        if self.has_its_share(now, owner, terms) {
+            return Some(briefly(self.settles_at));
         }
         let unanswered = self.unanswered();
         if self.window.is_none() && !self.has_finished_request {
@@ -418,10 +720,10 @@ impl LimiterState {
         let mut ahead = 0;
         let mut offered = Vec::new();
         for (&id, ticket) in &self.tickets {
-            if ticket.is_silent(now) {
+            if !self.can_use_place(now, id, ticket) {
                 continue;
             }
-            let has_place = self.obstacle(now, ticket.terms, ahead).is_none();
+            let has_place = self.obstacle(now, ticket.terms, id.owner, ahead).is_none();
             if has_place && ticket.offered_since.is_none() {
                 offered.push(id);
             }
@@ -434,7 +736,10 @@ impl LimiterState {
         }
         if let Some(last) = offered.last() {
             // The next ticket must know when it may pass over a silent one.
-            let next = self.tickets.range(last + 1..).next();
+            let next = self
+                .tickets
+                .range((Bound::Excluded(last), Bound::Unbounded))
+                .next();
             self.wakes.extend(next.map(|(&id, _)| id));
         }
         self.wakes.extend(offered);
@@ -455,6 +760,7 @@ pub(super) mod tests {
         max_in_flight: 3,
         reserved_share: 0.0,
         lease_ms: 35_000,
+        local_share: 1,
     };
     pub(in super::super) const START: u64 = 1_000_000;
 
@@ -465,7 +771,7 @@ pub(super) mod tests {
             now: u64,
             terms: Terms,
         ) -> Result<LeaseId, Throttled> {
-            let ticket = self.next_ticket();
+            let ticket = self.next_ticket(0);
             let result = self.acquire(now, ticket, terms);
             self.leave(now, ticket);
             result
@@ -525,12 +831,12 @@ pub(super) mod tests {
         let mut state = LimiterState::warmed_up();
         for _ in 0..3 {
             let lease = state.lease(START);
-            state.set_customers(lease, vec![7, 3]);
+            state.claim(START, lease, vec![7, 3]);
         }
-        assert!(state.is_held(START + 34_999, 3));
+        assert!((state.is_taken(START + 34_999, 3) || state.is_abandoned(START + 34_999, 3)));
         assert!(state.try_acquire(START + 34_999, TERMS).is_err());
         assert_eq!(state.next_hold_end(START), Some(START + 35_000));
-        assert!(!state.is_held(START + 35_000, 3));
+        assert!(!(state.is_taken(START + 35_000, 3) || state.is_abandoned(START + 35_000, 3)));
         assert_eq!(state.next_hold_end(START + 35_000), None);
         state.lease(START + 35_000);
     }
@@ -539,7 +845,7 @@ pub(super) mod tests {
     fn an_abandoned_request_holds_its_place_and_its_customers() {
         let mut state = LimiterState::warmed_up();
         let lease = state.lease(START);
-        state.set_customers(lease, vec![7]);
+        state.claim(START, lease, vec![7]);
         let abandoned = Feedback::Abandoned {
             quota: None,
             hold_ms: 5_000,
@@ -548,8 +854,11 @@ pub(super) mod tests {
         state.lease(START + 100);
         state.lease(START + 100);
         assert!(state.try_acquire(START + 5_099, TERMS).is_err());
-        assert!(state.is_held(START + 5_099, 7) && !state.is_held(START + 5_099, 8));
-        assert!(!state.is_held(START + 5_100, 7));
+        assert!(
+            (state.is_taken(START + 5_099, 7) || state.is_abandoned(START + 5_099, 7))
+                && !(state.is_taken(START + 5_099, 8) || state.is_abandoned(START + 5_099, 8))
+        );
+        assert!(!(state.is_taken(START + 5_100, 7) || state.is_abandoned(START + 5_100, 7)));
         state.lease(START + 5_100);
     }
 
@@ -560,9 +869,9 @@ pub(super) mod tests {
         state.answer(START, lease, Some(Quota { left: 1, ..QUOTA }));
         for _ in 0..5 {
             let lease = state.lease(START);
-            state.set_customers(lease, vec![7]);
+            state.claim(START, lease, vec![7]);
             state.release(START, lease, Feedback::Cancelled);
-            assert!(!state.is_held(START, 7));
+            assert!(!(state.is_taken(START, 7) || state.is_abandoned(START, 7)));
         }
         let lease = state.lease(START);
         state.answer(START, lease, None);
@@ -577,7 +886,7 @@ pub(super) mod tests {
     fn tickets_are_served_first_come_first_served() {
         let mut state = LimiterState::warmed_up();
         let leases: Vec<_> = (0..3).map(|_| state.lease(START)).collect();
-        let tickets: Vec<_> = (0..3).map(|_| state.next_ticket()).collect();
+        let tickets: Vec<_> = (0..3).map(|_| state.next_ticket(0)).collect();
         for &ticket in &tickets {
             assert!(state.acquire(START, ticket, TERMS).is_err());
         }
@@ -600,8 +909,8 @@ pub(super) mod tests {
     fn a_silent_ticket_is_passed_over_and_keeps_its_place() {
         let mut state = LimiterState::warmed_up();
         let leases: Vec<_> = (0..3).map(|_| state.lease(START)).collect();
-        let silent = state.next_ticket();
-        let other = state.next_ticket();
+        let silent = state.next_ticket(0);
+        let other = state.next_ticket(0);
         for ticket in [silent, other] {
             assert!(state.acquire(START, ticket, TERMS).is_err());
         }
@@ -610,7 +919,7 @@ pub(super) mod tests {
         let lease = state.acquire(START + 500, other, TERMS).expect("a lease");
         // Back again, the silent one is first.
         assert!(state.acquire(START + 600, silent, TERMS).is_err());
-        let late = state.next_ticket();
+        let late = state.next_ticket(0);
         assert!(state.acquire(START + 600, late, TERMS).is_err());
         state.answer(START + 700, lease, None);
         assert!(state.acquire(START + 700, late, TERMS).is_err());
@@ -621,7 +930,7 @@ pub(super) mod tests {
     fn a_ticket_that_never_asks_again_leaves_the_queue() {
         let mut state = LimiterState::warmed_up();
         let leases: Vec<_> = (0..3).map(|_| state.lease(START)).collect();
-        let gone = state.next_ticket();
+        let gone = state.next_ticket(0);
         assert!(state.acquire(START, gone, TERMS).is_err());
         let now = START + TICKET_TIME;
         state.answer(now, leases[0], None);
