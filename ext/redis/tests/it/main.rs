@@ -1,0 +1,6 @@
+//! Tests against a real Redis.
+
+mod faults;
+mod place;
+mod processes;
+mod support;
