@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::headers::Quota;
 use super::place::PlaceReply;
 use super::state::{
-    Feedback, LeaseId, LeaseState, LimiterState, MAX_WAIT_MS, MemberId, Terms, Throttled, TicketId,
+    CLOCK_TOLERANCE, Feedback, LeaseId, LeaseState, LimiterState, MAX_WAIT_MS, MemberId, Terms,
+    Throttled, TicketId,
 };
 
 /// The version of the state. A member does not touch a state of another version.
@@ -23,6 +24,8 @@ const SETTLE_TIME: u64 = 2_000;
 const PROBE_INTERVAL: u64 = 500;
 /// For how long after a failed operation a member goes on by itself.
 const FAILURE_LIFETIME: u64 = 2_000;
+/// The longest operation whose reply tells the place's time.
+const MAX_CLOCK_AGE: u64 = 1_000;
 /// The first and the longest wait after a failed operation.
 const BACKOFF: (u64, u64) = (50, 400);
 /// How often a member with leases or tickets reads the state.
@@ -51,7 +54,9 @@ pub(in crate::client) struct MemberSettings {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     version: u32,
-    /// Counts the changes.
+    /// Which new state this one has come from.
+    origin: u64,
+    /// Counts the changes since then.
     revision: u64,
     /// The names of the members that hold something.
     names: BTreeMap<MemberId, String>,
@@ -477,8 +482,11 @@ impl Member {
             return Step::Idle(None);
         }
         if !self.has_work() {
-            self.record_success();
             return Step::Idle(None);
+        }
+        if self.last_failure + FAILURE_LIFETIME <= now {
+            // What failed then tells nothing of now.
+            self.record_success();
         }
         if let Some(since) = self.failing_since {
             let patient_until = since + PATIENCE;
@@ -517,6 +525,10 @@ impl Member {
             // The place has all that it is to have.
             self.record_success();
             self.record_waits(now, &applied);
+            if let Some(known) = &mut self.known {
+                // Nobody needs to be told of tickets that have expired.
+                known.record.state.advance(place_now);
+            }
             return Step::Idle(Some(self.read_at(now)));
         }
         self.swap(now, record, applied)
@@ -525,6 +537,9 @@ impl Member {
     fn swap(&mut self, now: u64, mut record: Record, applied: Applied) -> Step {
         let place_now = self.place_time(now);
         record.version = VERSION;
+        if record.revision == 0 {
+            record.origin = self.id ^ place_now;
+        }
         record.revision += 1;
         record.names.insert(self.id, self.settings.name.clone());
         record.names.retain(|&id, _| record.state.has_owner(id));
@@ -566,7 +581,7 @@ impl Member {
     ) {
         self.is_busy = false;
         match result {
-            Ok(reply) => self.record_reply(now, reply.now_ms, reply.value),
+            Ok(reply) => self.record_reply(now, started, reply.now_ms, reply.value),
             Err(cause) => self.record_failure(now, started, cause),
         }
     }
@@ -587,10 +602,10 @@ impl Member {
             }
         };
         if !reply.is_swapped {
-            self.record_reply(now, reply.now_ms, reply.value);
+            self.record_reply(now, pending.started, reply.now_ms, reply.value);
             return None;
         }
-        self.record_contact(now, reply.now_ms);
+        self.record_contact(now, pending.started, reply.now_ms);
         self.record_success();
         let mut could_wake = self.can_wake;
         if pending.wakes_others {
@@ -619,7 +634,10 @@ impl Member {
         }
         match Record::parse(&text) {
             Ok(record) if self.known.is_some() => {
-                if self.revision() < record.revision {
+                if self.place_time(now) + CLOCK_TOLERANCE < record.state.latest() {
+                    // The clock of this process stood still.
+                    self.must_read = true;
+                } else if self.revision() < record.revision {
                     self.replace_known(Some(text), record);
                 }
             }
@@ -868,7 +886,7 @@ impl Member {
     }
 
     /// Records the value of the place.
-    fn record_reply(&mut self, now: u64, place_ms: u64, value: Option<String>) {
+    fn record_reply(&mut self, now: u64, started: u64, place_ms: u64, value: Option<String>) {
         let record = match value.as_deref().map(Record::parse).transpose() {
             Ok(record) => record.unwrap_or_default(),
             Err(cause) => {
@@ -876,10 +894,12 @@ impl Member {
                 return self.record_failure(now, now, cause);
             }
         };
-        self.record_contact(now, place_ms);
+        self.record_contact(now, started, place_ms);
         let is_new = value.is_none() && self.known.is_none();
-        let is_earlier = record.revision < self.revision();
-        self.must_settle |= is_new || is_earlier;
+        let is_other = value.is_some()
+            && (self.known.as_ref()).is_some_and(|known| known.record.origin != record.origin);
+        let is_earlier = !is_other && record.revision < self.revision();
+        self.must_settle |= is_new || is_earlier || (is_other && !self.held.is_empty());
         let record = match &self.known {
             Some(known) if is_earlier => known.record.clone(),
             _ => record,
@@ -904,7 +924,13 @@ impl Member {
         self.known = Some(Known { text, record });
     }
 
-    fn record_contact(&mut self, now: u64, place_ms: u64) {
+    /// Records the place's time in the reply to an operation that began at `started`.
+    fn record_contact(&mut self, now: u64, started: u64, place_ms: u64) {
+        self.last_contact = now;
+        if self.clock.is_some() && started + MAX_CLOCK_AGE < now {
+            // This process was suspended meanwhile, so the time may be long past.
+            return;
+        }
         if let (None, Mode::Separate { state, .. }) = (self.clock, &mut self.mode) {
             state.move_times(now, place_ms);
         }
@@ -912,7 +938,6 @@ impl Member {
             place: place_ms,
             local: now,
         });
-        self.last_contact = now;
     }
 
     fn record_success(&mut self) {

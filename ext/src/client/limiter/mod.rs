@@ -4,6 +4,8 @@ mod headers;
 mod local;
 mod member;
 #[cfg(test)]
+mod member_fault_tests;
+#[cfg(test)]
 mod member_tests;
 mod options;
 mod place;

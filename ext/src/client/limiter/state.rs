@@ -22,7 +22,7 @@ const TICKET_TIME: u64 = 10_000;
 /// How often a waiting ticket asks at least.
 const MAX_ASK_INTERVAL: u64 = TICKET_TIME / 2;
 /// A clock that goes back further than this is another clock.
-const CLOCK_TOLERANCE: u64 = 5_000;
+pub(in crate::client) const CLOCK_TOLERANCE: u64 = 5_000;
 
 /// The process that holds a lease or a ticket.
 pub(in crate::client) type MemberId = u64;
