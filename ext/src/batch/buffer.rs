@@ -513,9 +513,9 @@ impl<R: BatchItem> Buffer<R> {
 
     /// Removes and returns the next batch that is due, and marks its customers as busy.
     ///
-    /// A batch has all rows of the oldest customers for which `is_claimed` is true, as many as fit. Once a row is due, everything
-    /// that waits is sent in full batches. Fewer customers that are left over, none of them due,
-    /// wait on.
+    /// A batch has all rows of the oldest customers for which `is_claimed` returns `true`, as many as
+    /// fit. Once a row is due, everything that waits is sent in full batches. Fewer customers that are
+    /// left over, none of them due, wait on.
     pub(crate) fn next_batch(
         &mut self,
         now: Instant,

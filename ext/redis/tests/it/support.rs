@@ -1,14 +1,17 @@
 //! A real Redis, started and ended by the test.
+//!
+//! Redis and other processes have clocks of their own, so these tests are the only ones that wait in real
+//! time.
 
 use std::env;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -46,7 +49,7 @@ impl RedisServer {
             );
             // Not captured with the output of a test that passes.
             let _ = writeln!(
-                std::io::stderr(),
+                io::stderr(),
                 "SKIPPED: no redis-server; install the package redis-server"
             );
             return None;
@@ -80,22 +83,24 @@ impl RedisServer {
     /// Starts the server, with the data that its folder has.
     pub fn restart(&mut self) {
         self.kill();
-        let child = Command::new("redis-server")
+        let mut child = Command::new("redis-server")
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--dir"])
             .arg(&self.folder)
             .args(&self.args)
-            .stdout(Stdio::null())
-            .spawn();
-        self.child = Some(child.expect("redis-server starts"));
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while self
-            .command(&["PING"])
-            .is_none_or(|reply| reply.contains("LOADING"))
-        {
-            assert!(Instant::now() < deadline, "redis-server does not reply");
-            thread::sleep(Duration::from_millis(20));
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("redis-server starts");
+        let mut log = BufReader::new(child.stdout.take().expect("its log"));
+        self.child = Some(child);
+        let mut line = String::new();
+        while !line.contains("Ready to accept connections") {
+            let last = std::mem::take(&mut line);
+            let length = log.read_line(&mut line).expect("text");
+            assert!(length > 0, "redis-server has ended: {last}");
         }
+        // It must not fill the pipe.
+        thread::spawn(move || io::copy(&mut log, &mut io::sink()));
     }
 
     /// Writes the data to its file.

@@ -9,7 +9,7 @@ use super::headers::Quota;
 use super::place::PlaceReply;
 use super::state::{
     CLOCK_TOLERANCE, Feedback, LeaseId, LeaseState, LimiterState, MAX_WAIT_MS, MemberId, Terms,
-    Throttled, TicketId,
+    Throttled, TicketId, claim,
 };
 
 /// The version of the state. A member does not touch a state of another version.
@@ -342,20 +342,10 @@ impl Member {
         &mut self,
         now: u64,
         id: LeaseId,
-        mut customers: Vec<i64>,
+        customers: Vec<i64>,
     ) -> Vec<i64> {
         self.expire(now);
-        customers.sort_unstable();
-        customers.dedup();
-        let others = self.held.iter();
-        for (_, other) in others.filter(|(other, lease)| **other != id && !lease.is_over) {
-            customers.retain(|customer| other.customers.binary_search(customer).is_err());
-        }
-        match self.held.get_mut(&id) {
-            Some(lease) => lease.customers.clone_from(&customers),
-            None => customers.clear(),
-        }
-        customers
+        claim(&mut self.held, now, id, customers)
     }
 
     /// Ends a lease; see [`LimiterState::release`].
@@ -632,16 +622,17 @@ impl Member {
             *probe_at = now;
             return;
         }
-        match Record::parse(&text) {
-            Ok(record) if self.known.is_some() => {
-                if self.place_time(now) + CLOCK_TOLERANCE < record.state.latest() {
-                    // The clock of this process stood still.
-                    self.must_read = true;
-                } else if self.revision() < record.revision {
-                    self.replace_known(Some(text), record);
-                }
-            }
-            _ => self.must_read = true,
+        let (Some(known), Ok(record)) = (&self.known, Record::parse(&text)) else {
+            self.must_read = true;
+            return;
+        };
+        // From a place that was made anew, or the clock of this process stood still.
+        let is_doubtful = known.record.origin != record.origin
+            || self.place_time(now) + CLOCK_TOLERANCE < record.state.latest();
+        if is_doubtful {
+            self.must_read = true;
+        } else if self.revision() < record.revision {
+            self.replace_known(Some(text), record);
         }
     }
 

@@ -305,22 +305,9 @@ impl LimiterState {
         &mut self,
         now: u64,
         id: LeaseId,
-        mut customers: Vec<i64>,
+        customers: Vec<i64>,
     ) -> Vec<i64> {
-        customers.sort_unstable();
-        customers.dedup();
-        let others = self.leases.iter().filter(|(other, lease)| {
-            **other != id && now < lease.expires && !(lease.is_over && other.owner == id.owner)
-        });
-        for (_, other) in others {
-            customers.retain(|customer| other.customers.binary_search(customer).is_err());
-        }
-        match self.leases.get_mut(&id) {
-            Some(lease) => lease.customers.clone_from(&customers),
-            // The lease has expired.
-            None => customers.clear(),
-        }
-        customers
+        claim(&mut self.leases, now, id, customers)
     }
 
     /// Ends a lease: releases it, or holds it for as long as the server may be running the request.
@@ -744,6 +731,29 @@ impl LimiterState {
         }
         self.wakes.extend(offered);
     }
+}
+
+/// Leases customers with one of these leases; see [`LimiterState::claim`].
+pub(in crate::client) fn claim(
+    leases: &mut BTreeMap<LeaseId, LeaseState>,
+    now: u64,
+    id: LeaseId,
+    mut customers: Vec<i64>,
+) -> Vec<i64> {
+    customers.sort_unstable();
+    customers.dedup();
+    let others = leases.iter().filter(|(other, lease)| {
+        **other != id && now < lease.expires && !(lease.is_over && other.owner == id.owner)
+    });
+    for (_, other) in others {
+        customers.retain(|customer| other.customers.binary_search(customer).is_err());
+    }
+    match leases.get_mut(&id) {
+        Some(lease) => lease.customers.clone_from(&customers),
+        // The lease has expired.
+        None => customers.clear(),
+    }
+    customers
 }
 
 /// Returns a share of the quota, rounded up.
