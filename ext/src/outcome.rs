@@ -32,10 +32,12 @@ pub enum OutcomeKind {
     /// a later read of the store found its value.
     Stored(Option<types::AttributeValue>),
     /// The store already held the value, so the row was not sent; see
-    /// [`Upsert::skip_unchanged`](crate::Upsert::skip_unchanged).
+    /// [`Upsert::skip_unchanged`](crate::Upsert::skip_unchanged). For an
+    /// [absent value](crate::UpsertRow#absent-values): the store holds none.
     Unchanged,
-    /// The value with this ID no longer exists: the server confirmed the delete, or responded 404
-    /// to this ID and confirmed the delete of another one in the same run.
+    /// The value no longer exists: the server confirmed the delete, or lists no value any more after
+    /// a delete was sent. For an ID: the server confirmed the delete, or responded 404 to this ID and
+    /// confirmed the delete of another one in the same run.
     Deleted,
     /// The row would be sent; this was a dry run.
     Planned,
@@ -60,7 +62,14 @@ pub enum OutcomeKind {
     NotSent(Error),
 }
 
-impl Outcome {
+impl<T> Outcome<UpsertRow<T>> {
+    /// Converts the outcome into the row's payload, `None` if the input yielded an error instead of
+    /// a row.
+    #[must_use]
+    pub fn into_payload(self) -> Option<T> {
+        self.row.map(UpsertRow::into_payload)
+    }
+
     /// Returns the tag that was attached to the row, if any.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
@@ -71,9 +80,18 @@ impl Outcome {
     #[must_use]
     pub fn differs(&self) -> bool {
         match (&self.kind, &self.row) {
-            (OutcomeKind::Stored(Some(record)), Some(row)) => record.attribute_value != row.value(),
+            (OutcomeKind::Stored(Some(record)), Some(row)) => {
+                row.value() != Some(record.attribute_value.as_str())
+            }
             _ => false,
         }
+    }
+}
+
+impl OutcomeKind {
+    /// Returns `true` if the store has what the row says.
+    pub(crate) fn is_in_effect(&self) -> bool {
+        matches!(self, Self::Stored(_) | Self::Unchanged | Self::Deleted)
     }
 }
 
@@ -198,9 +216,14 @@ impl fmt::Display for Summary {
             RunKind::Upsert => write!(f, "{} requests: {} stored, ", self.requests, self.stored)?,
             RunKind::Delete => write!(f, "{} requests: {} deleted, ", self.requests, self.deleted)?,
         }
+        let deleted = match self.run_kind {
+            RunKind::Upsert => self.deleted,
+            RunKind::Delete => 0,
+        };
         // Most runs have none of these.
         for (rows, what) in [
             (self.differing, "of them as another text"),
+            (deleted, "deleted"),
             (self.unchanged, "unchanged"),
             (self.planned, "planned"),
         ] {
@@ -277,31 +300,30 @@ impl<R> Report<R> {
     }
 }
 
-impl Report {
+impl<T> Report<UpsertRow<T>> {
     /// Returns the rows that are worth sending again unchanged, in the order of the input.
     ///
-    /// A row is left out if a later row for the same customer and attribute was stored or unchanged.
-    pub fn retryable(&self) -> impl Iterator<Item = &UpsertRow> {
+    /// A row is left out if a later row for the same customer and attribute was stored, deleted or
+    /// unchanged.
+    pub fn retryable(&self) -> impl Iterator<Item = &UpsertRow<T>> {
         // A resolved name has an ID; a row whose name was not resolved was never stored.
-        let key = |row: &UpsertRow| (row.customer_id(), row.attribute().id());
-        let is_stored = |outcome: &&Outcome| {
-            matches!(
-                outcome.kind,
-                OutcomeKind::Stored(_) | OutcomeKind::Unchanged
-            )
-        };
-        let stored = self.outcomes.iter().filter(is_stored);
-        let last_stored: HashMap<_, _> = stored
-            .filter_map(|outcome| Some((key(outcome.row.as_ref()?), outcome.index)))
-            .collect();
+        let key = |row: &UpsertRow<T>| (row.customer_id(), row.attribute().id());
+        let mut last_settled = HashMap::new();
+        for outcome in &self.outcomes {
+            if let Some(row) = &outcome.row
+                && outcome.kind.is_in_effect()
+            {
+                last_settled.insert(key(row), outcome.index);
+            }
+        }
         self.outcomes
             .iter()
             .filter(|outcome| outcome.is_retryable())
             .filter_map(|outcome| Some((outcome.index, outcome.row.as_ref()?)))
             .filter(move |(index, row)| {
-                last_stored
+                last_settled
                     .get(&key(row))
-                    .is_none_or(|stored| stored < index)
+                    .is_none_or(|settled| settled < index)
             })
             .map(|(_, row)| row)
     }

@@ -6,29 +6,37 @@ use bigcommerce_sdk::{self as sdk, IdList, types};
 use foldhash::{HashMap, HashMapExt, HashSet};
 
 use crate::attributes::{self, Definitions};
-use crate::batch::{BatchItem, Size};
+use crate::batch::{BatchItem, BatchKind};
 use crate::client::url_budget::id_len;
 use crate::client::{Operation, SdkResult};
 use crate::error::{Error, Violation};
 use crate::outcome::{OutcomeKind, RunKind};
-use crate::value::{Metadata, UpsertRow};
+use crate::value::{Metadata, UpsertRow, WireRow};
 
-/// A row of a run: an [`UpsertRow`] to store, or the ID of a value to delete.
+/// A row of a run: an [`UpsertRow`] with any payload, or the ID of a value to delete.
 ///
 /// The trait is sealed.
 pub trait Row: sealed::Request {}
 
-impl Row for UpsertRow {}
+impl<T: Send + 'static> Row for UpsertRow<T> {}
 
 impl Row for i64 {}
 
-impl BatchItem for UpsertRow {
-    type Wire = types::AttributeValueUpsert;
-    type Metadata = Metadata;
-    type Response = types::AttributeValuePage;
+impl<T: Send + 'static> BatchItem for UpsertRow<T> {
+    type Wire = WireRow;
+    type Metadata = Metadata<T>;
+    /// `None` for a delete.
+    type Response = Option<types::AttributeValuePage>;
 
     const KIND: RunKind = RunKind::Upsert;
-    const CAN_BE_LOOKED_UP: bool = true;
+    const HAS_CUSTOMERS: bool = true;
+
+    fn batch_kind(wire: &WireRow) -> BatchKind {
+        match wire {
+            WireRow::Put(_) => BatchKind::Put,
+            WireRow::Delete(_) => BatchKind::Delete,
+        }
+    }
 
     fn is_named(&self) -> bool {
         self.attribute().id().is_none()
@@ -38,8 +46,8 @@ impl BatchItem for UpsertRow {
         let Some(definition) = definitions.get(self.attribute())? else {
             return Ok(());
         };
-        if checks_type {
-            attributes::check(definition, self.value())?;
+        if checks_type && let Some(value) = self.value() {
+            attributes::check(definition, value)?;
         }
         let id = definition.id;
         self.attribute_mut().set_id(id);
@@ -50,38 +58,50 @@ impl BatchItem for UpsertRow {
         self.to_wire()
     }
 
-    fn into_metadata(self) -> Metadata {
+    fn into_metadata(self) -> Metadata<T> {
         self.into_metadata()
     }
 
-    fn from_wire(wire: Self::Wire, metadata: Metadata) -> Self {
+    fn from_wire(wire: Self::Wire, metadata: Metadata<T>) -> Self {
         Self::from_wire(wire, metadata)
     }
 
     fn key(wire: &Self::Wire) -> (i64, i64) {
-        (wire.customer_id, wire.attribute_id)
+        wire.key()
     }
 
-    fn value(wire: &Self::Wire) -> &str {
-        &wire.value
+    fn value(wire: &Self::Wire) -> Option<&str> {
+        match wire {
+            WireRow::Put(wire) => Some(&wire.value),
+            WireRow::Delete(_) => None,
+        }
+    }
+
+    fn set_value_id(wire: &mut Self::Wire, id: i64) {
+        if let WireRow::Delete(value) = wire {
+            value.value_id = Some(id);
+        }
     }
 
     fn url_len(_: &Self::Wire) -> usize {
         0
     }
 
-    fn batch_size(customers: usize, rows: usize) -> Size {
-        Size { customers, rows }
-    }
-
     fn heap_size(&self) -> usize {
-        self.value().len() + self.tag().map_or(0, str::len)
+        self.value().map_or(0, str::len) + self.tag().map_or(0, str::len)
     }
 
     /// A record confirms its row. A row without a record is confirmed only if the response is
     /// a page of the rows that were sent: its total is their number, and it shows only records of
     /// theirs.
-    fn confirm(page: Self::Response, status: u16, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
+    fn confirm(
+        response: Self::Response,
+        status: u16,
+        keys: &[(i64, i64)],
+    ) -> Vec<Option<OutcomeKind>> {
+        let Some(page) = response else {
+            return confirm_deletes(status, keys.len());
+        };
         if matches!(status, ACCEPTED | MULTI_STATUS) {
             return keys.iter().map(|_| None).collect();
         }
@@ -117,10 +137,6 @@ impl BatchItem for UpsertRow {
             })
             .collect()
     }
-
-    fn is_missing(_: &Error) -> bool {
-        false
-    }
 }
 
 /// The server executes the request later, or not at all.
@@ -132,6 +148,14 @@ fn record_key(record: &types::AttributeValue) -> (i64, i64) {
     (record.customer_id, record.attribute_id)
 }
 
+/// Returns the outcome of each of so many deletes. The server confirms all of them, or none.
+fn confirm_deletes(status: u16, count: usize) -> Vec<Option<OutcomeKind>> {
+    let is_deleted = !matches!(status, ACCEPTED | MULTI_STATUS);
+    (0..count)
+        .map(|_| is_deleted.then_some(OutcomeKind::Deleted))
+        .collect()
+}
+
 /// The ID of a value to delete. It stands in for the customer, so that no two calls in flight
 /// delete the same value.
 impl BatchItem for i64 {
@@ -140,8 +164,11 @@ impl BatchItem for i64 {
     type Response = ();
 
     const KIND: RunKind = RunKind::Delete;
-    // The endpoint has no filter for the IDs of values.
-    const CAN_BE_LOOKED_UP: bool = false;
+    const HAS_CUSTOMERS: bool = false;
+
+    fn batch_kind(_: &i64) -> BatchKind {
+        BatchKind::Delete
+    }
 
     fn is_named(&self) -> bool {
         false
@@ -168,17 +195,14 @@ impl BatchItem for i64 {
         (*id, 0)
     }
 
-    fn value(_: &i64) -> &str {
-        ""
+    fn value(_: &i64) -> Option<&str> {
+        None
     }
+
+    fn set_value_id(_: &mut i64, _: i64) {}
 
     fn url_len(id: &i64) -> usize {
         id_len(*id)
-    }
-
-    /// A server can limit only the number of IDs.
-    fn batch_size(_: usize, rows: usize) -> Size {
-        Size { customers: 1, rows }
     }
 
     fn heap_size(&self) -> usize {
@@ -186,14 +210,7 @@ impl BatchItem for i64 {
     }
 
     fn confirm((): (), status: u16, keys: &[(i64, i64)]) -> Vec<Option<OutcomeKind>> {
-        let is_deleted = !matches!(status, ACCEPTED | MULTI_STATUS);
-        keys.iter()
-            .map(|_| is_deleted.then_some(OutcomeKind::Deleted))
-            .collect()
-    }
-
-    fn is_missing(error: &Error) -> bool {
-        error.status() == Some(404)
+        confirm_deletes(status, keys.len())
     }
 }
 
@@ -211,37 +228,66 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) mod sealed {
     use super::{
-        BatchItem, BoxError, Error, Future, IdList, Operation, Row, SdkResult, UpsertRow, sdk,
+        BatchItem, BatchKind, BoxError, Error, Future, IdList, Operation, Row, SdkResult,
+        UpsertRow, WireRow, sdk,
     };
 
     /// A row that can be sent in a batch.
     pub trait Request: BatchItem {
-        fn operation() -> Operation;
-
+        /// Sends a batch, all of whose rows have this kind.
         fn send(
             client: sdk::Client,
-            batch: Vec<Self::Wire>,
+            kind: BatchKind,
+            batch: &[Self::Wire],
         ) -> impl Future<Output = SdkResult<Self::Response>> + Send;
     }
 
-    impl Request for UpsertRow {
-        fn operation() -> Operation {
-            Operation::upsert()
+    /// Returns the operation that sends a batch.
+    pub(crate) fn operation(kind: BatchKind) -> Operation {
+        match kind {
+            BatchKind::Put => Operation::upsert(),
+            BatchKind::Delete => Operation::delete(),
         }
+    }
 
-        async fn send(client: sdk::Client, batch: Vec<Self::Wire>) -> SdkResult<Self::Response> {
-            client.upsert_attribute_values().body(batch).send().await
+    async fn delete(client: sdk::Client, ids: Vec<i64>) -> SdkResult<()> {
+        let ids = IdList::from(ids);
+        client.delete_attribute_values().id_in(ids).send().await
+    }
+
+    impl<T: Send + 'static> Request for UpsertRow<T> {
+        async fn send(
+            client: sdk::Client,
+            kind: BatchKind,
+            batch: &[WireRow],
+        ) -> SdkResult<Self::Response> {
+            match kind {
+                BatchKind::Put => {
+                    let values: Vec<_> = batch
+                        .iter()
+                        .filter_map(|row| match row {
+                            WireRow::Put(value) => Some(value.clone()),
+                            WireRow::Delete(_) => None,
+                        })
+                        .collect();
+                    let page = client.upsert_attribute_values().body(values).send().await?;
+                    page.map(Some)
+                }
+                BatchKind::Delete => {
+                    let ids = batch.iter().filter_map(|row| match row {
+                        WireRow::Put(_) => None,
+                        WireRow::Delete(value) => value.value_id,
+                    });
+                    let response = delete(client, ids.collect()).await?;
+                    response.map(|()| None)
+                }
+            }
         }
     }
 
     impl Request for i64 {
-        fn operation() -> Operation {
-            Operation::delete()
-        }
-
-        async fn send(client: sdk::Client, batch: Vec<i64>) -> SdkResult<()> {
-            let ids = IdList::from(batch);
-            client.delete_attribute_values().id_in(ids).send().await
+        async fn send(client: sdk::Client, _: BatchKind, batch: &[i64]) -> SdkResult<()> {
+            delete(client, batch.to_vec()).await
         }
     }
 
@@ -294,7 +340,7 @@ mod tests {
             let data: Vec<_> = listed.iter().copied().map(record).collect();
             let page = types::AttributeValuePage::builder().data(data);
             let page = page.try_into().expect("the page is complete");
-            let kinds = UpsertRow::confirm(page, 200, &keys);
+            let kinds = UpsertRow::<()>::confirm(Some(page), 200, &keys);
             assert_eq!(kinds.len(), keys.len());
             for (key, kind) in keys.iter().zip(kinds) {
                 let confirmed = match kind {

@@ -16,7 +16,9 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::Instrument;
 
 use crate::attributes::{self, Definitions};
-use crate::batch::{Batch, BatchEvent, Conditions, Engine, EngineCall, EngineConfig, Size};
+use crate::batch::{
+    Batch, BatchEvent, Conditions, Engine, EngineCall, EngineConfig, Size, is_missing,
+};
 use crate::client::url_budget::room_for_ids;
 use crate::client::{
     AttemptInfo, Availability, AvailabilityWatch, CallOutcome, CallSet, Client, Lease, OnOutage,
@@ -25,8 +27,8 @@ use crate::client::{
 use crate::error::Error;
 use crate::event::{Event, Observer, WaitReason};
 use crate::list;
-use crate::outcome::{Outcome, RunKind, Summary};
-use crate::row::{IntoRow, Row, sealed::Convert as _};
+use crate::outcome::{Outcome, Summary};
+use crate::row::{IntoRow, Row, sealed::Convert as _, sealed::operation};
 use crate::value::UpsertRow;
 
 /// The default number of rows that are buffered.
@@ -218,6 +220,18 @@ impl<S, R: Row> Outcomes<S, R> {
         self.engine.record_handled(index);
     }
 
+    /// Returns `true` if the row with this index is [`Unknown`](crate::OutcomeKind::Unknown) or
+    /// [`NotSent`](crate::OutcomeKind::NotSent), and sending it again now is safe: no later row for the
+    /// same customer and attribute was stored, deleted or unchanged so far.
+    ///
+    /// The run remembers the rows that may be sent again until they are [`handled`](Self::handled), at
+    /// most 100,000 of them (about 100 bytes each). Older ones beyond that are not safe to send again.
+    /// The answer holds until the next outcome is read.
+    #[must_use]
+    pub fn may_resend(&self, index: u64) -> bool {
+        self.engine.may_resend(index)
+    }
+
     /// Stops the run with an error before anything is sent.
     pub(crate) fn stop(&mut self, error: Error) {
         self.engine.stop(error);
@@ -226,8 +240,8 @@ impl<S, R: Row> Outcomes<S, R> {
     /// Runs a decision of the engine with the present time and state of the store.
     fn decide<T>(&mut self, decide: impl FnOnce(&mut Engine<R>, Conditions<'_>) -> T) -> T {
         let client = self.client.clone();
-        let is_held = |customer| R::KIND == RunKind::Upsert && client.is_held(customer);
-        let is_taken = |customer| R::KIND == RunKind::Upsert && client.is_taken(customer);
+        let is_held = |customer| R::HAS_CUSTOMERS && client.is_held(customer);
+        let is_taken = |customer| R::HAS_CUSTOMERS && client.is_taken(customer);
         self.decide_with(&is_held, &is_taken, &|_| true, decide)
     }
 
@@ -237,7 +251,7 @@ impl<S, R: Row> Outcomes<S, R> {
         lease: &Lease,
         decide: impl FnOnce(&mut Engine<R>, Conditions<'_>) -> T,
     ) -> T {
-        if R::KIND == RunKind::Delete {
+        if !R::HAS_CUSTOMERS {
             return self.decide(decide);
         }
         let client = self.client.clone();
@@ -498,9 +512,9 @@ impl<S, R: Row> Outcomes<S, R> {
             is_taken: &|customer| client.is_taken(customer),
             is_claimed: &|_| true,
         };
-        let propose = || match R::KIND {
-            RunKind::Upsert => propose(engine, conditions),
-            RunKind::Delete => Vec::new(),
+        let propose = || match R::HAS_CUSTOMERS {
+            true => propose(engine, conditions),
+            false => Vec::new(),
         };
         let queued = self.ticket.get_or_insert_with(|| QueuedTicket {
             ticket: client.ticket(),
@@ -520,13 +534,14 @@ impl<S, R: Row> Outcomes<S, R> {
             Poll::Pending => {}
         }
         if let Some(wait) = queued.ticket.throttled_for() {
+            let kind = engine.next_kind(conditions);
             let waited = queued.since.elapsed();
             // A store that is down for maintenance may ask for a wait that only an outage allows.
             let max_wait = self.run.on_outage.max_wait();
             let max_wait = self.client.retry().retry_timeout.max(max_wait);
             if waited.saturating_add(wait) > max_wait {
                 self.engine
-                    .stop(Error::quota_exhausted(&R::operation().label, wait));
+                    .stop(Error::quota_exhausted(&operation(kind).label, wait));
             } else if !queued.is_reported {
                 queued.is_reported = true;
                 let call = self.calls_started;
@@ -615,15 +630,16 @@ impl<S, R: Row> Outcomes<S, R> {
                 previous_failure,
             } => {
                 let number = self.announce(job, &batch, call);
-                if R::KIND == RunKind::Upsert {
-                    lease.keep_customers(customers(&batch));
+                if R::HAS_CUSTOMERS {
+                    lease.keep_customers(batch.customers());
                 }
                 let info = AttemptInfo {
                     call: number,
                     number: earlier_requests + 1,
                     previous_failure,
                 };
-                let span = tracing::debug_span!("write_call", call = number, values = batch.len());
+                let span =
+                    tracing::debug_span!("write_call", call = number, values = batch.rows.len());
                 let task = async move {
                     let outcome = send(&client, &run, info, lease, batch).await;
                     drop(probe);
@@ -662,11 +678,11 @@ impl<S, R: Row> Outcomes<S, R> {
         self.engine.record_call(job, call);
         self.run.observer.notify(Event::BatchReady {
             call,
-            customers: match R::KIND {
-                RunKind::Upsert => customers(batch).len(),
-                RunKind::Delete => 0,
+            customers: match R::HAS_CUSTOMERS {
+                true => batch.customers().len(),
+                false => 0,
             },
-            values: batch.len(),
+            values: batch.rows.len(),
         });
         call
     }
@@ -679,13 +695,6 @@ struct OngoingOutage {
     probe_at: Instant,
 }
 
-/// Returns the customers of a batch, each once.
-fn customers<R: Row>(batch: &Batch<R>) -> Vec<i64> {
-    let mut customers: Vec<_> = batch.iter().map(|slot| slot.key().0).collect();
-    customers.dedup();
-    customers
-}
-
 /// Sends a batch once.
 async fn send<R: Row>(
     client: &Client,
@@ -695,17 +704,13 @@ async fn send<R: Row>(
     batch: Batch<R>,
 ) -> RequestOutcome<R::Response> {
     let number = info.call;
-    let mut outcome = request(client, run, &R::operation(), info, lease, |sdk| {
-        R::send(
-            sdk,
-            batch.iter().map(|slot| slot.row.wire.clone()).collect(),
-        )
-    })
-    .await;
+    let Batch { kind, rows } = batch;
+    let send = |sdk| async move { R::send(sdk, kind, &rows).await };
+    let mut outcome = request(client, run, &operation(kind), info, lease, send).await;
     if let Err(failure) = &mut outcome.result
         && failure.ends_run
         && !failure.is_html
-        && R::is_missing(&failure.error)
+        && is_missing(kind, &failure.error)
     {
         // Either the endpoint or the values do not exist: the probe tells which, once per run.
         if !run.knows_endpoint.load(Ordering::Relaxed) {
@@ -852,6 +857,9 @@ where
         Poll::Ready(outcome)
     }
 }
+
+/// The input is pinned in a place of its own, and nothing else is ever pinned.
+impl<S, R: Row> Unpin for Outcomes<S, R> {}
 
 impl<S, R> Stream for Outcomes<S, R>
 where

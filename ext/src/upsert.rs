@@ -1,5 +1,6 @@
 //! The upsert builder.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::batch::EngineConfig;
+use crate::client::url_budget::room_for_ids;
 use crate::client::{Client, OnOutage};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
@@ -247,15 +249,23 @@ impl Upsert {
     /// The stream yields [`UpsertRow`]s, or `Result`s of them. An `Err` gets an outcome of its own,
     /// and the run continues. The input is read only while the outcomes are polled, and at most a
     /// [`window`](Self::window) ahead.
-    pub fn stream<S>(self, rows: S) -> Outcomes<S>
+    ///
+    /// The rows may carry [payloads](UpsertRow#payloads), all of one type. Rows that were added to the
+    /// builder have none, so they can't precede rows with payloads: the run then stops with
+    /// [`ErrorKind::InvalidInput`] before anything is sent.
+    pub fn stream<S, T>(self, rows: S) -> Outcomes<S, UpsertRow<T>>
     where
         S: Stream,
-        S::Item: IntoRow<UpsertRow>,
+        S::Item: IntoRow<UpsertRow<T>>,
+        T: Send + 'static,
     {
+        let added = self.rows.len();
+        let initial_rows: Vec<_> = self.rows.into_iter().filter_map(without_payload).collect();
+        let lacks_payloads = initial_rows.len() < added;
         let engine = EngineConfig {
             window: self.window,
             customers_per_call: self.client.limits().customers_per_call,
-            max_url_len: usize::MAX,
+            max_url_len: room_for_ids(self.client.base_url()),
             max_wait: self.max_wait,
             retry: self.client.retry().clone(),
             stop_after_rejected: self.stop_after_rejected,
@@ -269,10 +279,24 @@ impl Upsert {
             on_outage: self.on_outage.unwrap_or_default(),
             stop: self.stop,
             observer: self.observer,
-            initial_rows: self.rows,
+            initial_rows,
         };
-        Outcomes::new(self.client, options, rows)
+        let mut outcomes = Outcomes::new(self.client, options, rows);
+        if lacks_payloads {
+            outcomes.stop(Error::invalid_input(
+                "rows that were added to the upsert have no payloads, and the streamed rows have: \
+                 stream all of them",
+            ));
+        }
+        outcomes
     }
+}
+
+/// Returns a row as one of a type with the payload `T`, if that is `()`.
+fn without_payload<T: 'static>(row: UpsertRow) -> Option<UpsertRow<T>> {
+    let mut row = Some(row);
+    let row: &mut dyn Any = &mut row;
+    row.downcast_mut::<Option<UpsertRow<T>>>()?.take()
 }
 
 impl fmt::Debug for Upsert {

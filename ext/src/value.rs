@@ -17,7 +17,7 @@ static WIRE_TEMPLATE: LazyLock<types::builder::AttributeValueUpsert> = LazyLock:
         .value("")
 });
 
-/// A value to store for one attribute of one customer.
+/// A value to store for one attribute of one customer, or the statement that there is to be none.
 ///
 /// Creating a row validates nothing. When the row is read by a run, an invalid row gets the outcome
 /// [`Rejected`](crate::OutcomeKind::Rejected) with its index in the input, and is not sent.
@@ -26,20 +26,48 @@ static WIRE_TEMPLATE: LazyLock<types::builder::AttributeValueUpsert> = LazyLock:
 /// use bigcommerce_ext::UpsertRow;
 ///
 /// let row = UpsertRow::new(2048, 101, "Premium Member").with_tag("message 17");
-/// assert_eq!(row.value(), "Premium Member");
-/// assert_eq!(UpsertRow::new(2048, "Points", 30.43).value(), "30.43");
+/// assert_eq!(row.value(), Some("Premium Member"));
+/// assert_eq!(UpsertRow::new(2048, "Points", 30.43).value(), Some("30.43"));
+/// ```
+///
+/// # Absent values
+///
+/// A row without a value deletes the store's value. It is what NULL means in a source: `None` is
+/// converted into an absent value. An empty text is a value like any other.
+///
+/// ```
+/// use bigcommerce_ext::UpsertRow;
+///
+/// let tier: Option<&str> = None;
+/// assert_eq!(UpsertRow::new(2048, "Tier", tier), UpsertRow::absent(2048, "Tier"));
+/// assert_eq!(UpsertRow::absent(2048, "Tier").value(), None);
+/// ```
+///
+/// # Payloads
+///
+/// A row carries a payload of any type through the run. The payload is never sent, and comes back
+/// with the row's outcome: a primary key, or the handle that acknowledges a message.
+///
+/// ```
+/// use bigcommerce_ext::UpsertRow;
+///
+/// struct Delivery; // neither Clone nor Sync
+///
+/// let row: UpsertRow<Delivery> = UpsertRow::new(2048, 101, "Gold").with_payload(Delivery);
+/// let Delivery = row.into_payload();
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct UpsertRow {
+pub struct UpsertRow<T = ()> {
     customer_id: i64,
     attribute: AttributeKey,
     value: Value,
     tag: Option<Box<str>>,
+    payload: T,
 }
 
 impl UpsertRow {
     /// Creates a row. The attribute is given by its ID or its name. The value is text, a number, a
-    /// date or a time.
+    /// date, a time, or an `Option` of them; `None` is an absent value.
     pub fn new(
         customer_id: i64,
         attribute: impl Into<AttributeKey>,
@@ -50,7 +78,43 @@ impl UpsertRow {
             attribute: attribute.into(),
             value: value.into(),
             tag: None,
+            payload: (),
         }
+    }
+
+    /// Creates a row whose value is deleted, if the store has one.
+    ///
+    /// Its outcome is [`Deleted`](crate::OutcomeKind::Deleted), or
+    /// [`Unchanged`](crate::OutcomeKind::Unchanged) if the store has no value.
+    pub fn absent(customer_id: i64, attribute: impl Into<AttributeKey>) -> Self {
+        Self::new(customer_id, attribute, Value::ABSENT)
+    }
+}
+
+impl<T> UpsertRow<T> {
+    /// Attaches a payload in place of the present one. The payload is returned with the row's
+    /// outcome and is never sent.
+    #[must_use]
+    pub fn with_payload<U>(self, payload: U) -> UpsertRow<U> {
+        UpsertRow {
+            customer_id: self.customer_id,
+            attribute: self.attribute,
+            value: self.value,
+            tag: self.tag,
+            payload,
+        }
+    }
+
+    /// Returns the payload.
+    #[must_use]
+    pub fn payload(&self) -> &T {
+        &self.payload
+    }
+
+    /// Converts the row into its payload.
+    #[must_use]
+    pub fn into_payload(self) -> T {
+        self.payload
     }
 
     /// Attaches a tag, such as a message ID or a line number. The tag is returned with the row's
@@ -77,10 +141,10 @@ impl UpsertRow {
         &mut self.attribute
     }
 
-    /// Returns the value as the text that is sent.
+    /// Returns the value as the text that is sent, `None` if the value is absent.
     #[must_use]
-    pub fn value(&self) -> &str {
-        &self.value.text
+    pub fn value(&self) -> Option<&str> {
+        self.value.text.as_deref()
     }
 
     /// Returns the tag, if one was attached.
@@ -90,7 +154,7 @@ impl UpsertRow {
     }
 
     /// Validates the row and converts it into its wire type.
-    pub(crate) fn to_wire(&self) -> Result<types::AttributeValueUpsert, Violation> {
+    pub(crate) fn to_wire(&self) -> Result<WireRow, Violation> {
         // An unresolved name has no ID, which is reported as the invalid ID 0.
         let attribute_id = self.attribute.id().unwrap_or_default();
         for (field, id) in [
@@ -104,41 +168,82 @@ impl UpsertRow {
                 ));
             }
         }
+        let Some(text) = self.value.text.as_deref() else {
+            return Ok(WireRow::Delete(ValueToDelete {
+                customer_id: self.customer_id,
+                attribute_id,
+                value_id: None,
+            }));
+        };
         if !self.value.is_finite {
-            let text = format!("is {}: a number must be finite", self.value.text);
+            let text = format!("is {text}: a number must be finite");
             return Err(Violation::new("value", text));
         }
         WIRE_TEMPLATE
             .clone()
             .customer_id(self.customer_id)
             .attribute_id(attribute_id)
-            .value(self.value.text.as_str())
+            .value(text)
             .try_into()
+            .map(WireRow::Put)
             .map_err(|error: types::error::ConversionError| {
                 // The generated text is "error converting …: longer than 255 characters".
-                let text = error.to_string();
-                let rule = text.rsplit(": ").next().unwrap_or(&text);
-                let characters = self.value.text.chars().count();
+                let error = error.to_string();
+                let rule = error.rsplit(": ").next().unwrap_or(&error);
+                let characters = text.chars().count();
                 Violation::new("value", format!("has {characters} characters: {rule}"))
             })
     }
 
-    pub(crate) fn into_metadata(self) -> Metadata {
+    pub(crate) fn into_metadata(self) -> Metadata<T> {
         Metadata {
             tag: self.tag,
             name: self.attribute.name,
+            payload: self.payload,
         }
     }
 
-    pub(crate) fn from_wire(wire: types::AttributeValueUpsert, metadata: Metadata) -> Self {
+    pub(crate) fn from_wire(wire: WireRow, metadata: Metadata<T>) -> Self {
+        let (customer_id, attribute_id) = wire.key();
         Self {
-            customer_id: wire.customer_id,
+            customer_id,
             attribute: AttributeKey {
-                id: Some(wire.attribute_id),
+                id: Some(attribute_id),
                 name: metadata.name,
             },
-            value: Value::from(String::from(wire.value)),
+            value: match wire {
+                WireRow::Put(wire) => Value::from(String::from(wire.value)),
+                WireRow::Delete(_) => Value::ABSENT,
+            },
             tag: metadata.tag,
+            payload: metadata.payload,
+        }
+    }
+}
+
+/// A valid row as it is sent.
+#[derive(Clone, Debug)]
+pub enum WireRow {
+    /// A value to store.
+    Put(types::AttributeValueUpsert),
+    /// A value to delete.
+    Delete(ValueToDelete),
+}
+
+/// A value that is to go.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueToDelete {
+    pub customer_id: i64,
+    pub attribute_id: i64,
+    /// The ID of the value, `None` until the store was read.
+    pub value_id: Option<i64>,
+}
+
+impl WireRow {
+    pub(crate) fn key(&self) -> (i64, i64) {
+        match self {
+            Self::Put(wire) => (wire.customer_id, wire.attribute_id),
+            Self::Delete(value) => (value.customer_id, value.attribute_id),
         }
     }
 }
@@ -151,10 +256,20 @@ impl From<types::AttributeValue> for UpsertRow {
 }
 
 /// The parts of a row that are not sent but returned with its outcome.
-#[derive(Clone, Debug)]
-pub struct Metadata {
+pub struct Metadata<T> {
     tag: Option<Box<str>>,
     name: Option<Arc<str>>,
+    payload: T,
+}
+
+impl<T> fmt::Debug for Metadata<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A payload need not implement Debug.
+        f.debug_struct("Metadata")
+            .field("tag", &self.tag)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An attribute, given by its ID or its name.
@@ -227,6 +342,7 @@ impl fmt::Display for AttributeKey {
 
 /// A value as the text that is sent, converted from text, a number, a date or a time.
 ///
+/// - `None` is an absent value: the store's value is deleted.
 /// - Text is not changed.
 /// - Numbers are written in decimal, with as few digits as parse to the same number. A row with an
 ///   infinite number or NaN is invalid.
@@ -234,14 +350,28 @@ impl fmt::Display for AttributeKey {
 /// - A [`DateTime`] is written in UTC and whole seconds, as `2024-06-10T14:22:00Z`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {
-    text: String,
+    /// `None` if the value is absent.
+    text: Option<String>,
     is_finite: bool,
+}
+
+impl Value {
+    const ABSENT: Self = Self {
+        text: None,
+        is_finite: true,
+    };
+}
+
+impl<V: Into<Self>> From<Option<V>> for Value {
+    fn from(value: Option<V>) -> Self {
+        value.map_or(Self::ABSENT, Into::into)
+    }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self {
-            text,
+            text: Some(text),
             is_finite: true,
         }
     }
@@ -280,7 +410,7 @@ from_integer!(i8, i16, i32, i64, u8, u16, u32, u64, usize, isize);
 impl From<f64> for Value {
     fn from(number: f64) -> Self {
         Self {
-            text: number.to_string(),
+            text: Some(number.to_string()),
             is_finite: number.is_finite(),
         }
     }
@@ -289,7 +419,7 @@ impl From<f64> for Value {
 impl From<f32> for Value {
     fn from(number: f32) -> Self {
         Self {
-            text: number.to_string(),
+            text: Some(number.to_string()),
             is_finite: number.is_finite(),
         }
     }
@@ -313,7 +443,7 @@ mod tests {
     use super::*;
 
     fn text(value: impl Into<Value>) -> String {
-        value.into().text
+        value.into().text.expect("the value is not absent")
     }
 
     #[test]
@@ -355,8 +485,8 @@ mod tests {
             let violation = row.to_wire().expect_err("an invalid row");
             assert_eq!(violation.to_string(), expected);
         }
-        for value in [String::new(), "é".repeat(255)] {
-            let row = UpsertRow::new(1, 1, value.clone()).with_tag("t");
+        for value in [None, Some(String::new()), Some("é".repeat(255))] {
+            let row = UpsertRow::new(1, 1, value).with_tag("t").with_payload(7);
             let wire = row.to_wire().expect("a valid row");
             assert_eq!(UpsertRow::from_wire(wire, row.clone().into_metadata()), row);
         }

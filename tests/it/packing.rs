@@ -44,7 +44,7 @@ async fn store_in_236_requests(rows: Vec<UpsertRow>) {
         .map(|row| {
             (
                 (row.customer_id(), row.attribute().id().expect("an ID")),
-                row.value().to_owned(),
+                row.value().expect("a value").to_owned(),
             )
         })
         .collect();

@@ -23,7 +23,7 @@ fn expected_state<'a>(rows: impl IntoIterator<Item = &'a UpsertRow>) -> State {
     let key = |row: &UpsertRow| (row.customer_id(), row.attribute().id());
     let rows = rows
         .into_iter()
-        .map(|row| (key(row), row.value().to_owned()));
+        .map(|row| (key(row), row.value().expect("a value").to_owned()));
     rows.map(|((customer, attribute), value)| ((customer, attribute.expect("an ID")), value))
         .collect()
 }

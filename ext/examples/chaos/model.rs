@@ -55,6 +55,11 @@ impl Mistakes {
     }
 }
 
+/// Returns the value of a row; all rows of a session have one.
+fn text(row: &UpsertRow) -> &str {
+    row.value().unwrap_or_default()
+}
+
 /// The rows of an input that is sent in several sessions, each from the commit point of the one
 /// before.
 pub struct Model {
@@ -71,7 +76,7 @@ impl Model {
     pub fn new(rows: Vec<UpsertRow>) -> Self {
         let mut good: HashMap<Key, Vec<usize>> = HashMap::new();
         for (index, row) in rows.iter().enumerate() {
-            if row.value() != BAD {
+            if text(row) != BAD {
                 good.entry(key(row)).or_default().push(index);
             }
         }
@@ -117,12 +122,12 @@ impl Model {
             OutcomeKind::Stored(record) => {
                 let has_same_value = record.as_ref().is_none_or(|record| {
                     (record.customer_id, record.attribute_id) == key(row)
-                        && normalize(&record.attribute_value) == normalize(row.value())
+                        && normalize(&record.attribute_value) == normalize(text(row))
                 });
-                (Ending::Stored, row.value() != BAD && has_same_value)
+                (Ending::Stored, text(row) != BAD && has_same_value)
             }
             OutcomeKind::Rejected(error) => {
-                let is_right = row.value() == BAD && error.status() == Some(422);
+                let is_right = text(row) == BAD && error.status() == Some(422);
                 (Ending::Rejected, is_right)
             }
             OutcomeKind::Superseded { by, .. } => {
@@ -196,7 +201,7 @@ impl Model {
                 .iter()
                 .skip(committed)
                 .filter_map(|index| self.rows.get(*index));
-            let is_right = allowed.any(|row| Some(&normalize(row.value())) == value);
+            let is_right = allowed.any(|row| Some(&normalize(text(row))) == value);
             wrong.check(is_right, || {
                 format!("{key:?} is {value:?} although all rows up to {done} are done")
             });
@@ -211,7 +216,7 @@ impl Model {
         stored.len() == self.good.len()
             && self.good.iter().all(|(key, rows)| {
                 let last = rows.last().and_then(|index| self.rows.get(*index));
-                last.map(|row| normalize(row.value())).as_ref() == stored.get(key)
+                last.map(|row| normalize(text(row))).as_ref() == stored.get(key)
             })
     }
 }

@@ -12,10 +12,11 @@ use bigcommerce_sdk::types;
 use foldhash::{HashMap, HashMapExt};
 use tokio::time::Instant;
 
-use super::item::BatchItem;
+use super::item::{BatchItem, BatchKind, PerKind};
 use super::read_balance::{FinishedRead, ReadBalance};
 use super::slot::Slot;
 use crate::client::url_budget::id_len;
+use crate::error::Error;
 use crate::list::ReadRequest;
 use crate::normalization::Normalization;
 
@@ -26,6 +27,7 @@ const MAX_WAIT_FOR_COMPANY: Duration = Duration::from_secs(5);
 pub(crate) struct BufferConfig {
     /// The maximum number of rows that wait.
     pub window: usize,
+    /// The maximum number of customers whose values a batch stores.
     pub customers_per_call: usize,
     /// The number of URL bytes that the rows of a batch may take.
     pub max_url_len: usize,
@@ -51,47 +53,76 @@ pub(crate) struct BatchLimit {
 pub(crate) type IsHeld<'a> = &'a dyn Fn(i64) -> bool;
 
 /// The rows that wait, one queue per customer.
+///
+/// A batch stores values or deletes them, never both. A customer whose rows do both is in two
+/// batches, one after the other.
 #[derive(Debug)]
 pub(crate) struct Buffer<R: BatchItem> {
     config: BufferConfig,
     normalization: Normalization,
     /// The customers with waiting rows, and those of calls in flight.
     customers: HashMap<i64, Customer<R>>,
-    /// Waiting customers that must be read first, by the index of their oldest row.
+    /// Waiting customers that are to be read first, by the index of their oldest value to store.
     unread: BTreeMap<u64, i64>,
-    /// Waiting customers that can be sent, by the index of their oldest row.
-    sendable: BTreeMap<u64, i64>,
-    /// Sendable customers in the order in which they were found changed.
-    changed: BTreeMap<u64, ChangedCustomer>,
+    /// Waiting customers that have a value to delete whose ID must be read first, by the index of
+    /// their oldest row.
+    unidentified: BTreeMap<u64, i64>,
+    sendable: PerKind<SendableCustomers>,
     changes_found: u64,
     reads: HashMap<u64, ReadInFlight>,
     last_read_id: u64,
     /// The number of rows that were read so far.
     rows_read: u64,
     read_balance: ReadBalance,
-    unchanged: Vec<Slot<R>>,
+    settled: Vec<(Slot<R>, Settlement)>,
     row_count: usize,
     /// The index of the next row of the input.
     next_index: u64,
     /// Rows with a lower index are due, whenever they came.
     due_before: u64,
+}
+
+/// The customers with rows for one kind of batch.
+#[derive(Debug, Default)]
+struct SendableCustomers {
+    /// By the index of their oldest row of this kind.
+    by_age: BTreeMap<u64, i64>,
+    /// In the order in which they were found changed.
+    changed: BTreeMap<u64, ChangedCustomer>,
     /// Rows with a lower index are sent in full batches, though they are not due.
     flush_before: u64,
 }
 
+/// Why a row is not sent.
+#[derive(Clone, Debug)]
+pub(crate) enum Settlement {
+    /// The store already has what the row says.
+    Unchanged,
+    /// The value to delete can't be identified.
+    Unidentified(Error),
+}
+
 #[derive(Debug)]
 struct Customer<R: BatchItem> {
-    /// The index of the oldest waiting row, and when it began to wait.
-    first_index: u64,
-    since: Instant,
     /// Sorted by attribute.
     slots: Vec<Slot<R>>,
-    /// The number of slots whose values in the store are not known.
-    uncovered: usize,
+    /// The oldest waiting row of each kind.
+    oldest: PerKind<Option<WaitingRow>>,
+    /// The number of slots that wait until the store was read.
+    unread: usize,
+    /// How many of them have a value to delete.
+    unidentified: usize,
     known: Option<KnownValues>,
     /// Whether a call in flight reads or writes the customer.
     is_busy: bool,
     position: Position,
+}
+
+/// The index of a row, and when it began to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct WaitingRow {
+    index: u64,
+    since: Instant,
 }
 
 /// In which of the buffer's queues a customer is.
@@ -101,12 +132,30 @@ enum Position {
     Nowhere,
     Unread {
         first_index: u64,
+        is_unidentified: bool,
     },
     Sendable {
-        first_index: u64,
-        /// The key in [`Buffer::changed`], if customers are read.
-        change: Option<u64>,
+        put: Option<SendablePosition>,
+        delete: Option<SendablePosition>,
     },
+}
+
+/// The keys of a customer in the maps of [`SendableCustomers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SendablePosition {
+    first_index: u64,
+    /// `None` if unchanged rows are not skipped.
+    change: Option<u64>,
+}
+
+impl Position {
+    fn of_kind(self, kind: BatchKind) -> Option<SendablePosition> {
+        match (self, kind) {
+            (Self::Sendable { put, .. }, BatchKind::Put) => put,
+            (Self::Sendable { delete, .. }, BatchKind::Delete) => delete,
+            _ => None,
+        }
+    }
 }
 
 /// What the store holds for a customer: the values that were read, and those written since.
@@ -114,8 +163,42 @@ enum Position {
 struct KnownValues {
     /// The attributes that were read, sorted. `None` if all rows count as changed.
     attributes: Option<Arc<[i64]>>,
-    /// Sorted by attribute.
-    values: Vec<(i64, String)>,
+    /// Sorted by attribute. `None` for a value that was deleted.
+    values: Vec<(i64, Option<KnownValue>)>,
+}
+
+#[derive(Debug)]
+struct KnownValue {
+    text: String,
+    id: ValueId,
+}
+
+/// The ID of a value, as far as a response has shown it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ValueId {
+    Known(i64),
+    /// The server listed the value without its ID.
+    NotListed,
+    /// The value was written, and the response did not show its ID.
+    NotShown,
+}
+
+impl ValueId {
+    fn listed(id: Option<i64>) -> Self {
+        id.filter(|&id| id > 0).map_or(Self::NotListed, Self::Known)
+    }
+
+    fn shown(id: Option<i64>) -> Self {
+        id.filter(|&id| id > 0).map_or(Self::NotShown, Self::Known)
+    }
+}
+
+/// What is known of the value that a row deletes.
+enum Identity {
+    Unknown,
+    NoValue,
+    NotListed,
+    Known(i64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +215,8 @@ struct ReadInFlight {
     /// The number of values per page.
     max_values: usize,
     is_full: bool,
+    /// Whether the read is to save upserts. Otherwise, it is to find the values to delete.
+    is_optional: bool,
 }
 
 /// The customers of the next batch.
@@ -147,13 +232,17 @@ impl KnownValues {
         attributes.is_none_or(|read| read.binary_search(&attribute).is_ok())
     }
 
-    fn get(&self, attribute: i64) -> Option<&str> {
+    fn was_read(&self, attribute: i64) -> bool {
+        self.attributes.is_some() && self.covers(attribute)
+    }
+
+    fn get(&self, attribute: i64) -> Option<&Option<KnownValue>> {
         let found = self.values.binary_search_by_key(&attribute, |(id, _)| *id);
         let (_, value) = self.values.get(found.ok()?)?;
         Some(value)
     }
 
-    fn record(&mut self, attribute: i64, value: String) {
+    fn record(&mut self, attribute: i64, value: Option<KnownValue>) {
         match self.values.binary_search_by_key(&attribute, |(id, _)| *id) {
             // In bounds: the search found the position in the same vector.
             Ok(position) => self.values[position].1 = value,
@@ -163,19 +252,62 @@ impl KnownValues {
 }
 
 impl<R: BatchItem> Customer<R> {
-    fn covers(&self, attribute: i64) -> bool {
-        let known = self.known.as_ref();
-        known.is_some_and(|known| known.covers(attribute))
+    /// Returns what is known of the value of an attribute that is to be deleted.
+    fn identity(&self, attribute: i64) -> Identity {
+        let Some(known) = &self.known else {
+            return Identity::Unknown;
+        };
+        match known.get(attribute) {
+            Some(Some(value)) => match value.id {
+                ValueId::Known(id) => Identity::Known(id),
+                ValueId::NotListed => Identity::NotListed,
+                ValueId::NotShown => Identity::Unknown,
+            },
+            Some(None) => Identity::NoValue,
+            None if known.was_read(attribute) => Identity::NoValue,
+            None => Identity::Unknown,
+        }
     }
 
-    fn holds(&self, slot: &Slot<R>, normalization: &Normalization) -> bool {
+    /// Returns `true` if the store must be read before the slot is sent.
+    fn must_read(&self, slot: &Slot<R>, skips_unchanged: bool) -> bool {
+        if !R::HAS_CUSTOMERS {
+            return false;
+        }
         let (_, attribute) = slot.key();
-        let known = self.known.as_ref();
-        known
-            .and_then(|known| known.get(attribute))
-            .is_some_and(|stored| {
-                normalization.is_stored_as(attribute, R::value(&slot.row.wire), stored)
-            })
+        match slot.kind() {
+            BatchKind::Put => {
+                let known = self.known.as_ref();
+                skips_unchanged && !known.is_some_and(|known| known.covers(attribute))
+            }
+            BatchKind::Delete => matches!(self.identity(attribute), Identity::Unknown),
+        }
+    }
+
+    /// Returns why the slot need not or can't be sent, if what is known of the store shows it.
+    fn settlement(
+        &self,
+        slot: &Slot<R>,
+        skips_unchanged: bool,
+        normalization: &Normalization,
+    ) -> Option<Settlement> {
+        if !R::HAS_CUSTOMERS {
+            return None;
+        }
+        let (_, attribute) = slot.key();
+        match R::value(&slot.row.wire) {
+            Some(value) => {
+                let known = self.known.as_ref().filter(|_| skips_unchanged)?;
+                let stored = known.get(attribute)?.as_ref()?;
+                let is_stored = normalization.is_stored_as(attribute, value, &stored.text);
+                is_stored.then_some(Settlement::Unchanged)
+            }
+            None => match self.identity(attribute) {
+                Identity::NoValue => Some(Settlement::Unchanged),
+                Identity::NotListed => Some(Settlement::Unidentified(Error::missing_id())),
+                Identity::Known(_) | Identity::Unknown => None,
+            },
+        }
     }
 
     fn search(&self, attribute: i64) -> Result<usize, usize> {
@@ -183,24 +315,67 @@ impl<R: BatchItem> Customer<R> {
             .binary_search_by_key(&attribute, |slot| slot.key().1)
     }
 
-    /// Counts the slots whose values in the store are not known, after others became known.
-    fn count_uncovered(&mut self) {
-        let slots = self.slots.iter();
-        self.uncovered = slots.filter(|slot| !self.covers(slot.key().1)).count();
+    /// Counts the slots that wait until the store was read, after some slots or values have changed.
+    fn count_unread(&mut self, skips_unchanged: bool) {
+        let must_read = |slot: &&Slot<R>| self.must_read(slot, skips_unchanged);
+        let unread = self.slots.iter().filter(must_read);
+        let (mut all, mut deletes) = (0, 0);
+        for slot in unread {
+            all += 1;
+            deletes += usize::from(slot.kind() == BatchKind::Delete);
+        }
+        (self.unread, self.unidentified) = (all, deletes);
     }
 
-    /// Finds the oldest of the waiting rows again, after others were removed.
+    /// Finds the oldest of the waiting rows again, after others were removed or changed their kind.
     fn update_oldest(&mut self) {
-        let oldest = self
-            .slots
-            .iter()
-            .min_by_key(|slot| slot.first_index())
-            .map(|slot| (slot.first_index(), slot.since));
-        if let Some((first_index, since)) = oldest {
-            self.first_index = first_index;
-            self.since = since.unwrap_or(self.since);
+        self.oldest = PerKind::default();
+        for slot in &self.slots {
+            let oldest = self.oldest.get_mut(slot.kind());
+            *oldest = older(*oldest, slot);
         }
     }
+
+    /// Returns the oldest of the waiting rows.
+    fn oldest(&self) -> Option<WaitingRow> {
+        let kinds = BatchKind::ALL.into_iter();
+        kinds.filter_map(|kind| *self.oldest.get(kind)).min()
+    }
+
+    /// Returns the row that decides when the customer is read, `None` if it need not be read.
+    ///
+    /// Values to delete whose IDs are known wait along, but make no read due.
+    fn oldest_unread(&self) -> Option<WaitingRow> {
+        match (self.unread, self.unidentified) {
+            (0, _) => None,
+            (_, 0) => *self.oldest.get(BatchKind::Put),
+            _ => self.oldest(),
+        }
+    }
+
+    fn slots_of(&self, kind: BatchKind) -> impl Iterator<Item = &Slot<R>> {
+        self.slots.iter().filter(move |slot| slot.kind() == kind)
+    }
+
+    /// Returns the number of URL bytes that a slot takes.
+    fn url_len(&self, slot: &Slot<R>) -> usize {
+        match slot.kind() {
+            BatchKind::Delete if R::HAS_CUSTOMERS => match self.identity(slot.key().1) {
+                Identity::Known(id) => id_len(id),
+                _ => 0,
+            },
+            _ => R::url_len(&slot.row.wire),
+        }
+    }
+}
+
+/// Returns the older one of a row and the oldest row of a slot.
+fn older<R: BatchItem>(row: Option<WaitingRow>, slot: &Slot<R>) -> Option<WaitingRow> {
+    let oldest = slot.since.map(|since| WaitingRow {
+        index: slot.first_index(),
+        since,
+    });
+    [row, oldest].into_iter().flatten().min()
 }
 
 impl<R: BatchItem> Buffer<R> {
@@ -210,18 +385,17 @@ impl<R: BatchItem> Buffer<R> {
             normalization,
             customers: HashMap::new(),
             unread: BTreeMap::new(),
-            sendable: BTreeMap::new(),
-            changed: BTreeMap::new(),
+            unidentified: BTreeMap::new(),
+            sendable: PerKind::default(),
             changes_found: 0,
             reads: HashMap::new(),
             last_read_id: 0,
             rows_read: 0,
             read_balance: ReadBalance::new(config.customers_per_call),
-            unchanged: Vec::new(),
+            settled: Vec::new(),
             row_count: 0,
             next_index: 0,
             due_before: 0,
-            flush_before: 0,
         }
     }
 
@@ -233,7 +407,10 @@ impl<R: BatchItem> Buffer<R> {
 
     /// Returns `true` if rows wait whose customers no call in flight has.
     pub(crate) fn has_idle_customers(&self) -> bool {
-        !self.sendable.is_empty() || !self.unread.is_empty()
+        let mut kinds = BatchKind::ALL.into_iter();
+        !self.unread.is_empty()
+            || !self.unidentified.is_empty()
+            || kinds.any(|kind| !self.sendable.get(kind).by_age.is_empty())
     }
 
     #[cfg(test)]
@@ -275,129 +452,167 @@ impl<R: BatchItem> Buffer<R> {
     /// The row with the highest index is the one to send. The customer keeps, or gets back, the
     /// position of its oldest row. A slot that was in a batch before keeps its age.
     pub(crate) fn insert(&mut self, mut slot: Slot<R>, now: Instant) {
-        let since = *slot.since.get_or_insert(now);
-        let first_index = slot.first_index();
+        slot.since.get_or_insert(now);
+        let skips_unchanged = self.config.skips_unchanged;
         let (id, attribute) = slot.key();
         self.row_count += slot.row_count();
         self.next_index = self.next_index.max(slot.row.index + 1);
         let customer = self.customers.entry(id).or_insert_with(|| Customer {
-            first_index,
-            since,
             slots: Vec::new(),
-            uncovered: 0,
+            oldest: PerKind::default(),
+            unread: 0,
+            unidentified: 0,
             known: None,
             is_busy: false,
             position: Position::Nowhere,
         });
-        if customer.slots.is_empty() || first_index < customer.first_index {
-            customer.first_index = first_index;
-            customer.since = since;
-        }
         let position = match customer.search(attribute) {
             Ok(position) => {
                 // In bounds: the search found the position in the same vector.
-                customer.slots[position].merge(slot);
+                let waiting = &mut customer.slots[position];
+                let before = waiting.kind();
+                waiting.merge(slot);
+                if waiting.kind() == before {
+                    let oldest = customer.oldest.get_mut(before);
+                    *oldest = older(*oldest, waiting);
+                } else {
+                    customer.update_oldest();
+                    customer.count_unread(skips_unchanged);
+                }
                 position
             }
             Err(position) => {
-                customer.uncovered += usize::from(!customer.covers(attribute));
+                let oldest = customer.oldest.get_mut(slot.kind());
+                *oldest = older(*oldest, &slot);
+                if customer.must_read(&slot, skips_unchanged) {
+                    customer.unread += 1;
+                    customer.unidentified += usize::from(slot.kind() == BatchKind::Delete);
+                }
                 customer.slots.insert(position, slot);
                 position
             }
         };
-        if self.config.skips_unchanged
-            && !customer.is_busy
-            && customer.holds(&customer.slots[position], &self.normalization)
+        if !customer.is_busy
+            && let Some(settlement) = customer.settlement(
+                &customer.slots[position],
+                skips_unchanged,
+                &self.normalization,
+            )
         {
             let slot = customer.slots.remove(position);
-            if slot.first_index() == customer.first_index {
+            let oldest = *customer.oldest.get(slot.kind());
+            if oldest.is_some_and(|oldest| oldest.index == slot.first_index()) {
                 customer.update_oldest();
             }
             self.row_count -= slot.row_count();
-            self.unchanged.push(slot);
+            self.settled.push((slot, settlement));
         }
         self.update_position(id, now);
     }
 
-    /// Moves a customer to the queue in which it belongs. Forgets it if it is in no queue and no
+    /// Moves a customer to the queues in which it belongs. Forgets it if it is in no queue and no
     /// call.
     fn update_position(&mut self, id: i64, now: Instant) {
         let Entry::Occupied(mut entry) = self.customers.entry(id) else {
             return;
         };
         let customer = entry.get_mut();
-        let first_index = customer.first_index;
-        let position = if customer.is_busy || customer.slots.is_empty() {
-            Position::Nowhere
-        } else if self.config.skips_unchanged && customer.uncovered > 0 {
-            Position::Unread { first_index }
-        } else {
-            let change = match customer.position {
-                Position::Sendable { change, .. } => change,
-                _ => self.config.skips_unchanged.then(|| {
-                    self.changes_found += 1;
-                    let changed = ChangedCustomer {
-                        customer: id,
-                        at: now,
-                        rows_read: self.rows_read,
+        let before = customer.position;
+        let position = match customer.oldest_unread() {
+            _ if customer.is_busy || customer.slots.is_empty() => Position::Nowhere,
+            Some(oldest) => Position::Unread {
+                first_index: oldest.index,
+                is_unidentified: customer.unidentified > 0,
+            },
+            None => {
+                let mut position_of = |kind| {
+                    let oldest = (*customer.oldest.get(kind))?;
+                    let change = match before.of_kind(kind) {
+                        Some(position) => position.change,
+                        None => self.config.skips_unchanged.then(|| {
+                            self.changes_found += 1;
+                            let changed = ChangedCustomer {
+                                customer: id,
+                                at: now,
+                                rows_read: self.rows_read,
+                            };
+                            let sendable = self.sendable.get_mut(kind);
+                            sendable.changed.insert(self.changes_found, changed);
+                            self.changes_found
+                        }),
                     };
-                    self.changed.insert(self.changes_found, changed);
-                    self.changes_found
-                }),
-            };
-            Position::Sendable {
-                first_index,
-                change,
+                    Some(SendablePosition {
+                        first_index: oldest.index,
+                        change,
+                    })
+                };
+                Position::Sendable {
+                    put: position_of(BatchKind::Put),
+                    delete: position_of(BatchKind::Delete),
+                }
             }
         };
-        let before = std::mem::replace(&mut customer.position, position);
+        customer.position = position;
         if customer.slots.is_empty() && !customer.is_busy {
             entry.remove();
         }
         if before == position {
             return;
         }
-        match before {
-            Position::Nowhere => {}
-            Position::Unread { first_index } => {
-                self.unread.remove(&first_index);
-            }
-            Position::Sendable {
-                first_index,
-                change,
-            } => {
-                self.sendable.remove(&first_index);
-                if let Some(change) = change
-                    && !matches!(position, Position::Sendable { .. })
+        if let Position::Unread {
+            first_index,
+            is_unidentified,
+        } = before
+        {
+            self.unread_queue(is_unidentified).remove(&first_index);
+        }
+        if let Position::Unread {
+            first_index,
+            is_unidentified,
+        } = position
+        {
+            self.unread_queue(is_unidentified).insert(first_index, id);
+        }
+        for kind in BatchKind::ALL {
+            let sendable = self.sendable.get_mut(kind);
+            let (before, position) = (before.of_kind(kind), position.of_kind(kind));
+            if let Some(before) = before {
+                sendable.by_age.remove(&before.first_index);
+                if let Some(change) = before.change
+                    && position.is_none()
                 {
-                    self.changed.remove(&change);
+                    sendable.changed.remove(&change);
                 }
             }
-        }
-        match position {
-            Position::Nowhere => {}
-            Position::Unread { first_index } => {
-                self.unread.insert(first_index, id);
-            }
-            Position::Sendable { first_index, .. } => {
-                self.sendable.insert(first_index, id);
+            if let Some(position) = position {
+                sendable.by_age.insert(position.first_index, id);
             }
         }
     }
 
-    /// Removes a customer's unchanged rows, after its values have become known or it was released.
-    fn remove_unchanged_rows(&mut self, id: i64) {
+    fn unread_queue(&mut self, is_unidentified: bool) -> &mut BTreeMap<u64, i64> {
+        match is_unidentified {
+            true => &mut self.unidentified,
+            false => &mut self.unread,
+        }
+    }
+
+    /// Removes the rows of a customer that need not or can't be sent, after its values have become
+    /// known or it was released.
+    fn remove_settled_rows(&mut self, id: i64) {
         let Some(customer) = self.customers.get_mut(&id) else {
             return;
         };
         let slots = std::mem::take(&mut customer.slots);
         let count = slots.len();
         for slot in slots {
-            if customer.holds(&slot, &self.normalization) {
-                self.row_count -= slot.row_count();
-                self.unchanged.push(slot);
-            } else {
-                customer.slots.push(slot);
+            let skips_unchanged = self.config.skips_unchanged;
+            match customer.settlement(&slot, skips_unchanged, &self.normalization) {
+                Some(settlement) => {
+                    self.row_count -= slot.row_count();
+                    self.settled.push((slot, settlement));
+                }
+                None => customer.slots.push(slot),
             }
         }
         if customer.slots.len() < count {
@@ -405,49 +620,69 @@ impl<R: BatchItem> Buffer<R> {
         }
     }
 
-    /// Returns `true` if unread customers are sent, because none are read at all or reading is
-    /// suspended.
+    /// Returns `true` if values are stored without being read, because none are read at all or
+    /// reading is suspended.
     fn sends_unread(&self) -> bool {
         !self.config.skips_unchanged || self.read_balance.is_suspended()
     }
 
-    /// Returns the customers that can be sent, oldest first.
-    fn candidates(&self, is_held: IsHeld<'_>) -> impl Iterator<Item = (i64, &Customer<R>)> {
-        let end = if self.sends_unread() { u64::MAX } else { 0 };
-        let mut unread = self.unread.range(..end).peekable();
-        let mut sendable = self.sendable.iter().peekable();
-        std::iter::from_fn(move || match (unread.peek(), sendable.peek()) {
-            (Some((one, _)), Some((other, _))) if one < other => unread.next(),
-            (_, Some(_)) => sendable.next(),
-            _ => unread.next(),
-        })
-        .filter(move |&(_, &id)| !is_held(id))
-        .filter_map(|(_, &id)| Some((id, self.customers.get(&id)?)))
+    /// Returns the customers that can be in a batch of this kind, oldest first, and the oldest row of
+    /// each.
+    fn candidates(
+        &self,
+        kind: BatchKind,
+        is_held: IsHeld<'_>,
+    ) -> impl Iterator<Item = (i64, &Customer<R>, WaitingRow)> {
+        let sends_unread = kind == BatchKind::Put && self.sends_unread();
+        let end = if sends_unread { u64::MAX } else { 0 };
+        let unread = self.unread.range(..end);
+        let sendable = self.sendable.get(kind).by_age.iter();
+        merge(unread, sendable)
+            .filter(move |id| !is_held(*id))
+            .filter_map(move |id| {
+                let customer = self.customers.get(&id)?;
+                Some((id, customer, (*customer.oldest.get(kind))?))
+            })
     }
 
-    fn oldest_unread(&self, is_held: IsHeld<'_>) -> Option<&Customer<R>> {
-        let mut unread = self.unread.values().filter(|id| !is_held(**id));
-        unread.next().and_then(|id| self.customers.get(id))
+    /// Returns the customers that can be read, oldest first, and the row of each that decides when.
+    fn unread_customers(
+        &self,
+        is_held: IsHeld<'_>,
+    ) -> impl Iterator<Item = (i64, &Customer<R>, WaitingRow)> {
+        let end = if self.sends_unread() { 0 } else { u64::MAX };
+        let unread = self.unread.range(..end);
+        merge(unread, self.unidentified.iter())
+            .filter(move |id| !is_held(*id))
+            .filter_map(move |id| {
+                let customer = self.customers.get(&id)?;
+                Some((id, customer, customer.oldest_unread()?))
+            })
     }
 
-    fn first_changed(&self, is_held: IsHeld<'_>) -> Option<&ChangedCustomer> {
-        let mut changed = self.changed.values();
+    fn first_changed(&self, kind: BatchKind, is_held: IsHeld<'_>) -> Option<&ChangedCustomer> {
+        let mut changed = self.sendable.get(kind).changed.values();
         changed.find(|changed| !is_held(changed.customer))
     }
 
     /// Selects the oldest customers, as many as fit. The first one is selected even if it doesn't.
-    fn select(&self, limit: BatchLimit, is_held: IsHeld<'_>) -> Selection {
-        let max_customers = self.max_customers(limit);
+    fn select(&self, kind: BatchKind, limit: BatchLimit, is_held: IsHeld<'_>) -> Selection {
+        let max_customers = match kind {
+            BatchKind::Put => limit.customers.min(self.config.customers_per_call),
+            // A delete has the IDs of values only.
+            BatchKind::Delete => usize::MAX,
+        };
         let (mut rows, mut url_len) = (0_usize, 0_usize);
         let mut selection = Selection {
             customers: Vec::new(),
             is_full: false,
         };
-        for (id, customer) in self.candidates(is_held) {
+        for (id, customer, _) in self.candidates(kind, is_held) {
             let may_exceed_rows = limit.may_exceed_rows && rows <= limit.rows;
-            rows += customer.slots.len();
-            let slots = customer.slots.iter();
-            url_len += slots.map(|slot| R::url_len(&slot.row.wire)).sum::<usize>();
+            for slot in customer.slots_of(kind) {
+                rows += 1;
+                url_len += customer.url_len(slot);
+            }
             let fits =
                 (may_exceed_rows || rows <= limit.rows) && url_len <= self.config.max_url_len;
             if !fits && !selection.customers.is_empty() {
@@ -465,73 +700,92 @@ impl<R: BatchItem> Buffer<R> {
     }
 
     /// Returns the customers of the batch that [`next_batch`](Self::next_batch) returns, if one is due.
-    pub(crate) fn selected(&self, limit: BatchLimit, is_held: IsHeld<'_>) -> Vec<i64> {
-        self.select(limit, is_held).customers
-    }
-
-    fn max_customers(&self, limit: BatchLimit) -> usize {
-        limit.customers.min(self.config.customers_per_call)
-    }
-
-    /// Returns `true` if a customer's rows wait for nothing.
-    fn is_due(&self, customer: &Customer<R>, now: Instant, max_wait: Duration) -> bool {
-        self.is_full()
-            || customer.first_index < self.due_before
-            || now.saturating_duration_since(customer.since) >= max_wait
-    }
-
-    /// Returns `true` if [`next_batch`](Self::next_batch) returns a batch.
-    pub(crate) fn has_due_batch(
+    pub(crate) fn selected(
         &self,
+        kind: BatchKind,
+        limit: BatchLimit,
+        is_held: IsHeld<'_>,
+    ) -> Vec<i64> {
+        self.select(kind, limit, is_held).customers
+    }
+
+    /// Returns `true` if a row waits for nothing.
+    fn is_due(&self, row: WaitingRow, now: Instant, max_wait: Duration) -> bool {
+        self.is_flushed(row) || now.saturating_duration_since(row.since) >= max_wait
+    }
+
+    fn is_flushed(&self, row: WaitingRow) -> bool {
+        self.is_full() || row.index < self.due_before
+    }
+
+    /// Returns the index of the oldest row in the batch that [`next_batch`](Self::next_batch) returns,
+    /// `None` if no batch of this kind is due.
+    pub(crate) fn due_batch(
+        &self,
+        kind: BatchKind,
         now: Instant,
         limit: BatchLimit,
         is_held: IsHeld<'_>,
-    ) -> bool {
-        let Some((_, oldest)) = self.candidates(is_held).next() else {
-            return false;
+    ) -> Option<u64> {
+        let (_, _, oldest) = self.candidates(kind, is_held).next()?;
+        let is_full = || self.select(kind, limit, is_held).is_full;
+        let is_due = if !self.waits_for_reads(kind) {
+            self.is_due(oldest, now, self.config.max_wait)
+                || (oldest.index < self.sendable.get(kind).flush_before && is_full())
+        } else {
+            // A smaller batch waits for the customers that are being read, or are yet to be.
+            is_full()
+                || self.has_waited_for_company(kind, oldest, now, is_held)
+                || (self.is_flushed(oldest)
+                    && self.reads.is_empty()
+                    && !self.has_due_read(now, is_held))
         };
-        if self.sends_unread() {
-            return self.is_due(oldest, now, self.config.max_wait)
-                || (oldest.first_index < self.flush_before && self.select(limit, is_held).is_full);
-        }
-        // A smaller batch waits for the customers that are being read, or are yet to be.
-        self.select(limit, is_held).is_full
-            || self.has_waited_for_company(now, is_held)
-            || ((self.is_full() || oldest.first_index < self.due_before)
-                && self.reads.is_empty()
-                && !self.has_due_read(now, is_held))
+        is_due.then_some(oldest.index)
     }
 
-    /// Returns `true` if a changed customer has waited long enough for others.
-    fn has_waited_for_company(&self, now: Instant, is_held: IsHeld<'_>) -> bool {
+    /// Returns `true` if the customers of a batch are read first.
+    fn waits_for_reads(&self, kind: BatchKind) -> bool {
+        R::HAS_CUSTOMERS && (kind == BatchKind::Delete || !self.sends_unread())
+    }
+
+    /// Returns `true` if a customer that was read has waited long enough for others.
+    fn has_waited_for_company(
+        &self,
+        kind: BatchKind,
+        oldest: WaitingRow,
+        now: Instant,
+        is_held: IsHeld<'_>,
+    ) -> bool {
+        if !self.config.skips_unchanged {
+            return now.saturating_duration_since(oldest.since) >= self.config.max_wait;
+        }
         let window = u64::try_from(self.config.window).unwrap_or(u64::MAX);
-        self.first_changed(is_held).is_some_and(|changed| {
+        self.first_changed(kind, is_held).is_some_and(|changed| {
             now.saturating_duration_since(changed.at) >= MAX_WAIT_FOR_COMPANY
                 || self.rows_read - changed.rows_read >= window
         })
     }
 
-    /// Removes and returns the next batch that is due, and marks its customers as busy.
+    /// Removes and returns the next batch of this kind that is due, and marks its customers as busy.
     ///
-    /// A batch has all rows of the oldest customers for which `is_claimed` returns `true`, as many as
-    /// fit. Once a row is due, everything that waits is sent in full batches. Fewer customers that are
-    /// left over, none of them due, wait on.
+    /// A batch has all rows of this kind of the oldest customers for which `is_claimed` returns `true`,
+    /// as many as fit. Once a row is due, everything that waits is sent in full batches. Fewer
+    /// customers that are left over, none of them due, wait on.
     pub(crate) fn next_batch(
         &mut self,
+        kind: BatchKind,
         now: Instant,
         limit: BatchLimit,
         is_held: IsHeld<'_>,
         is_claimed: IsHeld<'_>,
     ) -> Option<Vec<Slot<R>>> {
-        if !self.has_due_batch(now, limit, is_held) {
-            return None;
-        }
-        let selection = self.select(limit, &|id| !is_claimed(id) || is_held(id));
-        let oldest = selection.customers.first();
-        let oldest = oldest.and_then(|id| self.customers.get(id))?;
+        self.due_batch(kind, now, limit, is_held)?;
+        let is_excluded = |id| !is_claimed(id) || is_held(id);
+        let selection = self.select(kind, limit, &is_excluded);
+        let (_, _, oldest) = self.candidates(kind, &is_excluded).next()?;
         let has_waited = now.saturating_duration_since(oldest.since) >= self.config.max_wait;
-        if has_waited || oldest.first_index < self.due_before {
-            self.flush_before = self.next_index;
+        if has_waited || oldest.index < self.due_before {
+            self.sendable.get_mut(kind).flush_before = self.next_index;
         }
         let mut batch = Vec::new();
         let mut unread = 0;
@@ -546,25 +800,37 @@ impl<R: BatchItem> Buffer<R> {
                     values: Vec::new(),
                 });
             }
-            self.row_count -= customer.slots.iter().map(Slot::row_count).sum::<usize>();
-            batch.append(&mut customer.slots);
-            customer.uncovered = 0;
+            for mut slot in std::mem::take(&mut customer.slots) {
+                if slot.kind() != kind {
+                    customer.slots.push(slot);
+                    continue;
+                }
+                if R::HAS_CUSTOMERS
+                    && kind == BatchKind::Delete
+                    && let Identity::Known(id) = customer.identity(slot.key().1)
+                {
+                    R::set_value_id(&mut slot.row.wire, id);
+                }
+                self.row_count -= slot.row_count();
+                batch.push(slot);
+            }
+            customer.update_oldest();
+            customer.count_unread(self.config.skips_unchanged);
             customer.is_busy = true;
             self.update_position(id, now);
         }
         self.read_balance.record_unread(unread);
-        if !self.select(limit, is_held).is_full {
-            self.flush_before = 0;
+        if !self.select(kind, limit, is_held).is_full {
+            self.sendable.get_mut(kind).flush_before = 0;
         }
         Some(batch)
     }
 
     /// Returns `true` if [`next_read`](Self::next_read) returns a read.
     pub(crate) fn has_due_read(&self, now: Instant, is_held: IsHeld<'_>) -> bool {
-        !self.sends_unread()
-            && self
-                .oldest_unread(is_held)
-                .is_some_and(|customer| self.is_due(customer, now, self.config.max_wait / 2))
+        self.unread_customers(is_held)
+            .next()
+            .is_some_and(|(_, _, oldest)| self.is_due(oldest, now, self.config.max_wait / 2))
     }
 
     /// Returns the next read that is due, and its ID for [`finish_read`](Self::finish_read). Marks
@@ -588,15 +854,17 @@ impl<R: BatchItem> Buffer<R> {
         };
         let mut is_full = false;
         let (mut values, mut url_len) = (0, 0);
-        for &id in self.unread.values().filter(|id| !is_held(**id)) {
-            let Some(customer) = self.customers.get(&id) else {
-                continue;
-            };
-            let attributes = customer.slots.iter().map(|slot| slot.key().1);
+        for (id, customer, _) in self.unread_customers(is_held) {
+            // The values that only an upsert needs are read if that may save it.
+            let read = customer
+                .slots
+                .iter()
+                .filter(|slot| self.config.skips_unchanged || slot.kind() == BatchKind::Delete);
+            let attributes = read.map(|slot| slot.key().1);
             let new = attributes
                 .clone()
                 .filter(|id| !request.attributes.contains(id));
-            values += customer.slots.len();
+            values += attributes.clone().count();
             url_len += id_len(id) + new.map(id_len).sum::<usize>();
             if !request.customers.is_empty() && (values > max_values || url_len > max_url_len) {
                 is_full = true;
@@ -616,17 +884,18 @@ impl<R: BatchItem> Buffer<R> {
             request: request.clone(),
             max_values,
             is_full,
+            is_optional: !self.sends_unread(),
         };
         self.reads.insert(self.last_read_id, read);
         Some((self.last_read_id, request))
     }
 
-    /// Records the end of a read and releases its customers. If it failed, all of their rows count
-    /// as changed.
+    /// Records the end of a read and releases its customers. If it failed, all of their values to
+    /// store count as changed, and their values to delete can't be identified.
     pub(crate) fn finish_read(
         &mut self,
         id: u64,
-        result: Result<Vec<types::AttributeValue>, ()>,
+        result: Result<Vec<types::AttributeValue>, Error>,
         now: Instant,
     ) {
         let Some(read) = self.reads.remove(&id) else {
@@ -638,7 +907,7 @@ impl<R: BatchItem> Buffer<R> {
         } = read.request;
         let attributes: Option<Arc<[i64]>> = match result {
             Ok(_) => Some(attributes.into_iter().collect()),
-            Err(()) => None,
+            Err(_) => None,
         };
         for id in &customers {
             if let Some(customer) = self.customers.get_mut(id) {
@@ -648,7 +917,10 @@ impl<R: BatchItem> Buffer<R> {
                 });
             }
         }
-        let values = result.unwrap_or_default();
+        let (values, error) = match result {
+            Ok(values) => (values, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
         let requests = values.len().div_ceil(read.max_values.max(1)).max(1);
         for value in values {
             let id = value.customer_id;
@@ -656,7 +928,11 @@ impl<R: BatchItem> Buffer<R> {
                 && let Some(customer) = self.customers.get_mut(&id)
                 && let Some(known) = &mut customer.known
             {
-                known.record(value.attribute_id, value.attribute_value);
+                let stored = KnownValue {
+                    id: ValueId::listed(value.id),
+                    text: value.attribute_value,
+                };
+                known.record(value.attribute_id, Some(stored));
             }
         }
         let mut changed = 0;
@@ -665,23 +941,48 @@ impl<R: BatchItem> Buffer<R> {
                 continue;
             };
             customer.is_busy = false;
-            customer.count_uncovered();
-            let rows = customer.slots.len() - customer.uncovered;
+            customer.count_unread(self.config.skips_unchanged);
+            let rows = customer.slots.len() - customer.unread;
             self.rows_read += u64::try_from(rows).unwrap_or(u64::MAX);
-            self.remove_unchanged_rows(id);
-            if let Some(customer) = self.customers.get(&id) {
-                changed += usize::from(customer.slots.len() > customer.uncovered);
+            self.remove_settled_rows(id);
+            if let Some(error) = &error {
+                self.remove_unidentified_rows(id, error);
+            }
+            if let Some(customer) = self.customers.get_mut(&id) {
+                changed += usize::from(customer.slots.len() > customer.unread);
             }
         }
         for id in &customers {
             self.update_position(*id, now);
         }
-        self.read_balance.record_read(FinishedRead {
-            requests,
-            customers: customers.len(),
-            changed,
-            is_full: read.is_full,
-        });
+        if read.is_optional {
+            self.read_balance.record_read(FinishedRead {
+                requests,
+                customers: customers.len(),
+                changed,
+                is_full: read.is_full,
+            });
+        }
+    }
+
+    /// Removes the values to delete whose IDs a failed read was to find.
+    fn remove_unidentified_rows(&mut self, id: i64, error: &Error) {
+        let Some(customer) = self.customers.get_mut(&id) else {
+            return;
+        };
+        for slot in std::mem::take(&mut customer.slots) {
+            let is_unidentified = slot.kind() == BatchKind::Delete
+                && customer.must_read(&slot, self.config.skips_unchanged);
+            if is_unidentified {
+                self.row_count -= slot.row_count();
+                let settlement = Settlement::Unidentified(error.clone());
+                self.settled.push((slot, settlement));
+            } else {
+                customer.slots.push(slot);
+            }
+        }
+        customer.update_oldest();
+        customer.count_unread(self.config.skips_unchanged);
     }
 
     /// Releases the customers of a batch, whose job has ended.
@@ -689,25 +990,43 @@ impl<R: BatchItem> Buffer<R> {
         for &id in customers {
             if let Some(customer) = self.customers.get_mut(&id) {
                 customer.is_busy = false;
+                customer.count_unread(self.config.skips_unchanged);
             }
-            if self.config.skips_unchanged {
-                self.remove_unchanged_rows(id);
-            }
+            self.remove_settled_rows(id);
             self.update_position(id, now);
         }
     }
 
-    /// Returns the rows that were found unchanged since the last call.
-    pub(crate) fn take_unchanged(&mut self) -> Vec<Slot<R>> {
-        std::mem::take(&mut self.unchanged)
+    /// Returns the rows that need not or can't be sent, found since the last call.
+    pub(crate) fn take_settled(&mut self) -> Vec<(Slot<R>, Settlement)> {
+        std::mem::take(&mut self.settled)
     }
 
-    /// Records a value that was sent, and the text that the store holds for it now.
-    pub(crate) fn record(&mut self, (customer, attribute): (i64, i64), sent: &str, stored: &str) {
+    /// Records a value that was sent, and the text and the ID that the store holds for it now.
+    pub(crate) fn record_stored(
+        &mut self,
+        (customer, attribute): (i64, i64),
+        sent: &str,
+        stored: &str,
+        id: Option<i64>,
+    ) {
         self.normalization.record(attribute, sent, stored);
+        let value = KnownValue {
+            text: stored.to_owned(),
+            id: ValueId::shown(id),
+        };
+        self.record_known(customer, attribute, Some(value));
+    }
+
+    /// Records that the store holds no value any more.
+    pub(crate) fn record_deleted(&mut self, (customer, attribute): (i64, i64)) {
+        self.record_known(customer, attribute, None);
+    }
+
+    fn record_known(&mut self, customer: i64, attribute: i64, value: Option<KnownValue>) {
         let customer = self.customers.get_mut(&customer);
         if let Some(known) = customer.and_then(|customer| customer.known.as_mut()) {
-            known.record(attribute, stored.to_owned());
+            known.record(attribute, value);
         }
     }
 
@@ -715,7 +1034,7 @@ impl<R: BatchItem> Buffer<R> {
     pub(crate) fn forget(&mut self, id: i64, now: Instant) {
         if let Some(customer) = self.customers.get_mut(&id) {
             customer.known = None;
-            customer.uncovered = customer.slots.len();
+            customer.count_unread(self.config.skips_unchanged);
         }
         self.update_position(id, now);
     }
@@ -723,34 +1042,56 @@ impl<R: BatchItem> Buffer<R> {
     /// Returns when a batch or a read is due that isn't yet, if nothing else happens.
     pub(crate) fn next_due(&self, now: Instant, is_held: IsHeld<'_>) -> Option<Instant> {
         let after = |since: Instant, wait| since.checked_add(wait).filter(|due| *due > now);
-        if self.sends_unread() {
-            let (_, oldest) = self.candidates(is_held).next()?;
-            return after(oldest.since, self.config.max_wait);
-        }
-        let read = self.oldest_unread(is_held);
-        let read = read.and_then(|oldest| after(oldest.since, self.config.max_wait / 2));
-        let changed = self.first_changed(is_held);
-        let batch = changed.and_then(|changed| after(changed.at, MAX_WAIT_FOR_COMPANY));
-        [read, batch].into_iter().flatten().min()
+        let batch = |kind| {
+            if self.waits_for_reads(kind) && self.config.skips_unchanged {
+                let changed = self.first_changed(kind, is_held)?;
+                return after(changed.at, MAX_WAIT_FOR_COMPANY);
+            }
+            let (_, _, oldest) = self.candidates(kind, is_held).next()?;
+            after(oldest.since, self.config.max_wait)
+        };
+        let batches = BatchKind::ALL.into_iter().filter_map(batch);
+        let read = self.unread_customers(is_held).next();
+        let read = read.and_then(|(_, _, oldest)| after(oldest.since, self.config.max_wait / 2));
+        batches.chain(read).min()
     }
 
     /// Removes and returns all waiting slots, oldest customers first.
     pub(crate) fn drain(&mut self) -> Vec<Slot<R>> {
         self.unread.clear();
-        self.sendable.clear();
-        self.changed.clear();
+        self.unidentified.clear();
+        self.sendable = PerKind::default();
         self.row_count = 0;
         let mut customers = Vec::new();
         self.customers.retain(|_, customer| {
-            let slots = std::mem::take(&mut customer.slots);
-            customers.push((customer.first_index, slots));
-            customer.uncovered = 0;
+            customers.extend(customer.oldest().map(|oldest| {
+                let slots = std::mem::take(&mut customer.slots);
+                (oldest.index, slots)
+            }));
+            customer.oldest = PerKind::default();
+            (customer.unread, customer.unidentified) = (0, 0);
             customer.position = Position::Nowhere;
             customer.is_busy
         });
         customers.sort_unstable_by_key(|(first_index, _)| *first_index);
         customers.into_iter().flat_map(|(_, slots)| slots).collect()
     }
+}
+
+/// Merges two queues of customers, oldest first.
+fn merge<'a>(
+    one: impl Iterator<Item = (&'a u64, &'a i64)>,
+    other: impl Iterator<Item = (&'a u64, &'a i64)>,
+) -> impl Iterator<Item = i64> {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    std::iter::from_fn(move || {
+        let next = match (one.peek(), other.peek()) {
+            (Some((first, _)), Some((second, _))) if first < second => one.next(),
+            (_, Some(_)) => other.next(),
+            _ => one.next(),
+        };
+        next.map(|(_, &id)| id)
+    })
 }
 
 #[cfg(test)]
@@ -797,7 +1138,8 @@ mod tests {
                 index: self.next_index,
                 metadata: row.clone().into_metadata(),
                 wire: row.to_wire().expect("the row is valid"),
-                may_be_stored: false,
+                may_be_executed: false,
+                was_refused: false,
             });
             self.next_index += 1;
             self.buffer.insert(slot, self.now);
@@ -815,7 +1157,7 @@ mod tests {
 
         fn batch(&mut self) -> Option<Vec<Slot<UpsertRow>>> {
             self.buffer
-                .next_batch(self.now, UNLIMITED, NONE_HELD, ALL_CLAIMED)
+                .next_batch(BatchKind::Put, self.now, UNLIMITED, NONE_HELD, ALL_CLAIMED)
         }
 
         fn batches(&mut self) -> Vec<Vec<u64>> {
@@ -845,6 +1187,17 @@ mod tests {
                 self.finish_read(id, &request);
             }
             reads
+        }
+
+        /// Returns the rows that were found unchanged.
+        fn unchanged(&mut self) -> Vec<u64> {
+            let settled = self.buffer.take_settled().into_iter();
+            settled
+                .map(|(slot, settlement)| {
+                    assert!(matches!(settlement, Settlement::Unchanged));
+                    slot.row.index
+                })
+                .collect()
         }
 
         fn next_due(&self) -> Option<Duration> {
@@ -884,7 +1237,7 @@ mod tests {
         let mut batches = std::iter::from_fn(|| {
             clocked
                 .buffer
-                .next_batch(clocked.now, limit, NONE_HELD, ALL_CLAIMED)
+                .next_batch(BatchKind::Put, clocked.now, limit, NONE_HELD, ALL_CLAIMED)
         });
         assert_eq!(
             batches.next().map(|batch| indexes(&batch)),
@@ -914,9 +1267,13 @@ mod tests {
                 ..UNLIMITED
             };
             let batches: Vec<_> = std::iter::from_fn(|| {
-                clocked
-                    .buffer
-                    .next_batch(clocked.now, limit, NONE_HELD, ALL_CLAIMED)
+                clocked.buffer.next_batch(
+                    BatchKind::Put,
+                    clocked.now,
+                    limit,
+                    NONE_HELD,
+                    ALL_CLAIMED,
+                )
             })
             .map(|batch| batch.len())
             .collect();
@@ -973,14 +1330,16 @@ mod tests {
         clocked.buffer.end_input();
         clocked.push_customers([1, 2]);
         let is_held: IsHeld<'_> = &|customer| customer == 1;
-        let batch = clocked
-            .buffer
-            .next_batch(clocked.now, UNLIMITED, is_held, ALL_CLAIMED);
+        let batch =
+            clocked
+                .buffer
+                .next_batch(BatchKind::Put, clocked.now, UNLIMITED, is_held, ALL_CLAIMED);
         assert_eq!(indexes(&batch.expect("2 is sent")), [1]);
         assert!(
-            !clocked
+            clocked
                 .buffer
-                .has_due_batch(clocked.now, UNLIMITED, is_held)
+                .due_batch(BatchKind::Put, clocked.now, UNLIMITED, is_held)
+                .is_none()
         );
         clocked.push((2, 2), "y");
         clocked.push_customers([3]);
@@ -1062,7 +1421,7 @@ mod tests {
         assert_eq!(request.customers.len(), 29);
         assert_eq!(request.attributes, BTreeSet::from([1]));
         clocked.finish_read(id, &request);
-        assert_eq!(clocked.buffer.take_unchanged().len(), 20);
+        assert_eq!(clocked.unchanged().len(), 20);
         assert_eq!(clocked.next_due(), Some(MAX_WAIT_FOR_COMPANY));
         assert!(clocked.batch().is_none());
         clocked.push_customers([30]);
@@ -1095,12 +1454,12 @@ mod tests {
         clocked.push((1, 1), "x");
         clocked.finish_read(id, &request);
         // The last row of attribute 1 is unchanged and supersedes the first one.
-        assert_eq!(indexes(&clocked.buffer.take_unchanged()), [2]);
+        assert_eq!(clocked.unchanged(), [2]);
         assert!(clocked.batch().is_none());
         let (id, request) = clocked.read().expect("attribute 2 was not read");
         assert_eq!(request.attributes, BTreeSet::from([2]));
         clocked.finish_read(id, &request);
-        assert_eq!(indexes(&clocked.buffer.take_unchanged()), [1]);
+        assert_eq!(clocked.unchanged(), [1]);
         assert!(clocked.buffer.is_empty());
     }
 
@@ -1110,7 +1469,9 @@ mod tests {
         clocked.push_customers([1]);
         clocked.buffer.end_input();
         let (id, _) = clocked.read().expect("1 is read");
-        clocked.buffer.finish_read(id, Err(()), clocked.now);
+        clocked
+            .buffer
+            .finish_read(id, Err(Error::stopped()), clocked.now);
         assert_eq!(clocked.batches(), [[0]]);
     }
 
@@ -1126,7 +1487,7 @@ mod tests {
         clocked.buffer.release(&[1], clocked.now);
         assert!(clocked.batch().is_none());
         assert_eq!(clocked.make_reads(), [1]);
-        assert_eq!(indexes(&clocked.buffer.take_unchanged()), [1]);
+        assert_eq!(clocked.unchanged(), [1]);
     }
 
     #[test]
@@ -1141,12 +1502,12 @@ mod tests {
         clocked.push((1, 1), "5.0");
         read_5(&mut clocked, 1);
         assert_eq!(clocked.batches(), [[0]]);
-        clocked.buffer.record((1, 1), "5.0", "5");
+        clocked.buffer.record_stored((1, 1), "5.0", "5", None);
         clocked.push((1, 1), "5.00");
         clocked.buffer.release(&[1], clocked.now);
         clocked.push((2, 1), "5.0");
         read_5(&mut clocked, 2);
-        assert_eq!(indexes(&clocked.buffer.take_unchanged()), [1, 2]);
+        assert_eq!(clocked.unchanged(), [1, 2]);
         assert!(clocked.buffer.is_empty());
     }
 

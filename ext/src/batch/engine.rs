@@ -7,8 +7,9 @@ use bigcommerce_sdk::types;
 use foldhash::{HashMap, HashMapExt};
 use tokio::time::Instant;
 
-use super::buffer::{BatchLimit, Buffer, BufferConfig, IsHeld};
-use super::item::BatchItem;
+use super::buffer::{BatchLimit, Buffer, BufferConfig, IsHeld, Settlement};
+use super::item::{BatchItem, BatchKind, PerKind};
+use super::resends::Resends;
 use super::size_learner::{Size, SizeLearner};
 use super::slot::{PendingRow, Slot};
 use super::split::{
@@ -115,6 +116,11 @@ enum ProbeChoice {
     },
 }
 
+/// Returns `true` if a delete failed because a value does not exist.
+pub(crate) fn is_missing(kind: BatchKind, error: &Error) -> bool {
+    kind == BatchKind::Delete && error.status() == Some(404)
+}
+
 /// Returns `true` if the customers of the job may be named, and no other run has one of them.
 fn is_free<R: BatchItem>(job: &BatchJob<R>, conditions: Conditions<'_>) -> bool {
     let Conditions {
@@ -144,9 +150,9 @@ pub(crate) struct Engine<R: BatchItem> {
     has_sought_evidence: bool,
     /// Probes since the store was found to be down.
     probes: usize,
-    sizes: SizeLearner,
+    sizes: PerKind<SizeLearner>,
     /// The limit of the latest [`BatchEvent::SizeLimitLearned`].
-    reported_limit: Option<Size>,
+    reported_limit: PerKind<Option<Size>>,
     /// Deletes that got a 404, as long as no delete of the run has succeeded.
     missing: VecDeque<(Slot<R>, Error)>,
     /// Rows sent alone that got a 404, 405 or 410 since the last one that was confirmed.
@@ -154,6 +160,7 @@ pub(crate) struct Engine<R: BatchItem> {
     outcomes: VecDeque<Outcome<R>>,
     outcome_bytes: usize,
     watermark: Watermark,
+    resends: Resends,
     summary: Summary,
     /// Rows that were sent and not stored.
     unsuccessful: u64,
@@ -182,13 +189,14 @@ impl<R: BatchItem> Engine<R> {
             is_checking: false,
             has_sought_evidence: false,
             probes: 0,
-            sizes: SizeLearner::default(),
-            reported_limit: None,
+            sizes: PerKind::default(),
+            reported_limit: PerKind::default(),
             missing: VecDeque::new(),
             not_found_in_a_row: 0,
             outcomes: VecDeque::new(),
             outcome_bytes: 0,
             watermark: Watermark::default(),
+            resends: Resends::default(),
             summary: Summary::new(R::KIND),
             unsuccessful: 0,
             next_index: 0,
@@ -220,7 +228,13 @@ impl<R: BatchItem> Engine<R> {
     pub(crate) fn record_handled(&mut self, index: u64) {
         if index < self.next_index {
             self.watermark.record_done(index);
+            self.resends.remove(index);
         }
+    }
+
+    /// Returns `true` if a row that is unknown or was not sent may be sent again.
+    pub(crate) fn may_resend(&self, index: u64) -> bool {
+        self.resends.contains(index)
     }
 
     /// Returns `true` if there is room for another row of the input.
@@ -265,10 +279,11 @@ impl<R: BatchItem> Engine<R> {
             index,
             metadata: row.into_metadata(),
             wire,
-            may_be_stored: false,
+            may_be_executed: false,
+            was_refused: false,
         };
         self.buffer.insert(Slot::new(row), now);
-        self.settle_unchanged();
+        self.settle_unsent();
     }
 
     /// Rejects the next row of the input, which is invalid.
@@ -285,6 +300,8 @@ impl<R: BatchItem> Engine<R> {
     fn settle_next(&mut self, row: Option<R>, kind: OutcomeKind) {
         let index = self.next_index;
         self.next_index += 1;
+        // A row that was not sent because the run was stopped: no later one is stored.
+        self.resends.record(index, None, &kind);
         self.settle(index, row, kind);
     }
 
@@ -339,7 +356,7 @@ impl<R: BatchItem> Engine<R> {
         let is_sent = due.is_some_and(|id| !self.lacks_evidence(id, conditions));
         if !is_sent {
             // A batch may be sent for evidence.
-            customers.extend(self.buffer.selected(self.limit(), conditions.is_held));
+            customers.extend(self.selected(conditions));
         }
         customers
     }
@@ -370,10 +387,8 @@ impl<R: BatchItem> Engine<R> {
     fn send_job(&mut self, id: u64, conditions: Conditions<'_>) -> Option<EngineCall<R>> {
         self.has_sought_evidence = false;
         let Conditions { now, downtime, .. } = conditions;
-        let step = self
-            .jobs
-            .get_mut(&id)?
-            .next_step(now, downtime, &self.sizes)?;
+        let job = self.jobs.get_mut(&id)?;
+        let step = job.next_step(now, downtime, self.sizes.get(job.kind()))?;
         self.call_for(id, step)
     }
 
@@ -403,9 +418,39 @@ impl<R: BatchItem> Engine<R> {
 
     /// Returns `true` if a new batch is due and few batches wait for their next attempt.
     fn can_start_batch(&self, conditions: Conditions<'_>) -> bool {
+        self.waiting_jobs().count() < MAX_WAITING_JOBS && self.due_kind(conditions).is_some()
+    }
+
+    /// Returns the kind of the batch that is sent next.
+    pub(crate) fn next_kind(&self, conditions: Conditions<'_>) -> BatchKind {
+        let due = self.due_job(conditions).and_then(|id| self.jobs.get(&id));
+        let due = due.map(BatchJob::kind);
+        due.or_else(|| self.due_kind(conditions))
+            .unwrap_or(match R::HAS_CUSTOMERS {
+                true => BatchKind::Put,
+                false => BatchKind::Delete,
+            })
+    }
+
+    /// Returns the kind of the next new batch: the one that is due and has the oldest row.
+    fn due_kind(&self, conditions: Conditions<'_>) -> Option<BatchKind> {
         let Conditions { now, is_held, .. } = conditions;
-        self.waiting_jobs().count() < MAX_WAITING_JOBS
-            && self.buffer.has_due_batch(now, self.limit(), is_held)
+        let due = |kind| {
+            let limit = self.limit(kind);
+            let index = self.buffer.due_batch(kind, now, limit, is_held)?;
+            Some((index, kind))
+        };
+        let due = BatchKind::ALL.into_iter().filter_map(due);
+        due.min_by_key(|(index, _)| *index).map(|(_, kind)| kind)
+    }
+
+    /// Returns the customers of the next batch, if one is due.
+    fn selected(&self, conditions: Conditions<'_>) -> Vec<i64> {
+        let kind = self.due_kind(conditions);
+        kind.map_or(Vec::new(), |kind| {
+            let limit = self.limit(kind);
+            self.buffer.selected(kind, limit, conditions.is_held)
+        })
     }
 
     /// Starts a check, unless other rows are there to be sent.
@@ -431,12 +476,16 @@ impl<R: BatchItem> Engine<R> {
             is_claimed,
             ..
         } = conditions;
-        let limit = self.limit();
-        let slots = self.buffer.next_batch(now, limit, is_held, is_claimed)?;
-        let mut job = BatchJob::new(slots);
-        let step = job.next_step(now, downtime, &self.sizes)?;
+        let kind = self.due_kind(conditions)?;
+        let limit = self.limit(kind);
+        let slots = self
+            .buffer
+            .next_batch(kind, now, limit, is_held, is_claimed)?;
+        let mut job = BatchJob::new(kind, slots);
+        let sizes = self.sizes.get_mut(kind);
+        let step = job.next_step(now, downtime, sizes)?;
         if let Some(size) = job.sent_size() {
-            self.sizes.record_sent(size);
+            sizes.record_sent(size);
         }
         self.last_job += 1;
         self.jobs.insert(self.last_job, job);
@@ -456,23 +505,23 @@ impl<R: BatchItem> Engine<R> {
                 })
             }
             JobStep::Verify(batch) => {
-                let keys = || batch.iter().map(Slot::key);
                 let request = ReadRequest {
-                    customers: keys().map(|(customer, _)| customer).collect(),
-                    attributes: keys().map(|(_, attribute)| attribute).collect(),
+                    customers: batch.keys().map(|(customer, _)| customer).collect(),
+                    attributes: batch.keys().map(|(_, attribute)| attribute).collect(),
                 };
                 Some(EngineCall::Verify { job, request })
             }
         }
     }
 
-    fn limit(&self) -> BatchLimit {
-        let Size { customers, rows } = self.sizes.limit();
+    fn limit(&self, kind: BatchKind) -> BatchLimit {
+        let sizes = self.sizes.get(kind);
+        let Size { customers, rows } = sizes.limit();
         BatchLimit {
-            customers: customers.min(self.config.customers_per_call),
+            customers,
             rows,
             // More rows than were accepted so far show whether rows or customers are limited.
-            may_exceed_rows: self.sizes.is_undecided(),
+            may_exceed_rows: sizes.is_undecided(),
         }
     }
 
@@ -485,7 +534,7 @@ impl<R: BatchItem> Engine<R> {
     pub(crate) fn proposed_probe_customers(&self, conditions: Conditions<'_>) -> Vec<i64> {
         match self.choose_probe(conditions) {
             None | Some(ProbeChoice::Check) => Vec::new(),
-            Some(ProbeChoice::NewBatch) => self.buffer.selected(self.limit(), conditions.is_held),
+            Some(ProbeChoice::NewBatch) => self.selected(conditions),
             Some(ProbeChoice::Part { job, .. }) => {
                 let job = self.jobs.get(&job);
                 job.map_or(Vec::new(), |job| job.customers().to_vec())
@@ -564,7 +613,8 @@ impl<R: BatchItem> Engine<R> {
         self.buffer.next_read(now, max_values, max_url_len, is_held)
     }
 
-    /// Records the end of a read. If it failed, all rows of its customers are sent.
+    /// Records the end of a read. If it failed, all values of its customers that are to be stored are
+    /// sent, and none is deleted.
     pub(crate) fn finish_read(
         &mut self,
         id: u64,
@@ -576,13 +626,13 @@ impl<R: BatchItem> Engine<R> {
             Ok(values) => Ok(values),
             Err(failure) => {
                 if failure.error.ends_run() || failure.never_sent {
-                    self.stop(failure.error);
+                    self.stop(failure.error.clone());
                 }
-                Err(())
+                Err(failure.error)
             }
         };
         self.buffer.finish_read(id, values, now);
-        self.settle_unchanged();
+        self.settle_unsent();
     }
 
     /// Records the number of the call that sends a job's batch.
@@ -620,10 +670,11 @@ impl<R: BatchItem> Engine<R> {
         self.now = conditions.now;
         self.count_requests(outcome.requests);
         let mut job = self.jobs.remove(&id)?;
+        let kind = job.kind();
         job.count_requests(outcome.requests);
         let event = match outcome.result {
             Ok(response) => {
-                if let Some(part) = job.accept(&mut self.sizes) {
+                if let Some(part) = job.accept(self.sizes.get_mut(kind)) {
                     let status = outcome.status.unwrap_or_default();
                     self.confirm(&mut job, part, response, status, conditions, jitter_sample);
                 }
@@ -633,9 +684,10 @@ impl<R: BatchItem> Engine<R> {
         };
         self.put_back(id, job);
         event.or_else(|| {
-            let limit = self.sizes.learned_limit();
-            let is_new = limit != self.reported_limit;
-            self.reported_limit = limit;
+            let limit = self.sizes.get(kind).learned_limit();
+            let reported = self.reported_limit.get_mut(kind);
+            let is_new = limit != *reported;
+            *reported = limit;
             limit.filter(|_| is_new).map(BatchEvent::SizeLimitLearned)
         })
     }
@@ -655,8 +707,10 @@ impl<R: BatchItem> Engine<R> {
         };
         let part = job.abandon_in_flight();
         for slot in part.into_iter().flat_map(|part| part.slots) {
-            let value = R::value(&slot.row.wire);
-            self.buffer.record(slot.key(), value, value);
+            match R::value(&slot.row.wire) {
+                Some(value) => self.buffer.record_stored(slot.key(), value, value, None),
+                None => self.buffer.record_deleted(slot.key()),
+            }
             self.settle_slot(slot, OutcomeKind::Planned);
         }
         self.put_back(id, job);
@@ -673,19 +727,25 @@ impl<R: BatchItem> Engine<R> {
             }
         }
         self.buffer.release(job.customers(), self.now);
-        self.settle_unchanged();
+        self.settle_unsent();
         self.settle_missing();
     }
 
-    /// Settles the rows that the store already holds.
-    fn settle_unchanged(&mut self) {
-        for slot in self.buffer.take_unchanged() {
-            let kind = match slot.row.may_be_stored {
-                // An earlier call of this run has stored the row without confirming it.
-                true => OutcomeKind::Stored(None),
-                false => OutcomeKind::Unchanged,
-            };
-            self.settle_slot(slot, kind);
+    /// Settles the rows that need not or can't be sent.
+    fn settle_unsent(&mut self) {
+        for (slot, settlement) in self.buffer.take_settled() {
+            match settlement {
+                Settlement::Unchanged => {
+                    let kind = match (slot.row.may_be_executed, R::value(&slot.row.wire)) {
+                        (false, _) => OutcomeKind::Unchanged,
+                        // An earlier call of this run has executed the row without confirming it.
+                        (true, Some(_)) => OutcomeKind::Stored(None),
+                        (true, None) => OutcomeKind::Deleted,
+                    };
+                    self.settle_slot(slot, kind);
+                }
+                Settlement::Unidentified(error) => self.settle_abandoned(slot, &error),
+            }
         }
     }
 
@@ -705,7 +765,7 @@ impl<R: BatchItem> Engine<R> {
             match kind {
                 Some(kind) => self.settle_confirmed(slot, kind),
                 None => {
-                    slot.row.may_be_stored = true;
+                    slot.row.may_be_executed = true;
                     self.buffer.forget(slot.key().0, self.now);
                     part.slots.push(slot);
                 }
@@ -715,7 +775,7 @@ impl<R: BatchItem> Engine<R> {
             return;
         }
         let wait = self.config.retry.wait(1, None, jitter_sample);
-        match (R::CAN_BE_LOOKED_UP, status) {
+        match (R::HAS_CUSTOMERS, status) {
             // The server executes the request later.
             (true, 202) => {
                 job.verify(
@@ -746,6 +806,7 @@ impl<R: BatchItem> Engine<R> {
         };
         let mut records: HashMap<_, _> = HashMap::new();
         let mut lookups_left = part.lookups_left;
+        let is_listed = result.is_ok();
         match result {
             Ok(values) => {
                 let keyed = |record: types::AttributeValue| {
@@ -756,17 +817,31 @@ impl<R: BatchItem> Engine<R> {
             // Whatever the lookup failed of, the server accepts requests that send rows.
             Err(_) => lookups_left = 0,
         }
-        for slot in std::mem::take(&mut part.slots) {
+        for mut slot in std::mem::take(&mut part.slots) {
             let record = records.remove(&slot.key());
-            // Only a rewriting that a response to an upsert has shown counts.
-            let is_sent = |record: &types::AttributeValue| {
-                let (_, attribute) = slot.key();
-                let sent = R::value(&slot.row.wire);
-                self.normalization
-                    .is_stored_as(attribute, sent, &record.attribute_value)
+            let kind = match (R::value(&slot.row.wire), record) {
+                // Only a rewriting that a response to an upsert has shown counts.
+                (Some(sent), Some(record))
+                    if self.normalization.is_stored_as(
+                        record.attribute_id,
+                        sent,
+                        &record.attribute_value,
+                    ) =>
+                {
+                    Some(OutcomeKind::Stored(Some(record)))
+                }
+                (None, None) if is_listed => Some(OutcomeKind::Deleted),
+                (None, Some(record)) => {
+                    // The value may have been stored anew.
+                    if let Some(id) = record.id {
+                        R::set_value_id(&mut slot.row.wire, id);
+                    }
+                    None
+                }
+                _ => None,
             };
-            match record.filter(is_sent) {
-                Some(record) => self.settle_confirmed(slot, OutcomeKind::Stored(Some(record))),
+            match kind {
+                Some(kind) => self.settle_confirmed(slot, kind),
                 None => part.slots.push(slot),
             }
         }
@@ -807,13 +882,19 @@ impl<R: BatchItem> Engine<R> {
 
     fn settle_confirmed(&mut self, slot: Slot<R>, kind: OutcomeKind) {
         self.not_found_in_a_row = 0;
-        let sent = R::value(&slot.row.wire);
-        let stored = match &kind {
-            OutcomeKind::Stored(Some(record)) => &record.attribute_value,
-            _ => sent,
-        };
-        self.summary.differing += u64::from(stored != sent);
-        self.buffer.record(slot.key(), sent, stored);
+        match R::value(&slot.row.wire) {
+            Some(sent) => {
+                let (stored, id) = match &kind {
+                    OutcomeKind::Stored(Some(record)) => {
+                        (record.attribute_value.as_str(), record.id)
+                    }
+                    _ => (sent, None),
+                };
+                self.summary.differing += u64::from(stored != sent);
+                self.buffer.record_stored(slot.key(), sent, stored, id);
+            }
+            None => self.buffer.record_deleted(slot.key()),
+        }
         self.settle_slot(slot, kind);
         if self.summary.deleted > 0 {
             self.settle_missing();
@@ -832,7 +913,8 @@ impl<R: BatchItem> Engine<R> {
         if is_too_large || self.is_about_rows(&failure) {
             let Conditions { now, .. } = conditions;
             let blamed = &failure.blamed_rows;
-            return match job.reject(is_too_large, blamed, &mut self.sizes, now)? {
+            let sizes = self.sizes.get_mut(job.kind());
+            return match job.reject(is_too_large, blamed, sizes, now)? {
                 SplitResult::Split(size) => Some(BatchEvent::Split(size)),
                 SplitResult::BadRow {
                     slot,
@@ -893,7 +975,7 @@ impl<R: BatchItem> Engine<R> {
         let elapsed = part.history.elapsed(self.now);
         let error = failure.error.with_attempts(part.history.requests, elapsed);
         for mut slot in part.slots {
-            slot.row.may_be_stored |= failure.is_ambiguous;
+            slot.row.may_be_executed |= failure.is_ambiguous;
             self.settle_abandoned(slot, &error);
             if !failure.ends_run && !failure.never_sent {
                 self.count_unsuccessful(&error);
@@ -921,7 +1003,7 @@ impl<R: BatchItem> Engine<R> {
             return self.buffer.insert(slot, self.now);
         };
         match error {
-            Some(error) if slot.row.may_be_stored => self.settle_abandoned(slot, error),
+            Some(error) if slot.row.may_be_executed => self.settle_abandoned(slot, error),
             _ => self.settle_abandoned(slot, &stopped_by),
         }
     }
@@ -947,8 +1029,9 @@ impl<R: BatchItem> Engine<R> {
     /// Settles a row that failed when it was sent alone.
     fn settle_bad_row(&mut self, slot: Slot<R>, failure: &RequestFailure, error: &Error) {
         match error.kind() {
-            _ if R::is_missing(error) && failure.blames_rows => {
-                self.settle_missing_row(slot, error)
+            _ if self.may_be_gone(&slot, error) => self.read_again(slot),
+            _ if is_missing(slot.kind(), error) && failure.blames_rows && !R::HAS_CUSTOMERS => {
+                self.settle_missing_row(slot, error);
             }
             // A request with one row is not too large: something is wrong with the endpoint.
             ErrorKind::TooLarge | ErrorKind::NotFound => {
@@ -961,6 +1044,21 @@ impl<R: BatchItem> Engine<R> {
             }
             _ => self.settle_rejected(slot, error),
         }
+    }
+
+    /// Returns `true` if the server may have refused to delete a value because it is gone.
+    fn may_be_gone(&self, slot: &Slot<R>, error: &Error) -> bool {
+        R::HAS_CUSTOMERS
+            && slot.kind() == BatchKind::Delete
+            && !slot.row.was_refused
+            && error.kind() != ErrorKind::TooLarge
+    }
+
+    /// Lets a customer be read again before its value is deleted.
+    fn read_again(&mut self, mut slot: Slot<R>) {
+        slot.row.was_refused = true;
+        self.buffer.forget(slot.key().0, self.now);
+        self.requeue(slot, None);
     }
 
     /// Rejects the latest row of a slot, and requeues the older ones.
@@ -1015,13 +1113,13 @@ impl<R: BatchItem> Engine<R> {
 
     /// Settles the rows of a slot whose latest row may have been stored.
     fn settle_unknown(&mut self, mut slot: Slot<R>, error: &Error) {
-        slot.row.may_be_stored = true;
+        slot.row.may_be_executed = true;
         self.settle_abandoned(slot, error);
     }
 
     /// Settles the rows of a slot that are not sent, or not sent again.
     fn settle_abandoned(&mut self, slot: Slot<R>, error: &Error) {
-        if slot.row.may_be_stored {
+        if slot.row.may_be_executed {
             self.buffer.forget(slot.key().0, self.now);
         }
         let Some(slot) = self.merge_into_newer(slot) else {
@@ -1029,7 +1127,7 @@ impl<R: BatchItem> Engine<R> {
         };
         // Not superseded: the caller may send the latest row again and see it rejected.
         for row in slot.older.into_iter().chain([slot.row]) {
-            let kind = match row.may_be_stored {
+            let kind = match row.may_be_executed {
                 true => OutcomeKind::Unknown(error.clone()),
                 false => OutcomeKind::NotSent(error.clone()),
             };
@@ -1057,6 +1155,8 @@ impl<R: BatchItem> Engine<R> {
             wire,
             ..
         } = row;
+        let key = Some(R::key(&wire)).filter(|_| R::HAS_CUSTOMERS);
+        self.resends.record(index, key, &kind);
         let row = R::from_wire(wire, metadata);
         self.settle(index, Some(row), kind);
     }

@@ -2,23 +2,62 @@
 
 use std::fmt::Debug;
 
-use super::size_learner::Size;
 use crate::attributes::Definitions;
-use crate::error::{Error, Violation};
+use crate::error::Violation;
 use crate::outcome::{OutcomeKind, RunKind};
 
-/// A row of a run: a value to upsert, or the ID of a value to delete.
-pub trait BatchItem: Debug + Clone + Send + Sync + Unpin + Sized + 'static {
+/// What a batch does with its rows. All rows of a batch have the same kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchKind {
+    /// Stores values.
+    Put,
+    /// Deletes values by their IDs.
+    Delete,
+}
+
+impl BatchKind {
+    pub(crate) const ALL: [Self; 2] = [Self::Put, Self::Delete];
+}
+
+/// Something that each kind of batch has of its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PerKind<V> {
+    put: V,
+    delete: V,
+}
+
+impl<V> PerKind<V> {
+    pub(crate) fn get(&self, kind: BatchKind) -> &V {
+        match kind {
+            BatchKind::Put => &self.put,
+            BatchKind::Delete => &self.delete,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, kind: BatchKind) -> &mut V {
+        match kind {
+            BatchKind::Put => &mut self.put,
+            BatchKind::Delete => &mut self.delete,
+        }
+    }
+}
+
+/// A row of a run: a value to upsert or to delete, or the ID of a value to delete.
+pub trait BatchItem: Send + Sized + 'static {
     /// The row as it is sent.
-    type Wire: Debug + Clone + Send + Sync + Unpin + 'static;
+    type Wire: Debug + Clone + Send + Sync + 'static;
     /// The parts of the row that are not sent and come back with its outcome.
-    type Metadata: Debug + Clone + Send + Sync + Unpin + 'static;
+    type Metadata: Debug + Send + 'static;
     /// The response to a successful call.
     type Response: Send + 'static;
 
     const KIND: RunKind;
-    /// Whether the rows that no response confirms can be looked up in the store.
-    const CAN_BE_LOOKED_UP: bool;
+    /// Whether rows name customers and attributes, so that their values can be looked up in the
+    /// store. The IDs of values can't: the endpoint has no filter for them.
+    const HAS_CUSTOMERS: bool;
+
+    /// Returns the kind of the batch that the row is sent in.
+    fn batch_kind(wire: &Self::Wire) -> BatchKind;
 
     /// Returns `true` if the row names an attribute whose ID is not known yet.
     fn is_named(&self) -> bool;
@@ -39,14 +78,14 @@ pub trait BatchItem: Debug + Clone + Send + Sync + Unpin + Sized + 'static {
     /// No two calls in flight share a customer, and the last row per key wins.
     fn key(wire: &Self::Wire) -> (i64, i64);
 
-    /// Returns the value to store.
-    fn value(wire: &Self::Wire) -> &str;
+    /// Returns the value to store, `None` if the row deletes one.
+    fn value(wire: &Self::Wire) -> Option<&str>;
 
-    /// Returns the number of URL bytes that the row takes.
+    /// Sets the ID of the value to delete, which the store was read for.
+    fn set_value_id(wire: &mut Self::Wire, id: i64);
+
+    /// Returns the number of URL bytes that the row takes, if it has the ID of its value.
     fn url_len(wire: &Self::Wire) -> usize;
-
-    /// Returns the size of a batch in the dimensions that a server may limit.
-    fn batch_size(customers: usize, rows: usize) -> Size;
 
     /// Returns the number of bytes of the row's texts.
     fn heap_size(&self) -> usize;
@@ -57,7 +96,4 @@ pub trait BatchItem: Debug + Clone + Send + Sync + Unpin + Sized + 'static {
         status: u16,
         keys: &[(i64, i64)],
     ) -> Vec<Option<OutcomeKind>>;
-
-    /// Returns `true` if a row that was sent alone failed because its value does not exist.
-    fn is_missing(error: &Error) -> bool;
 }

@@ -7,8 +7,11 @@ mod buffer_model_tests;
 mod engine;
 mod item;
 #[cfg(test)]
+mod mixed_rows_tests;
+#[cfg(test)]
 mod model_tests;
 mod read_balance;
+mod resends;
 mod size_learner;
 #[cfg(test)]
 mod skip_unchanged_tests;
@@ -16,7 +19,7 @@ mod slot;
 mod split;
 mod watermark;
 
-pub(crate) use engine::{BatchEvent, Conditions, Engine, EngineCall, EngineConfig};
-pub(crate) use item::BatchItem;
+pub(crate) use engine::{BatchEvent, Conditions, Engine, EngineCall, EngineConfig, is_missing};
+pub(crate) use item::{BatchItem, BatchKind};
 pub(crate) use size_learner::Size;
 pub(crate) use split::Batch;

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::engine::{BatchEvent, Conditions, Engine, EngineCall, EngineConfig};
+use super::item::BatchItem;
 use super::split;
 use crate::client::{RequestFailure, RequestOutcome, RetryPolicy};
 use crate::error::{CallRecord, Error, ErrorKind};
@@ -15,7 +16,7 @@ use crate::event::WaitReason;
 use crate::list::ReadRequest;
 use crate::normalization::Normalization;
 use crate::outcome::{OutcomeKind, Summary};
-use crate::value::UpsertRow;
+use crate::value::{UpsertRow, WireRow};
 
 type UpsertBatch = split::Batch<UpsertRow>;
 
@@ -426,7 +427,7 @@ impl<'a> Simulation<'a> {
                 let is_too_large =
                     matches!(&result, Err(f) if f.error.kind() == ErrorKind::TooLarge);
                 self.too_large_after_learning +=
-                    usize::from(is_too_large && call.knew_limit && batch.len() > 1);
+                    usize::from(is_too_large && call.knew_limit && batch.rows.len() > 1);
                 if let Err(failure) = &mut result
                     && failure.retry.is_some()
                 {
@@ -452,7 +453,6 @@ impl<'a> Simulation<'a> {
                 } else {
                     self.stored = after;
                 }
-                drop(batch);
                 let outcome = RequestOutcome {
                     result,
                     requests: 1,
@@ -559,7 +559,7 @@ fn run_simulation(mut simulation: Simulation<'_>) -> RunResult {
 }
 
 pub(super) fn customers(batch: &UpsertBatch) -> HashSet<i64> {
-    batch.iter().map(|slot| slot.key().0).collect()
+    batch.customers().into_iter().collect()
 }
 
 /// Returns the server's response to a batch, and updates the stored values.
@@ -569,7 +569,7 @@ pub(super) fn respond(
     fault: Option<Fault>,
     stored: &mut StoredValues,
     rng: &mut fastrand::Rng,
-) -> Result<types::AttributeValuePage, RequestFailure> {
+) -> Result<Option<types::AttributeValuePage>, RequestFailure> {
     let server = scenario.server;
     match fault {
         Some(Fault::RateLimited) => {
@@ -580,30 +580,29 @@ pub(super) fn respond(
         }
         _ => {}
     }
-    if customers(batch).len() > server.max_customers || batch.len() > server.max_rows {
+    if customers(batch).len() > server.max_customers || batch.rows.len() > server.max_rows {
         return Err(rejection(server.too_large));
     }
     let positions_of = |values: &BTreeSet<usize>| -> BTreeSet<usize> {
         let is_one = |position: &usize| {
-            let value = batch[*position].row.wire.value.parse();
-            values.contains(&value.expect("the value is a number"))
+            values.contains(&value_of(&batch.rows[*position]).parse().expect("a number"))
         };
-        (0..batch.len()).filter(is_one).collect()
+        (0..batch.rows.len()).filter(is_one).collect()
     };
     if !positions_of(&scenario.poison).is_empty() {
         return Err(temporary(ErrorKind::Unavailable, WaitReason::Server));
     }
     let bad = positions_of(&scenario.bad);
     let mut data = Vec::new();
-    for (position, slot) in batch.iter().enumerate() {
+    for (position, row) in batch.rows.iter().enumerate() {
         let is_stored = match bad.is_empty() {
             true => !(matches!(fault, Some(Fault::UnconfirmedRows)) && rng.bool()),
             false => server.stores_valid_rows && !bad.contains(&position),
         };
         if is_stored {
-            let value = String::from(slot.row.wire.value.clone());
-            data.push(attribute_value(slot.key(), &value));
-            stored.insert(slot.key(), value);
+            let value = value_of(row);
+            data.push(attribute_value(row.key(), &value));
+            stored.insert(row.key(), value);
         }
     }
     rng.shuffle(&mut data);
@@ -615,7 +614,7 @@ pub(super) fn respond(
             Blame::None => BTreeSet::new(),
             Blame::BadRows => bad,
             // A position beyond the batch if it has no valid row.
-            Blame::ValidRow => (0..=batch.len())
+            Blame::ValidRow => (0..=batch.rows.len())
                 .filter(|position| !bad.contains(position))
                 .take(1)
                 .collect(),
@@ -625,7 +624,14 @@ pub(super) fn respond(
             ..rejection(ErrorKind::InvalidRequest)
         });
     }
-    Ok(page(data))
+    Ok(Some(page(data)))
+}
+
+/// Returns the value that a row stores.
+pub(super) fn value_of(row: &WireRow) -> String {
+    <UpsertRow as BatchItem>::value(row)
+        .expect("the row has a value")
+        .to_owned()
 }
 
 /// Returns the stored values that a read asks for.
@@ -644,6 +650,7 @@ pub(super) fn attribute_value(
     value: &str,
 ) -> types::AttributeValue {
     types::AttributeValue::builder()
+        .id(1_000 * customer_id + attribute_id)
         .customer_id(customer_id)
         .attribute_id(attribute_id)
         .attribute_value(value)

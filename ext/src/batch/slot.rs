@@ -2,21 +2,23 @@
 
 use tokio::time::Instant;
 
-use super::item::BatchItem;
+use super::item::{BatchItem, BatchKind};
 
 /// A valid row of the input that has no outcome yet.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct PendingRow<R: BatchItem> {
     pub index: u64,
     pub metadata: R::Metadata,
     pub wire: R::Wire,
-    /// Whether the server may have stored the row without confirming it: as a valid row of a
+    /// Whether the server may have executed the row without confirming it: as a valid row of a
     /// rejected batch, or as a row that the response does not mention.
-    pub may_be_stored: bool,
+    pub may_be_executed: bool,
+    /// Whether the server refused to delete the value, which may have been gone by then.
+    pub was_refused: bool,
 }
 
 /// The rows that wait for one customer and attribute.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Slot<R: BatchItem> {
     /// The latest row, which is the one to send.
     pub row: PendingRow<R>,
@@ -37,6 +39,10 @@ impl<R: BatchItem> Slot<R> {
 
     pub(crate) fn key(&self) -> (i64, i64) {
         R::key(&self.row.wire)
+    }
+
+    pub(crate) fn kind(&self) -> BatchKind {
+        R::batch_kind(&self.row.wire)
     }
 
     pub(crate) fn row_count(&self) -> usize {

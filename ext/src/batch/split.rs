@@ -2,19 +2,45 @@
 //! failing on it, until each bad row was sent alone. Pure.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::item::BatchItem;
+use super::item::{BatchItem, BatchKind};
 use super::size_learner::{Size, SizeLearner};
 use super::slot::Slot;
 use crate::error::Error;
 
-/// The slots of one call. The engine and the call's task share them, so that no row is lost if the
-/// task is.
-pub(crate) type Batch<R> = Arc<Vec<Slot<R>>>;
+/// The rows of one call, as they are sent. The engine keeps the rows themselves, so that none is lost
+/// if the call's task is, and no task needs their payloads.
+#[derive(Debug)]
+pub(crate) struct Batch<R: BatchItem> {
+    pub kind: BatchKind,
+    pub rows: Vec<R::Wire>,
+}
+
+impl<R: BatchItem> Batch<R> {
+    fn new(slots: &[Slot<R>]) -> Self {
+        let rows: Vec<_> = slots.iter().map(|slot| slot.row.wire.clone()).collect();
+        Self {
+            // The rows of a job have one kind, and a job has rows.
+            kind: rows.first().map_or(BatchKind::Put, R::batch_kind),
+            rows,
+        }
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.rows.iter().map(R::key)
+    }
+
+    /// Returns the customers, each once.
+    pub(crate) fn customers(&self) -> Vec<i64> {
+        // The rows of a customer are adjacent.
+        let mut customers: Vec<_> = self.keys().map(|(customer, _)| customer).collect();
+        customers.dedup();
+        customers
+    }
+}
 
 /// The number of failures after which a batch is halved at each further failure.
 const FAILURES_BEFORE_HALVING: u32 = 3;
@@ -30,6 +56,7 @@ pub(super) const MAX_RESENDS: u32 = 2;
 /// does not reject the part.
 #[derive(Debug)]
 pub(crate) struct BatchJob<R: BatchItem> {
+    kind: BatchKind,
     customers: Vec<i64>,
     /// The parts to send, the next one first.
     parts: Vec<Part<R>>,
@@ -132,10 +159,9 @@ impl<R: BatchItem> Part<R> {
     }
 }
 
-/// The part in flight. Its slots are in the batch.
+/// The part in flight.
 #[derive(Debug)]
 struct SentPart<R: BatchItem> {
-    batch: Batch<R>,
     /// The part's position among the parts.
     index: usize,
     part: Part<R>,
@@ -211,8 +237,10 @@ pub(crate) enum FailedPart<R: BatchItem> {
 }
 
 impl<R: BatchItem> BatchJob<R> {
-    pub(crate) fn new(slots: Vec<Slot<R>>) -> Self {
+    /// Creates a job. All slots have this kind.
+    pub(crate) fn new(kind: BatchKind, slots: Vec<Slot<R>>) -> Self {
         Self {
+            kind,
             customers: by_customer(&slots)
                 .filter_map(|slots| Some(slots.first()?.key().0))
                 .collect(),
@@ -224,6 +252,10 @@ impl<R: BatchItem> BatchJob<R> {
             has_false_blame: false,
             is_halved_for_probes: false,
         }
+    }
+
+    pub(crate) fn kind(&self) -> BatchKind {
+        self.kind
     }
 
     /// Returns the customers of the whole batch.
@@ -262,7 +294,7 @@ impl<R: BatchItem> BatchJob<R> {
 
     /// Returns the size of the part in flight.
     pub(crate) fn sent_size(&self) -> Option<Size> {
-        self.in_flight.as_ref().map(|sent| size(&sent.batch))
+        self.in_flight.as_ref().map(|sent| size(&sent.part.slots))
     }
 
     /// Returns the history of the part in flight.
@@ -332,12 +364,12 @@ impl<R: BatchItem> BatchJob<R> {
             part.history.first_sent = Some(now);
             part.history.downtime_before = downtime;
         }
-        let batch = Arc::new(std::mem::take(&mut part.slots));
+        let batch = Batch::new(&part.slots);
         let step = match part.lookups_left {
-            None => JobStep::Send(Arc::clone(&batch)),
-            Some(_) => JobStep::Verify(Arc::clone(&batch)),
+            None => JobStep::Send(batch),
+            Some(_) => JobStep::Verify(batch),
         };
-        self.in_flight = Some(SentPart { batch, index, part });
+        self.in_flight = Some(SentPart { index, part });
         Some(step)
     }
 
@@ -363,12 +395,7 @@ impl<R: BatchItem> BatchJob<R> {
     }
 
     fn take_in_flight(&mut self) -> Option<(usize, Part<R>)> {
-        let SentPart {
-            batch,
-            index,
-            mut part,
-        } = self.in_flight.take()?;
-        part.slots = Arc::unwrap_or_clone(batch);
+        let SentPart { index, part } = self.in_flight.take()?;
         Some((index, part))
     }
 
@@ -509,7 +536,7 @@ impl<R: BatchItem> BatchJob<R> {
         history.last_error = Some(failure.error.clone());
         if failure.is_ambiguous {
             for slot in &mut part.slots {
-                slot.row.may_be_stored = true;
+                slot.row.may_be_executed = true;
             }
         }
         let may_halve = failure.may_be_rows
@@ -598,7 +625,7 @@ impl<R: BatchItem> BatchJob<R> {
         });
         part.rejection = Some(self.rejections.len() - 1);
         for slot in &mut part.slots {
-            slot.row.may_be_stored = true;
+            slot.row.may_be_executed = true;
         }
         let blamed: BTreeSet<_> = blamed.range(..part.slots.len()).copied().collect();
         if self.has_false_blame || blamed.is_empty() || blamed.len() == part.slots.len() {
@@ -665,9 +692,17 @@ fn by_customer<R: BatchItem>(slots: &[Slot<R>]) -> impl Iterator<Item = &[Slot<R
     slots.chunk_by(|one, next| one.key().0 == next.key().0)
 }
 
-/// Returns the size of a call with these slots.
+/// Returns the size of a call with these slots, in the dimensions that a server may limit: a delete
+/// knows only the IDs of values.
 fn size<R: BatchItem>(slots: &[Slot<R>]) -> Size {
-    R::batch_size(by_customer(slots).count(), slots.len())
+    let customers = match slots.first().map(Slot::kind) {
+        Some(BatchKind::Delete) => 1,
+        _ => by_customer(slots).count(),
+    };
+    Size {
+        customers,
+        rows: slots.len(),
+    }
 }
 
 #[cfg(test)]
@@ -686,10 +721,11 @@ mod tests {
                 index,
                 metadata: row.clone().into_metadata(),
                 wire: row.to_wire().expect("the row is valid"),
-                may_be_stored: false,
+                may_be_executed: false,
+                was_refused: false,
             })
         };
-        BatchJob::new((0..rows).map(slot).collect())
+        BatchJob::new(BatchKind::Put, (0..rows).map(slot).collect())
     }
 
     /// Runs a job against a server that rejects some rows, and returns the rows of each part sent.
@@ -704,7 +740,13 @@ mod tests {
         let mut parts = Vec::new();
         let now = Instant::now();
         while let Some(JobStep::Send(batch)) = job.next_step(now, Duration::ZERO, &sizes) {
-            let rows: Vec<_> = batch.iter().map(|slot| slot.row.index).collect();
+            // The value of each row is its index.
+            let rows: Vec<u64> = batch
+                .rows
+                .iter()
+                .filter_map(<UpsertRow as BatchItem>::value)
+                .map(|value| value.parse().expect("a number"))
+                .collect();
             if rows.iter().any(|row| bad_rows.contains(row)) {
                 let blamed = blame(&rows).into_iter().collect();
                 let result = job.reject(false, &blamed, &mut sizes, now);

@@ -214,8 +214,8 @@ impl Observed {
             let text = key.and_then(|key| texts.get(&key)).map(String::as_str);
             let is_true = match &outcome.kind {
                 OutcomeKind::Stored(Some(record)) => text == Some(&record.attribute_value),
-                OutcomeKind::Stored(None) | OutcomeKind::Unchanged => text == Some(row.value()),
-                OutcomeKind::NotSent(_) => was_stored_before || text != Some(row.value()),
+                OutcomeKind::Stored(None) | OutcomeKind::Unchanged => text == row.value(),
+                OutcomeKind::NotSent(_) => was_stored_before || text != row.value(),
                 _ => true,
             };
             if !is_true {
