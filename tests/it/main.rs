@@ -1,5 +1,6 @@
 //! Integration tests of the workspace's crates, over HTTP on loopback.
 
+mod absent_values;
 mod any_server;
 mod attributes;
 mod contract;
