@@ -8,9 +8,9 @@ use std::time::Duration;
 
 /// The error of a run, a call or a row.
 ///
-/// The text names the operation and its status, repeats the server's message, says what to do, and
-/// ends with the number of attempts and the time they took, if there was more than one. It contains
-/// no access token. Cloning is cheap.
+/// The text names the operation and its status, repeats the server's message, says what failed and
+/// what to do, and ends with the number of attempts and the time they took, if there was more than
+/// one, and the request's ID, if the server sent one. It contains no access token. Cloning is cheap.
 ///
 /// # Troubleshooting
 ///
@@ -28,6 +28,7 @@ pub struct Error {
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
+    advice: Option<Cow<'static, str>>,
     call: Option<CallRecord>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -39,6 +40,8 @@ pub(crate) struct CallRecord {
     pub status: Option<u16>,
     /// The title and the field messages of the response, redacted and shortened.
     pub server_message: Option<String>,
+    /// The ID by which the provider can find the last request.
+    pub request_id: Option<String>,
     pub attempts: u32,
     pub elapsed: Duration,
     /// Whether every other call would fail in the same way.
@@ -75,10 +78,18 @@ pub enum ErrorKind {
     RateLimited,
     /// 408, 409, 423, 425 or 5xx. 501 and 505 fail at once.
     Unavailable,
-    /// No response within the attempt timeout.
+    /// No connection or no response within the attempt timeout.
     Timeout,
-    /// The connection could not be established or broke. A proxy that asks for a password (407) fails at once, and so does a host whose
-    /// name does not resolve or whose certificate is not trusted, if no request has succeeded yet.
+    /// The host's name does not resolve. It fails at once if no request has succeeded yet.
+    Dns,
+    /// The host refused the connection.
+    ConnectionRefused,
+    /// The host's certificate is not trusted, which fails at once if no request has succeeded yet; or
+    /// TLS failed otherwise.
+    Tls,
+    /// The proxy asks for a password (407), which fails at once, or refused to connect.
+    Proxy,
+    /// The connection could not be established for another reason, or it broke.
     Connection,
     /// A redirect that would change the request or take the token to another origin. A permanent
     /// redirect fails at once, a temporary one when the attempts or the retry timeout are spent.
@@ -92,6 +103,63 @@ pub enum ErrorKind {
     LimiterUnreachable,
     /// The run was stopped, or a value was added to a selection after its last delete round.
     Stopped,
+}
+
+impl ErrorKind {
+    /// Returns the kind's name, such as `rate_limited`. Names don't change.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidInput => "invalid_input",
+            Self::InvalidRow => "invalid_row",
+            Self::Input => "input",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::TooLarge => "too_large",
+            Self::InvalidRequest => "invalid_request",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Dns => "dns",
+            Self::ConnectionRefused => "connection_refused",
+            Self::Tls => "tls",
+            Self::Proxy => "proxy",
+            Self::Connection => "connection",
+            Self::Redirect => "redirect",
+            Self::InvalidResponse => "invalid_response",
+            Self::LimiterUnreachable => "limiter_unreachable",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What failed and why, and what to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Explanation {
+    pub message: Cow<'static, str>,
+    pub advice: Option<Cow<'static, str>>,
+}
+
+impl Explanation {
+    pub(crate) fn new(
+        message: impl Into<Cow<'static, str>>,
+        advice: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            message: message.into(),
+            advice: Some(advice.into()),
+        }
+    }
+}
+
+impl<T: Into<Cow<'static, str>>> From<T> for Explanation {
+    fn from(message: T) -> Self {
+        Self {
+            message: message.into(),
+            advice: None,
+        }
+    }
 }
 
 impl Error {
@@ -110,12 +178,23 @@ impl Error {
         }
     }
 
-    fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+    fn new(kind: ErrorKind, explanation: impl Into<Explanation>) -> Self {
+        Self::with_cause(kind, explanation, None, None)
+    }
+
+    fn with_cause(
+        kind: ErrorKind,
+        explanation: impl Into<Explanation>,
+        call: Option<CallRecord>,
+        source: Option<Arc<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let Explanation { message, advice } = explanation.into();
         Self::of(Inner {
             kind,
-            message: message.into(),
-            call: None,
-            source: None,
+            message,
+            advice,
+            call,
+            source,
         })
     }
 
@@ -127,21 +206,13 @@ impl Error {
         message: impl Into<Cow<'static, str>>,
         source: impl StdError + Send + Sync + 'static,
     ) -> Self {
-        Self::of(Inner {
-            kind: ErrorKind::InvalidInput,
-            message: message.into(),
-            call: None,
-            source: Some(Arc::new(source)),
-        })
+        let source = Arc::new(source);
+        Self::with_cause(ErrorKind::InvalidInput, message, None, Some(source))
     }
 
     pub(crate) fn input(source: Box<dyn StdError + Send + Sync>) -> Self {
-        Self::of(Inner {
-            kind: ErrorKind::Input,
-            message: source.to_string().into(),
-            call: None,
-            source: Some(source.into()),
-        })
+        let message = source.to_string();
+        Self::with_cause(ErrorKind::Input, message, None, Some(source.into()))
     }
 
     pub(crate) fn invalid_row(index: u64, violation: &Violation) -> Self {
@@ -151,16 +222,21 @@ impl Error {
     pub(crate) fn unconfirmed() -> Self {
         Self::new(
             ErrorKind::InvalidResponse,
-            "the server reported success, but no response confirmed the row, although it was sent \
-             repeatedly: look the value up before relying on it",
+            Explanation::new(
+                "the server reported success, but no response confirmed the row, although it was \
+                 sent repeatedly",
+                "look the value up before relying on it",
+            ),
         )
     }
 
     pub(crate) fn attributes_not_created() -> Self {
         Self::new(
             ErrorKind::InvalidResponse,
-            "the server reported that the attributes were created, but it does not list them all: \
-             look them up before creating them again",
+            Explanation::new(
+                "the server reported that the attributes were created, but it does not list them all",
+                "look them up before creating them again",
+            ),
         )
     }
 
@@ -172,14 +248,14 @@ impl Error {
         )
     }
 
-    /// Creates the error of a list of `items` that ended with `received` of `total`. `advice` says
-    /// what else can be done than to read the list again.
+    /// Creates the error of a list of `items` that ended with `received` of `total`. `alternative`
+    /// says what else can be done than to read the list again.
     pub(crate) fn incomplete_list(
         items: &str,
         received: u64,
         total: Option<u64>,
         unreadable: u64,
-        advice: &str,
+        alternative: &str,
     ) -> Self {
         let of_total = match total {
             Some(total) => format!("the server showed {received} of {total}"),
@@ -191,8 +267,9 @@ impl Error {
         };
         Self::new(
             ErrorKind::InvalidResponse,
-            format!(
-                "the list of {items} is incomplete: {of_total}{unreadable}; read it again{advice}"
+            Explanation::new(
+                format!("the list of {items} is incomplete: {of_total}{unreadable}"),
+                format!("read it again{alternative}"),
             ),
         )
     }
@@ -207,24 +284,31 @@ impl Error {
     pub(crate) fn missing_date() -> Self {
         Self::new(
             ErrorKind::InvalidResponse,
-            "the server listed the value without the date that the selection needs: check the value \
-             and delete it by its ID",
+            Explanation::new(
+                "the server listed the value without the date that the selection needs",
+                "check the value and delete it by its ID",
+            ),
         )
     }
 
     pub(crate) fn still_listed() -> Self {
         Self::new(
             ErrorKind::InvalidResponse,
-            "the server confirmed the delete, but it still lists the value, although it was deleted \
-             repeatedly: look the value up before relying on it",
+            Explanation::new(
+                "the server confirmed the delete, but it still lists the value, although it was \
+                 deleted repeatedly",
+                "look the value up before relying on it",
+            ),
         )
     }
 
     pub(crate) fn added_during_delete() -> Self {
         Self::new(
             ErrorKind::Stopped,
-            "the value was added while others of the selection were being deleted: run the delete \
-             again",
+            Explanation::new(
+                "the value was added while others of the selection were being deleted",
+                "run the delete again",
+            ),
         )
     }
 
@@ -235,9 +319,12 @@ impl Error {
     pub(crate) fn all_rejected(rows: u64, last: &Self) -> Self {
         Self::new(
             ErrorKind::InvalidRequest,
-            format!(
-                "the server rejected or did not confirm any of the first {rows} rows, so the run was \
-                 stopped: correct how the rows are built; the last error: {last}"
+            Explanation::new(
+                format!(
+                    "the server rejected or did not confirm any of the first {rows} rows, so the run \
+                     was stopped (the last error: {last})"
+                ),
+                "correct how the rows are built",
             ),
         )
     }
@@ -245,23 +332,27 @@ impl Error {
     pub(crate) fn missing_unconfirmed(response: &Self) -> Self {
         Self::new(
             ErrorKind::InvalidResponse,
-            format!(
-                "the server responded that the value does not exist, but it confirmed no delete of \
-                 this run, so it may not know the endpoint: list the values to be sure; the response: \
-                 {response}"
+            Explanation::new(
+                format!(
+                    "the server responded that the value does not exist, but it confirmed no delete \
+                     of this run, so it may not know the endpoint (the response: {response})"
+                ),
+                "list the values to be sure",
             ),
         )
     }
 
     pub(crate) fn outage(lasted: Duration, last: Option<&Self>) -> Self {
-        let last = last.map_or(String::new(), |last| format!("; the last error: {last}"));
+        let last = last.map_or(String::new(), |last| format!(" (the last error: {last})"));
         Self::new(
             ErrorKind::Unavailable,
-            format!(
-                "nothing has succeeded for {:.0} s, so the store counts as down and the run was \
-                 stopped: send the remaining rows later, or let the run wait longer \
-                 (on_outage){last}",
-                lasted.as_secs_f64()
+            Explanation::new(
+                format!(
+                    "nothing has succeeded for {:.0} s, so the store counts as down and the run was \
+                     stopped{last}",
+                    lasted.as_secs_f64()
+                ),
+                "send the remaining rows later, or let the run wait longer (on_outage)",
             ),
         )
     }
@@ -269,11 +360,13 @@ impl Error {
     pub(crate) fn quota_exhausted(operation: &str, wait: Duration) -> Self {
         Self::new(
             ErrorKind::RateLimited,
-            format!(
-                "{operation}: the quota was exhausted: try again later, or leave more of the quota \
-                 to this app; the next attempt would be in {:.1} s, beyond \
-                 RetryPolicy::retry_timeout",
-                wait.as_secs_f64()
+            Explanation::new(
+                format!(
+                    "{operation}: the quota was exhausted; the next attempt would be in {:.1} s, \
+                     beyond RetryPolicy::retry_timeout",
+                    wait.as_secs_f64()
+                ),
+                "try again later, or leave more of the quota to this app",
             ),
         )
     }
@@ -281,9 +374,11 @@ impl Error {
     pub(crate) fn limiter_unreachable(cause: &str) -> Self {
         Self::new(
             ErrorKind::LimiterUnreachable,
-            format!(
-                "the shared limits can't be reached ({cause}), and the store is set to stop then: \
-                 check the place that keeps them, and try again later"
+            Explanation::new(
+                format!(
+                    "the shared limits can't be reached ({cause}), and the store is set to stop then"
+                ),
+                "check the place that keeps them, and try again later",
             ),
         )
     }
@@ -291,22 +386,20 @@ impl Error {
     pub(crate) fn lost_task() -> Self {
         Self::new(
             ErrorKind::Connection,
-            "the call's task ended without a result: check whether the runtime was shut down",
+            Explanation::new(
+                "the call's task ended without a result",
+                "check whether the runtime was shut down",
+            ),
         )
     }
 
     pub(crate) fn call(
         kind: ErrorKind,
-        message: impl Into<Cow<'static, str>>,
+        explanation: impl Into<Explanation>,
         call: CallRecord,
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self::of(Inner {
-            kind,
-            message: message.into(),
-            call: Some(call),
-            source: source.map(Arc::from),
-        })
+        Self::with_cause(kind, explanation, Some(call), source.map(Arc::from))
     }
 
     /// Returns the same error for a call that took several attempts.
@@ -359,6 +452,37 @@ impl Error {
             .and_then(|call| call.server_message.as_deref())
     }
 
+    /// Returns the ID of the last request, if the server sent one: the provider's support can find the
+    /// request by it.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.inner
+            .call
+            .as_ref()
+            .and_then(|call| call.request_id.as_deref())
+    }
+
+    /// Returns what to do about the error, if there is advice. The error's text contains it.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.inner.advice.as_deref()
+    }
+
+    /// Returns the error's text without the index of its row.
+    ///
+    /// Equal errors of several rows have equal reasons, so they can be counted or grouped.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self.row {
+            None => self.to_string(),
+            Some(_) => Self {
+                inner: Arc::clone(&self.inner),
+                row: None,
+            }
+            .to_string(),
+        }
+    }
+
     /// Returns the number of requests that were made (0 if none was sent).
     #[must_use]
     pub fn attempts(&self) -> u32 {
@@ -388,6 +512,10 @@ impl Error {
             ErrorKind::RateLimited
                 | ErrorKind::Unavailable
                 | ErrorKind::Timeout
+                | ErrorKind::Dns
+                | ErrorKind::ConnectionRefused
+                | ErrorKind::Tls
+                | ErrorKind::Proxy
                 | ErrorKind::Connection
                 | ErrorKind::InvalidResponse
                 | ErrorKind::Stopped
@@ -414,6 +542,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner {
             message,
+            advice,
             call,
             source,
             ..
@@ -421,25 +550,33 @@ impl fmt::Display for Error {
         if let Some(row) = self.row {
             write!(f, "row {row}: ")?;
         }
+        if let Some(call) = call {
+            write!(f, "{}", call.operation)?;
+            if let Some(status) = call.status {
+                write!(f, " returned {status}")?;
+            }
+            if let Some(message) = &call.server_message {
+                write!(f, " ({message})")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(message)?;
+        if let (ErrorKind::InvalidInput, Some(source)) = (self.inner.kind, source) {
+            write!(f, ": {source}")?;
+        }
+        if let Some(advice) = advice {
+            write!(f, ": {advice}")?;
+        }
         let Some(call) = call else {
-            f.write_str(message)?;
-            return match (self.inner.kind, source) {
-                (ErrorKind::InvalidInput, Some(source)) => write!(f, ": {source}"),
-                _ => Ok(()),
-            };
+            return Ok(());
         };
-        write!(f, "{}", call.operation)?;
-        if let Some(status) = call.status {
-            write!(f, " returned {status}")?;
+        if call.attempts > 1 {
+            let seconds = call.elapsed.as_secs_f64();
+            write!(f, " ({} attempts over {seconds:.1} s)", call.attempts)?;
         }
-        if let Some(message) = &call.server_message {
-            write!(f, " ({message})")?;
-        }
-        write!(f, ": {message}")?;
-        let seconds = call.elapsed.as_secs_f64();
-        match call.attempts {
-            0 | 1 => Ok(()),
-            attempts => write!(f, " ({attempts} attempts over {seconds:.1} s)"),
+        match &call.request_id {
+            Some(id) => write!(f, " [request {id}]"),
+            None => Ok(()),
         }
     }
 }

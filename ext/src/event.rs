@@ -15,6 +15,8 @@ pub enum Event {
     BatchReady {
         /// The number of the call within its run.
         call: u64,
+        /// The operation's name, such as `upsert_attribute_values`.
+        operation: &'static str,
         /// Customers in the batch (0 for a delete, which knows only the IDs of values).
         customers: usize,
         /// Values in the batch.
@@ -25,6 +27,8 @@ pub enum Event {
     RequestStarted {
         /// The number of the call within its run.
         call: u64,
+        /// The operation's name, such as `upsert_attribute_values`.
+        operation: &'static str,
         /// The number of requests made for these rows or this page, including this one. A part of a
         /// split batch counts on from its batch.
         attempt: u32,
@@ -34,6 +38,8 @@ pub enum Event {
     RequestFinished {
         /// The number of the call within its run.
         call: u64,
+        /// The operation's name, such as `upsert_attribute_values`.
+        operation: &'static str,
         /// The HTTP status, `None` if no response came.
         status: Option<u16>,
         /// The duration of the request.
@@ -44,6 +50,8 @@ pub enum Event {
     Waiting {
         /// The number of the call within its run.
         call: u64,
+        /// The operation's name, such as `upsert_attribute_values`.
+        operation: &'static str,
         /// Why the call waits.
         reason: WaitReason,
         /// How long the call waits from now.
@@ -54,6 +62,8 @@ pub enum Event {
     Split {
         /// The number of the call within its run.
         call: u64,
+        /// The operation's name, such as `upsert_attribute_values`.
+        operation: &'static str,
         /// Customers in the batch.
         customers: usize,
         /// Values in the batch.
@@ -62,6 +72,8 @@ pub enum Event {
     /// The server rejected batches as too large, and the accepted size is known now.
     #[non_exhaustive]
     SizeLimitLearned {
+        /// The operation's name, such as `upsert_attribute_values`.
+        operation: &'static str,
         /// The maximum number of customers per call, `None` if customers are not limited.
         customers: Option<usize>,
         /// The maximum number of values per call, `None` if values are not limited.
@@ -72,10 +84,14 @@ pub enum Event {
     CallFinished {
         /// The number of the call within its run.
         call: u64,
+        /// The operation's name, such as `upsert_attribute_values`.
+        operation: &'static str,
     },
     /// A page of a list is delivered.
     #[non_exhaustive]
     Page {
+        /// The operation's name, such as `upsert_attribute_values`.
+        operation: &'static str,
         /// The page's number, counted from 1 over the whole list.
         number: u64,
         /// Values on the page, not counting those that an earlier page has delivered.
@@ -86,6 +102,8 @@ pub enum Event {
     /// The total of a list has changed while it was read. Values may have moved between pages.
     #[non_exhaustive]
     TotalChanged {
+        /// The operation's name, such as `upsert_attribute_values`.
+        operation: &'static str,
         /// The total before.
         before: u64,
         /// The total now.
@@ -140,6 +158,20 @@ pub enum WaitReason {
     Connection,
     /// The store is down, and the next probe is not due yet.
     Outage,
+}
+
+impl WaitReason {
+    /// Returns the reason's name, such as `quota`. Names don't change.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Quota => "quota",
+            Self::Busy => "busy",
+            Self::Server => "server",
+            Self::Connection => "connection",
+            Self::Outage => "outage",
+        }
+    }
 }
 
 impl fmt::Display for WaitReason {

@@ -89,6 +89,21 @@ impl<T> Outcome<UpsertRow<T>> {
 }
 
 impl OutcomeKind {
+    /// Returns the kind's name, such as `not_sent`. Names don't change.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Stored(_) => "stored",
+            Self::Unchanged => "unchanged",
+            Self::Deleted => "deleted",
+            Self::Planned => "planned",
+            Self::Superseded { .. } => "superseded",
+            Self::Rejected(_) => "rejected",
+            Self::Unknown(_) => "unknown",
+            Self::NotSent(_) => "not_sent",
+        }
+    }
+
     /// Returns `true` if the store has what the row says.
     pub(crate) fn is_in_effect(&self) -> bool {
         matches!(self, Self::Stored(_) | Self::Unchanged | Self::Deleted)
@@ -154,7 +169,7 @@ pub struct Summary {
     pub not_sent: u64,
     /// Requests made, including reads and retries.
     pub requests: u64,
-    run_kind: RunKind,
+    pub(crate) run_kind: RunKind,
 }
 
 /// The purpose of a run.

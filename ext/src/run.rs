@@ -13,16 +13,17 @@ use bigcommerce_sdk::types;
 use futures_util::stream::{FusedStream, Stream};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::attributes::{self, Definitions};
 use crate::batch::{
-    Batch, BatchEvent, Conditions, Engine, EngineCall, EngineConfig, Size, is_missing,
+    Batch, BatchEvent, BatchKind, Conditions, Engine, EngineCall, EngineConfig, Size, is_missing,
 };
 use crate::client::url_budget::room_for_ids;
 use crate::client::{
-    AttemptInfo, Availability, AvailabilityWatch, CallOutcome, CallSet, Client, Lease, OnOutage,
-    ProbeGuard, RequestOutcome, RunContext, Ticket, current_runtime, request,
+    AttemptInfo, Availability, AvailabilityWatch, CallOutcome, CallSet, Client, LIST_VALUES, Lease,
+    OnOutage, Operation, ProbeGuard, RequestOutcome, RunContext, TARGET, Ticket, current_runtime,
+    request,
 };
 use crate::error::Error;
 use crate::event::{Event, Observer, WaitReason};
@@ -124,8 +125,8 @@ pub struct Outcomes<S, R: Row = UpsertRow> {
     /// The place in the queue for the next batch.
     ticket: Option<QueuedTicket>,
     engine: Engine<R>,
-    /// The requests that send batches, by job.
-    send_calls: CallSet<u64, RequestOutcome<R::Response>>,
+    /// The requests that send batches, by job and kind.
+    send_calls: CallSet<(u64, BatchKind), RequestOutcome<R::Response>>,
     verify_calls: CallSet<u64, CallOutcome<Vec<types::AttributeValue>>>,
     check_calls: CallSet<(), RequestOutcome<types::AttributeValuePage>>,
     read_calls: CallSet<u64, CallOutcome<Vec<types::AttributeValue>>>,
@@ -158,7 +159,9 @@ impl<S, R: Row> Outcomes<S, R> {
                 client.normalization().clone(),
                 Instant::now(),
             ),
-            run: Arc::new(RunContext::new(options.observer).with_on_outage(options.on_outage)),
+            run: Arc::new(
+                RunContext::new(&client, options.observer).with_on_outage(options.on_outage),
+            ),
             availability: client.watch_availability(),
             client,
             linger: options.linger,
@@ -311,16 +314,16 @@ impl<S, R: Row> Outcomes<S, R> {
 
     /// Records the calls that have finished.
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
-        while let Some((job, call, outcome)) = self.send_calls.poll_finished(cx) {
+        while let Some(((job, kind), call, outcome)) = self.send_calls.poll_finished(cx) {
+            let operation = operation(kind).name;
             let jitter = fastrand::f64();
             let event = self
                 .decide(|engine, conditions| engine.finish_send(job, outcome, conditions, jitter));
             if let Some(event) = event {
-                tracing::debug!(call, ?event, "batch");
-                self.run.observer.notify(to_event(call, event));
+                self.run.notify(to_event(call, operation, event));
             }
             if !matches!(event, Some(BatchEvent::Retry { .. })) {
-                self.run.observer.notify(Event::CallFinished { call });
+                self.run.notify(Event::CallFinished { call, operation });
             }
         }
         while let Some((job, call, outcome)) = self.verify_calls.poll_finished(cx) {
@@ -329,22 +332,34 @@ impl<S, R: Row> Outcomes<S, R> {
             self.decide(|engine, conditions| {
                 engine.finish_verify(job, outcome.result, conditions, jitter);
             });
-            self.run.observer.notify(Event::CallFinished { call });
+            self.run.notify(Event::CallFinished {
+                call,
+                operation: LIST_VALUES,
+            });
         }
         while let Some(((), call, outcome)) = self.check_calls.poll_finished(cx) {
             self.engine.count_requests(outcome.requests);
             self.engine.finish_check();
-            self.run.observer.notify(Event::CallFinished { call });
+            self.run.notify(Event::CallFinished {
+                call,
+                operation: LIST_VALUES,
+            });
         }
         while let Some((read, call, outcome)) = self.read_calls.poll_finished(cx) {
             self.engine.count_requests(outcome.requests);
             self.engine
                 .finish_read(read, outcome.result, Instant::now());
-            self.run.observer.notify(Event::CallFinished { call });
+            self.run.notify(Event::CallFinished {
+                call,
+                operation: LIST_VALUES,
+            });
         }
         while let Some(((), call, outcome)) = self.attribute_calls.poll_finished(cx) {
             self.engine.count_requests(outcome.requests);
-            self.run.observer.notify(Event::CallFinished { call });
+            self.run.notify(Event::CallFinished {
+                call,
+                operation: Operation::list_attributes().name,
+            });
             match outcome.result {
                 Ok(definitions) => self.attribute_lookup = AttributeLookup::Known(definitions),
                 Err(failure) => self.engine.stop(failure.error),
@@ -357,8 +372,14 @@ impl<S, R: Row> Outcomes<S, R> {
         let summary = self.engine.summary();
         if summary.rows() > self.rows_reported {
             self.rows_reported = summary.rows();
-            self.run.observer.notify(Event::Progress { summary });
+            self.run.notify(Event::Progress { summary });
         }
+    }
+
+    fn end(&mut self) {
+        self.has_ended = true;
+        let summary = self.engine.summary();
+        self.run.log.record_end(&summary, self.engine.stopped_by());
     }
 
     /// Waits until other processes can know what the run has released: the program may end now.
@@ -545,11 +566,12 @@ impl<S, R: Row> Outcomes<S, R> {
             } else if !queued.is_reported {
                 queued.is_reported = true;
                 let call = self.calls_started;
-                let reason = WaitReason::Quota;
-                tracing::debug!(call, ?wait, %reason, "waiting");
-                self.run
-                    .observer
-                    .notify(Event::Waiting { call, reason, wait });
+                self.run.notify(Event::Waiting {
+                    call,
+                    operation: operation(kind).name,
+                    reason: WaitReason::Quota,
+                    wait,
+                });
             }
         }
         Poll::Pending
@@ -563,6 +585,11 @@ impl<S, R: Row> Outcomes<S, R> {
             + self.attribute_calls.len()
     }
 
+    fn call_span(&self, operation: &'static str, call: u64) -> Span {
+        let store = self.client.label();
+        tracing::debug_span!(target: TARGET, "call", store = &*store, operation, call)
+    }
+
     fn allocate_call_number(&mut self) -> u64 {
         let number = self.calls_started;
         self.calls_started += 1;
@@ -574,7 +601,9 @@ impl<S, R: Row> Outcomes<S, R> {
         let number = self.allocate_call_number();
         let (client, run) = (self.client.clone(), Arc::clone(&self.run));
         let task = async move { attributes::fetch(&client, &run, number).await };
-        self.attribute_calls.spawn(runtime, (), number, task);
+        let span = self.call_span(Operation::list_attributes().name, number);
+        self.attribute_calls
+            .spawn(runtime, (), number, task.instrument(span));
     }
 
     /// Reads values ahead of the batches, if a read is due.
@@ -589,7 +618,7 @@ impl<S, R: Row> Outcomes<S, R> {
         let number = self.allocate_call_number();
         let (client, run) = (self.client.clone(), Arc::clone(&self.run));
         let task = async move { list::read(&client, &run, number, request).await };
-        let span = tracing::debug_span!("read_call", call = number);
+        let span = self.call_span(LIST_VALUES, number);
         self.read_calls
             .spawn(runtime, id, number, task.instrument(span));
         true
@@ -638,22 +667,24 @@ impl<S, R: Row> Outcomes<S, R> {
                     number: earlier_requests + 1,
                     previous_failure,
                 };
-                let span =
-                    tracing::debug_span!("write_call", call = number, values = batch.rows.len());
+                let kind = batch.kind;
+                let span = self.call_span(operation(kind).name, number);
                 let task = async move {
                     let outcome = send(&client, &run, info, lease, batch).await;
                     drop(probe);
                     outcome
                 };
                 self.send_calls
-                    .spawn(runtime, job, number, task.instrument(span));
+                    .spawn(runtime, (job, kind), number, task.instrument(span));
             }
             EngineCall::Verify { job, request } => {
                 // The lookup has retries and probes of its own.
                 drop((lease, probe));
                 let number = self.allocate_call_number();
                 let task = async move { list::read(&client, &run, number, request).await };
-                self.verify_calls.spawn(runtime, job, number, task);
+                let span = self.call_span(LIST_VALUES, number);
+                self.verify_calls
+                    .spawn(runtime, job, number, task.instrument(span));
             }
             EngineCall::Check => {
                 lease.keep_customers(Vec::new());
@@ -663,7 +694,9 @@ impl<S, R: Row> Outcomes<S, R> {
                     drop(probe);
                     outcome
                 };
-                self.check_calls.spawn(runtime, (), number, task);
+                let span = self.call_span(LIST_VALUES, number);
+                self.check_calls
+                    .spawn(runtime, (), number, task.instrument(span));
             }
         }
         true
@@ -676,8 +709,9 @@ impl<S, R: Row> Outcomes<S, R> {
         }
         let call = self.allocate_call_number();
         self.engine.record_call(job, call);
-        self.run.observer.notify(Event::BatchReady {
+        self.run.notify(Event::BatchReady {
             call,
+            operation: operation(batch.kind).name,
             customers: match R::HAS_CUSTOMERS {
                 true => batch.customers().len(),
                 false => 0,
@@ -729,19 +763,26 @@ async fn send<R: Row>(
     outcome
 }
 
-fn to_event(call: u64, event: BatchEvent) -> Event {
+fn to_event(call: u64, operation: &'static str, event: BatchEvent) -> Event {
     let limit = |number| (number < usize::MAX).then_some(number);
     match event {
         BatchEvent::Split(Size { customers, rows }) => Event::Split {
             call,
+            operation,
             customers,
             values: rows,
         },
         BatchEvent::SizeLimitLearned(Size { customers, rows }) => Event::SizeLimitLearned {
+            operation,
             customers: limit(customers),
             values: limit(rows),
         },
-        BatchEvent::Retry { reason, wait } => Event::Waiting { call, reason, wait },
+        BatchEvent::Retry { reason, wait } => Event::Waiting {
+            call,
+            operation,
+            reason,
+            wait,
+        },
     }
 }
 
@@ -884,7 +925,9 @@ where
                 this.engine.stop(error);
                 this.poll_stop(cx);
                 let outcome = this.engine.next_outcome();
-                this.has_ended = outcome.is_none();
+                if outcome.is_none() {
+                    this.end();
+                }
                 return Poll::Ready(outcome);
             }
         };
@@ -906,7 +949,7 @@ where
             if this.is_done() {
                 this.ticket = None;
                 ready!(this.poll_flush(cx));
-                this.has_ended = true;
+                this.end();
                 return Poll::Ready(None);
             }
             if !started {

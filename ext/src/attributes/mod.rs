@@ -14,6 +14,7 @@ use crate::client::{
     Shortfall, call, in_task, read_pages,
 };
 use crate::error::{Error, ErrorKind};
+use crate::event::Observer;
 
 pub use definitions::Definitions;
 pub(crate) use definitions::check;
@@ -301,7 +302,7 @@ async fn ensure(
 /// Returns the context of calls that belong to no run.
 fn run_context(client: &Client) -> RunContext {
     let on_outage = OnOutage::WaitUpTo(client.retry().retry_timeout);
-    RunContext::default().with_on_outage(on_outage)
+    RunContext::new(client, Observer::default()).with_on_outage(on_outage)
 }
 
 fn is_rejection(failure: &CallFailure) -> bool {

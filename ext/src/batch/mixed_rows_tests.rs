@@ -27,19 +27,19 @@ type Key = (i64, i64);
 struct Payload(std::cell::Cell<u64>);
 
 type Row = UpsertRow<Payload>;
-type Response = Option<types::AttributeValuePage>;
+type MixedResponse = Option<types::AttributeValuePage>;
 
 /// The value that the server rejects.
 const BAD: u8 = 9;
 
 #[derive(Clone, Debug)]
-struct Scenario {
+struct MixedScenario {
     /// `None` for a value to delete.
     rows: Vec<(Key, Option<u8>)>,
     stored: BTreeMap<Key, u8>,
     window: usize,
     skips_unchanged: bool,
-    unknown_ids: UnknownIds,
+    unknown_ids: UnknownIdReply,
     /// One in so many calls fails.
     fault_every: Option<usize>,
     /// Another program deletes values.
@@ -49,19 +49,19 @@ struct Scenario {
 
 /// How a server responds to a delete with an ID that does not exist.
 #[derive(Clone, Copy, Debug)]
-enum UnknownIds {
+enum UnknownIdReply {
     Ignored,
     NotFound,
     Rejected,
 }
 
-fn scenarios() -> impl Strategy<Value = Scenario> {
+fn scenarios() -> impl Strategy<Value = MixedScenario> {
     let key = || (1..25_i64, 1..4_i64);
     let value = prop_oneof![3 => Just(None), 8 => (0..3_u8).prop_map(Some), 1 => Just(Some(BAD))];
     let unknown_ids = prop_oneof![
-        Just(UnknownIds::Ignored),
-        Just(UnknownIds::NotFound),
-        Just(UnknownIds::Rejected)
+        Just(UnknownIdReply::Ignored),
+        Just(UnknownIdReply::NotFound),
+        Just(UnknownIdReply::Rejected)
     ];
     (
         prop::collection::vec((key(), value), 0..200),
@@ -75,7 +75,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
     )
         .prop_map(
             |(rows, stored, window, skips_unchanged, unknown_ids, fault_every, other, seed)| {
-                Scenario {
+                MixedScenario {
                     rows,
                     stored,
                     window,
@@ -91,12 +91,12 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
 
 /// A store that gives each value an ID of its own. A value that is stored anew has a new one.
 #[derive(Clone, Debug, Default)]
-struct Store {
+struct SimulatedStore {
     values: BTreeMap<Key, (i64, String)>,
     last_id: i64,
 }
 
-impl Store {
+impl SimulatedStore {
     fn put(&mut self, key: Key, text: &str) -> i64 {
         self.last_id += 1;
         let value = self
@@ -126,7 +126,7 @@ impl Store {
     }
 
     /// Executes a batch, and returns the records of its response.
-    fn execute(&mut self, rows: &[WireRow]) -> Response {
+    fn execute(&mut self, rows: &[WireRow]) -> MixedResponse {
         let mut data = Vec::new();
         for row in rows {
             match row {
@@ -152,12 +152,12 @@ fn record((customer, attribute): Key, id: i64, text: &str) -> types::AttributeVa
         .expect("the value is complete")
 }
 
-enum Call {
+enum MixedCall {
     Engine(EngineCall<Row>),
     Read(u64, ReadRequest),
 }
 
-impl Call {
+impl MixedCall {
     fn customers(&self) -> BTreeSet<i64> {
         match self {
             Self::Engine(EngineCall::Send { batch, .. }) => batch.customers().into_iter().collect(),
@@ -168,19 +168,19 @@ impl Call {
 }
 
 /// A request that the server may still execute.
-struct Abandoned {
+struct AbandonedBatch {
     until: Instant,
     customers: BTreeSet<i64>,
     rows: Vec<WireRow>,
 }
 
-struct Simulation<'a> {
-    scenario: &'a Scenario,
+struct MixedSimulation<'a> {
+    scenario: &'a MixedScenario,
     engine: Engine<Row>,
-    store: Store,
+    store: SimulatedStore,
     now: Instant,
     rng: fastrand::Rng,
-    abandoned: Vec<Abandoned>,
+    abandoned: Vec<AbandonedBatch>,
     successes: u64,
     calls: usize,
     puts: usize,
@@ -191,15 +191,15 @@ struct Simulation<'a> {
     was_meddled_with: BTreeSet<Key>,
 }
 
-impl<'a> Simulation<'a> {
-    fn new(scenario: &'a Scenario) -> Self {
+impl<'a> MixedSimulation<'a> {
+    fn new(scenario: &'a MixedScenario) -> Self {
         let now = Instant::now();
         let mut engine_config = config(scenario.window);
         engine_config.skips_unchanged = scenario.skips_unchanged;
         engine_config.stop_after_rejected = 0;
         // A few IDs per call.
         engine_config.max_url_len = 60;
-        let mut store = Store::default();
+        let mut store = SimulatedStore::default();
         for (&key, value) in &scenario.stored {
             store.put(key, &value.to_string());
         }
@@ -257,15 +257,15 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn next_call(&mut self) -> Option<Call> {
+    fn next_call(&mut self) -> Option<MixedCall> {
         if let Some(call) = self.decide(Engine::next_call) {
-            return Some(Call::Engine(call));
+            return Some(MixedCall::Engine(call));
         }
         let read = self.decide(|engine, conditions| engine.next_read(conditions, 250, 2_000))?;
-        Some(Call::Read(read.0, read.1))
+        Some(MixedCall::Read(read.0, read.1))
     }
 
-    fn respond(&mut self, batch: &Batch<Row>) -> (Result<Response, RequestFailure>, u16) {
+    fn respond(&mut self, batch: &Batch<Row>) -> (Result<MixedResponse, RequestFailure>, u16) {
         self.calls += 1;
         match batch.kind {
             BatchKind::Put => self.puts += 1,
@@ -303,7 +303,7 @@ impl<'a> Simulation<'a> {
                     );
                 }
                 2 => {
-                    self.abandoned.push(Abandoned {
+                    self.abandoned.push(AbandonedBatch {
                         until: self.now + Duration::from_millis(30),
                         customers: batch.customers().into_iter().collect(),
                         rows: executed.to_vec(),
@@ -324,16 +324,16 @@ impl<'a> Simulation<'a> {
         }
         match (batch.kind, self.scenario.unknown_ids) {
             (BatchKind::Put, _) if refused => (Err(refusal(422)), 422),
-            (BatchKind::Delete, UnknownIds::NotFound) if refused => (Err(refusal(404)), 404),
-            (BatchKind::Delete, UnknownIds::Rejected) if refused => (Err(refusal(422)), 422),
+            (BatchKind::Delete, UnknownIdReply::NotFound) if refused => (Err(refusal(404)), 404),
+            (BatchKind::Delete, UnknownIdReply::Rejected) if refused => (Err(refusal(422)), 422),
             _ => (Ok(self.store.execute(&batch.rows)), ok),
         }
     }
 
-    fn finish(&mut self, call: Call) {
+    fn finish(&mut self, call: MixedCall) {
         let jitter = self.rng.f64();
         match call {
-            Call::Read(id, request) => {
+            MixedCall::Read(id, request) => {
                 self.reads += 1;
                 let fails = |every: usize| self.reads.is_multiple_of(every + 2);
                 let result = match self.scenario.fault_every.is_some_and(fails) {
@@ -347,18 +347,18 @@ impl<'a> Simulation<'a> {
                 };
                 self.engine.finish_read(id, result, self.now);
             }
-            Call::Engine(EngineCall::Check) => {
+            MixedCall::Engine(EngineCall::Check) => {
                 self.successes += 1;
                 self.engine.finish_check();
             }
-            Call::Engine(EngineCall::Verify { job, request }) => {
+            MixedCall::Engine(EngineCall::Verify { job, request }) => {
                 self.successes += 1;
                 let values = self.store.read(&request);
                 self.decide(|engine, conditions| {
                     engine.finish_verify(job, Ok(values), conditions, jitter);
                 });
             }
-            Call::Engine(EngineCall::Send { job, batch, .. }) => {
+            MixedCall::Engine(EngineCall::Send { job, batch, .. }) => {
                 let (mut result, status) = self.respond(&batch);
                 match &mut result {
                     Err(failure) if failure.retry.is_some() => failure.successes = self.successes,
@@ -403,10 +403,10 @@ fn refusal(status: u16) -> RequestFailure {
 }
 
 /// Runs a scenario. Checks what must hold at every moment.
-fn run(scenario: &Scenario) -> Simulation<'_> {
-    let mut simulation = Simulation::new(scenario);
+fn run(scenario: &MixedScenario) -> MixedSimulation<'_> {
+    let mut simulation = MixedSimulation::new(scenario);
     let mut rows = scenario.rows.iter().enumerate();
-    let mut in_flight: Vec<Call> = Vec::new();
+    let mut in_flight: Vec<MixedCall> = Vec::new();
     let mut rng = fastrand::Rng::with_seed(scenario.seed);
     for steps in 0.. {
         assert!(steps < 40_000, "the run does not end");
@@ -441,7 +441,7 @@ fn run(scenario: &Scenario) -> Simulation<'_> {
             for other in &in_flight {
                 assert!(customers.is_disjoint(&other.customers()));
             }
-            if let Call::Engine(EngineCall::Send { batch, .. }) = &call
+            if let MixedCall::Engine(EngineCall::Send { batch, .. }) = &call
                 && batch.kind == BatchKind::Put
             {
                 assert!(customers.len() <= 10);
@@ -511,7 +511,7 @@ proptest! {
 
     #[test]
     fn without_faults_every_row_is_in_effect_or_superseded(scenario in scenarios()) {
-        let scenario = Scenario { fault_every: None, has_other_program: false, ..scenario };
+        let scenario = MixedScenario { fault_every: None, has_other_program: false, ..scenario };
         let simulation = run(&scenario);
         for outcome in simulation.outcomes.values() {
             let is_bad = scenario.rows[outcome.index as usize].1 == Some(BAD);
@@ -527,8 +527,8 @@ proptest! {
 }
 
 /// Runs rows of 100 customers, with one call at a time, after all of them were read.
-fn run_after_input_ended(scenario: &Scenario) -> Simulation<'_> {
-    let mut simulation = Simulation::new(scenario);
+fn run_after_input_ended(scenario: &MixedScenario) -> MixedSimulation<'_> {
+    let mut simulation = MixedSimulation::new(scenario);
     for (index, &((customer, attribute), value)) in scenario.rows.iter().enumerate() {
         let row =
             UpsertRow::new(customer, attribute, value).with_payload(Payload((index as u64).into()));
@@ -547,12 +547,12 @@ fn run_after_input_ended(scenario: &Scenario) -> Simulation<'_> {
 
 #[test]
 fn values_to_delete_are_read_in_bulk_and_deleted_in_bulk() {
-    let scenario = Scenario {
+    let scenario = MixedScenario {
         rows: (1..=200).map(|customer| ((customer, 1), None)).collect(),
         stored: (1..=100).map(|customer| ((customer, 1), 1)).collect(),
         window: 10_000,
         skips_unchanged: false,
-        unknown_ids: UnknownIds::Rejected,
+        unknown_ids: UnknownIdReply::Rejected,
         fault_every: None,
         has_other_program: false,
         seed: 1,

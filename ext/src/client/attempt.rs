@@ -16,11 +16,12 @@ use tracing::Instrument;
 use super::clock::to_ms;
 use super::context::{RunContext, SdkResult};
 use super::error_body;
-use super::failure::{Assessment, ConnectProblem, Evidence, FailureCause};
+use super::explain::{Circumstances, explain};
+use super::failure::{ConnectProblem, Evidence, FailureCause};
 use super::health::{Finding, HealthChange, Verdict};
 use super::lease::Lease;
 use super::limiter::RateLimitHeaders;
-use super::{Client, Operation};
+use super::{Client, Operation, TARGET};
 use crate::error::{CallRecord, Error, ErrorKind};
 use crate::event::{Event, WaitReason};
 
@@ -110,14 +111,22 @@ where
     Fut: Future<Output = SdkResult<T>>,
 {
     let AttemptInfo { call, number, .. } = attempt;
-    run.observer.notify(Event::RequestStarted {
+    run.notify(Event::RequestStarted {
         call,
+        operation: operation.name,
         attempt: number,
     });
     let sent_at = Instant::now();
     let (sdk, recorder) = client.sdk().recorded();
     let sent = send_in_time(&mut lease, send(sdk))
-        .instrument(tracing::debug_span!("attempt", attempt = number))
+        .instrument(tracing::debug_span!(
+            target: TARGET,
+            "attempt",
+            store = &*client.label(),
+            operation = operation.name,
+            call,
+            attempt = number
+        ))
         .await;
     let head = recorder.take();
     let redirects = u32::try_from(recorder.redirects()).unwrap_or(u32::MAX);
@@ -127,8 +136,9 @@ where
         RateLimitHeaders::parse(head.status, &head.headers, SystemTime::now())
     };
     let headers = head.as_ref().map(parse).unwrap_or_default();
-    run.observer.notify(Event::RequestFinished {
+    run.notify(Event::RequestFinished {
         call,
+        operation: operation.name,
         status,
         elapsed: sent_at.elapsed(),
     });
@@ -180,13 +190,27 @@ where
     };
     record(client, run, verdict, sent_at, headers);
     let sanitize = |text: String| error_body::sanitize(&text, client.token());
+    let reason = problem.source.as_deref().and_then(|source| {
+        let innermost = chain(source).last()?;
+        Some(sanitize(innermost.to_string()))
+    });
     let error = Error::call(
         assessment.kind,
-        explain(client, operation, &assessment, &problem),
+        explain(
+            problem.cause,
+            assessment.kind,
+            &Circumstances {
+                operation,
+                host: client.host(),
+                reason: reason.as_deref(),
+                quota_left: headers.quota.map(|quota| quota.left),
+            },
+        ),
         CallRecord {
             operation: operation.label.clone(),
             status,
             server_message: problem.server_message.map(sanitize),
+            request_id: head.as_ref().and_then(request_id).map(sanitize),
             attempts: 1,
             elapsed: sent_at.elapsed(),
             // A temporary redirect is retried first.
@@ -194,7 +218,12 @@ where
         },
         problem.source,
     );
-    tracing::debug!(operation = &*operation.label, attempt = number, %error, "request failed");
+    let store = client.label();
+    let store = &*store;
+    tracing::debug!(
+        target: TARGET,
+        store, operation = operation.name, call, attempt = number, %error, "request failed"
+    );
     // Even if its body can't be read, a 422 is about the rows.
     let blames_rows = problem.blames_rows || cause == FailureCause::Status(422);
     RequestOutcome {
@@ -265,11 +294,12 @@ fn record(
     });
     match change {
         Some(HealthChange::WentDown) => {
-            tracing::warn!(host = client.host(), "the store is down");
+            tracing::warn!(target: TARGET, store = &*client.label(), "the store is down");
         }
         Some(HealthChange::CameUp { since }) => {
             let lasted = state.clock.instant(since).elapsed();
-            tracing::info!(host = client.host(), ?lasted, "the store is up again");
+            let store = client.label();
+            tracing::info!(target: TARGET, store = &*store, ?lasted, "the store is up again");
         }
         None => {}
     }
@@ -299,6 +329,27 @@ impl Problem {
             source,
         }
     }
+}
+
+/// The headers in which servers and gateways send the ID of a request, the server's own first.
+const REQUEST_ID_HEADERS: [&str; 5] = [
+    "x-request-id",
+    "request-id",
+    "x-correlation-id",
+    "x-amzn-requestid",
+    "cf-ray",
+];
+const MAX_REQUEST_ID_LEN: usize = 100;
+
+/// Returns the ID of a request, if the response has one that is fit for a log.
+fn request_id(head: &ResponseHead) -> Option<String> {
+    REQUEST_ID_HEADERS.iter().find_map(|name| {
+        let id = head.headers.get(*name)?.to_str().ok()?.trim();
+        let is_fit = !id.is_empty()
+            && id.len() <= MAX_REQUEST_ID_LEN
+            && id.bytes().all(|byte| byte.is_ascii_graphic());
+        is_fit.then(|| id.to_owned())
+    })
 }
 
 fn is_html(head: &ResponseHead) -> bool {
@@ -386,6 +437,15 @@ fn connect_problem(error: &reqwest::Error) -> ConnectProblem {
         if text.contains("certificate") {
             return ConnectProblem::Certificate;
         }
+        if text.contains("tunnel error") {
+            return ConnectProblem::Proxy;
+        }
+        let is_of_tls = ["corrupt message", "fatal alert", "handshake"]
+            .iter()
+            .any(|words| text.contains(words));
+        if is_of_tls {
+            return ConnectProblem::Tls;
+        }
         let io = error.downcast_ref::<io::Error>();
         if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
             return ConnectProblem::Refused;
@@ -408,114 +468,4 @@ fn describe_parse_error(error: &serde_json::Error) -> String {
         _ => "the body is not as documented",
     };
     format!("{problem}, line {} column {}", error.line(), error.column())
-}
-
-/// Describes why an attempt failed and what to do.
-fn explain(
-    client: &Client,
-    operation: &Operation,
-    assessment: &Assessment,
-    problem: &Problem,
-) -> String {
-    let host = client.host();
-    let reason = problem.source.as_deref().and_then(|source| {
-        let innermost = chain(source).last()?;
-        let reason = error_body::sanitize(&innermost.to_string(), client.token());
-        Some(format!(" ({reason})"))
-    });
-    let reason = reason.unwrap_or_default();
-    match problem.cause {
-        FailureCause::Status(407) | FailureCause::Html(407) => {
-            return format!(
-                "the proxy on the way to {host} asks for a password: add it to the proxy's settings"
-            );
-        }
-        FailureCause::Html(_) if !matches!(assessment.kind, ErrorKind::TooLarge) => {
-            return format!(
-                "{host} sent an HTML page, which the API never does: check for a proxy, a firewall \
-                 or maintenance, and check the base URL"
-            );
-        }
-        FailureCause::NotConnected(problem) => return explain_connect(problem, host, &reason),
-        FailureCause::Suspended => {
-            return "the request was not sent in time, because its task was not run: keep the \
-                    runtime free of blocking work"
-                .to_owned();
-        }
-        _ => {}
-    }
-    advice(assessment.kind, operation, host, &reason)
-}
-
-fn explain_connect(problem: ConnectProblem, host: &str, reason: &str) -> String {
-    match problem {
-        ConnectProblem::Dns => format!(
-            "the host name of {host} does not resolve{reason}: check the base URL and the DNS server"
-        ),
-        ConnectProblem::Refused => {
-            format!("{host} refused the connection{reason}: check the base URL and the network")
-        }
-        ConnectProblem::Certificate => format!(
-            "the certificate of {host} is not trusted{reason}: check the base URL, the system's \
-             root certificates and its clock"
-        ),
-        ConnectProblem::ProxyPassword => format!(
-            "the proxy on the way to {host} asks for a password{reason}: add it to the proxy's \
-             settings"
-        ),
-        ConnectProblem::TimedOut => {
-            format!("no connection to {host} in time{reason}: check the network")
-        }
-        ConnectProblem::Other => {
-            format!("no connection to {host}{reason}: check the network, and try again later")
-        }
-    }
-}
-
-/// Describes a kind of failure and what to do.
-pub(super) fn advice(kind: ErrorKind, operation: &Operation, host: &str, reason: &str) -> String {
-    let in_doubt = match operation.is_read {
-        true => "",
-        false => "; the server may have executed the request",
-    };
-    let text = match kind {
-        ErrorKind::Unauthorized => {
-            "the access token was not accepted: check that it is complete, not revoked, and \
-             belongs to this store"
-        }
-        ErrorKind::Forbidden => &format!(
-            "the access token lacks the OAuth scope {}: add the scope to the API account and \
-             create a new token",
-            operation.scope()
-        ),
-        ErrorKind::NotFound => "no such endpoint: check the store hash or the base URL",
-        ErrorKind::TooLarge => "the request is larger than the endpoint accepts",
-        ErrorKind::InvalidRequest => {
-            "the server rejected the request: correct it before sending it again"
-        }
-        ErrorKind::RateLimited => {
-            "the quota was exhausted: try again later, or leave more of the quota to this app"
-        }
-        ErrorKind::Unavailable => "the server is unavailable: try again later",
-        ErrorKind::Timeout => {
-            &format!("{host} sent no complete response in time{in_doubt}: try again later")
-        }
-        ErrorKind::Connection => &format!(
-            "the connection to {host} failed{reason}{in_doubt}: check the network, and try again \
-             later"
-        ),
-        ErrorKind::Redirect => {
-            "the redirect was not followed, because it would change the request or take the token \
-             to another origin: check the base URL"
-        }
-        ErrorKind::InvalidResponse => {
-            &format!("the response can't be parsed{reason}{in_doubt}: try again later")
-        }
-        ErrorKind::Stopped => "the run was stopped while the call waited",
-        ErrorKind::LimiterUnreachable => "the shared limits can't be reached",
-        ErrorKind::InvalidInput | ErrorKind::InvalidRow | ErrorKind::Input => {
-            "the request can't be sent"
-        }
-    };
-    text.to_owned()
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use bigcommerce_sdk as sdk;
 use tokio::time::{Instant, sleep_until};
 
-use super::attempt::{AttemptInfo, RequestFailure, advice, request};
+use super::attempt::{AttemptInfo, RequestFailure, request};
 use super::context::{CallFailure, CallOutcome, RunContext, SdkResult};
+use super::explain::{Circumstances, explain_kind};
 use super::lease::Lease;
 use super::outage::{Availability, ProbeGuard};
-use super::{Client, Operation};
-use crate::error::{CallRecord, Error, ErrorKind};
+use super::{Client, Operation, TARGET};
+use crate::error::{CallRecord, Error, ErrorKind, Explanation};
 use crate::event::{Event, WaitReason};
 
 /// Makes a call: runs `send` once per attempt.
@@ -32,6 +33,7 @@ where
     let mut call = Call {
         client,
         run,
+        operation,
         number,
         started: Instant::now(),
         first_request: None,
@@ -77,7 +79,7 @@ where
         if was_probe {
             call.time_down += sent_at.elapsed();
         }
-        let next = call.next(operation, &failure, was_probe);
+        let next = call.next(&failure, was_probe);
         last = Some(failure);
         match next {
             Ok(wait) => {
@@ -89,8 +91,16 @@ where
         }
     };
     client.flush().await;
-    let error = call.error(operation, last.as_ref(), end);
-    tracing::debug!(operation = &*operation.label, attempts = call.attempts, %error, "giving up");
+    let error = call.error(last.as_ref(), end);
+    tracing::debug!(
+        target: TARGET,
+        store = &*client.label(),
+        operation = operation.name,
+        call = number,
+        attempts = call.attempts,
+        %error,
+        "giving up"
+    );
     CallOutcome {
         result: Err(CallFailure {
             is_ambiguous,
@@ -122,6 +132,7 @@ enum End {
 struct Call<'a> {
     client: &'a Client,
     run: &'a RunContext,
+    operation: &'a Operation,
     number: u64,
     started: Instant,
     first_request: Option<Instant>,
@@ -180,8 +191,9 @@ impl Call<'_> {
             let wait = probe_at
                 .saturating_duration_since(now)
                 .min(max_wait.saturating_sub(waited));
-            self.run.observer.notify(Event::Waiting {
+            self.run.notify(Event::Waiting {
                 call: self.number,
+                operation: self.operation.name,
                 reason: WaitReason::Outage,
                 wait,
             });
@@ -220,8 +232,9 @@ impl Call<'_> {
                 if began.elapsed().saturating_add(wait) > time_left {
                     return Poll::Ready(Err(End::Throttled(wait)));
                 }
-                self.run.observer.notify(Event::Waiting {
+                self.run.notify(Event::Waiting {
                     call: self.number,
+                    operation: self.operation.name,
                     reason: WaitReason::Quota,
                     wait,
                 });
@@ -232,12 +245,7 @@ impl Call<'_> {
     }
 
     /// Decides what follows a failed attempt: a wait, or the end of the call.
-    fn next(
-        &mut self,
-        operation: &Operation,
-        failure: &RequestFailure,
-        was_probe: bool,
-    ) -> Result<Duration, End> {
+    fn next(&mut self, failure: &RequestFailure, was_probe: bool) -> Result<Duration, End> {
         let policy = self.client.retry();
         self.failures_in_a_row += 1;
         let Some(reason) = failure.retry else {
@@ -245,7 +253,7 @@ impl Call<'_> {
         };
         // What it conflicts with may be what it would create.
         let is_conflict = failure.error.status() == Some(409);
-        if (failure.is_ambiguous || is_conflict) && !operation.is_idempotent {
+        if (failure.is_ambiguous || is_conflict) && !self.operation.is_idempotent {
             return Err(End::Final);
         }
         if was_probe {
@@ -268,10 +276,9 @@ impl Call<'_> {
         if self.elapsed().saturating_add(wait) > max_wait {
             return Err(End::ExceedsTimeout(wait));
         }
-        let attempts = self.attempts;
-        tracing::debug!(operation = &*operation.label, attempts, ?wait, %reason, "retrying");
-        self.run.observer.notify(Event::Waiting {
+        self.run.notify(Event::Waiting {
             call: self.number,
+            operation: self.operation.name,
             reason,
             wait,
         });
@@ -279,21 +286,24 @@ impl Call<'_> {
     }
 
     /// Returns the error of the call.
-    fn error(&self, operation: &Operation, last: Option<&RequestFailure>, end: End) -> Error {
+    fn error(&self, last: Option<&RequestFailure>, end: End) -> Error {
+        let operation = self.operation;
         let elapsed = self
             .first_request
             .map(|at| at.elapsed())
             .unwrap_or_default();
-        let of_call = |kind, message: String, status, server_message| {
+        let of_call = |kind, explanation: Explanation| {
             let record = CallRecord {
                 operation: operation.label.clone(),
-                status,
-                server_message,
+                status: last.and_then(|last| last.error.status()),
+                server_message: last
+                    .and_then(|last| last.error.server_message().map(str::to_owned)),
+                request_id: last.and_then(|last| last.error.request_id().map(str::to_owned)),
                 attempts: self.attempts,
                 elapsed,
                 ends_run: false,
             };
-            Error::call(kind, message, record, None)
+            Error::call(kind, explanation, record, None)
         };
         let next_in = |wait: Duration| {
             format!(
@@ -301,36 +311,25 @@ impl Call<'_> {
                 wait.as_secs_f64()
             )
         };
+        let host = self.client.host();
         let down_for = |time: Duration| {
             format!(
-                "the store {} has been down for {:.1} s, longer than the run waits (on_outage)",
-                self.client.host(),
+                "the store {host} has been down for {:.1} s, longer than the run waits (on_outage)",
                 time.as_secs_f64()
             )
         };
-        let host = self.client.host();
+        let explain = |kind| explain_kind(kind, &Circumstances::new(operation, host));
         match (end, last) {
-            (End::Stopped, last) => of_call(
-                ErrorKind::Stopped,
-                advice(ErrorKind::Stopped, operation, host, ""),
-                last.and_then(|last| last.error.status()),
-                last.and_then(|last| last.error.server_message().map(str::to_owned)),
-            ),
-            (End::Throttled(wait), last) => {
-                let text = advice(ErrorKind::RateLimited, operation, host, "");
-                of_call(
-                    ErrorKind::RateLimited,
-                    format!("{text}; {}", next_in(wait)),
-                    last.and_then(|last| last.error.status()),
-                    last.and_then(|last| last.error.server_message().map(str::to_owned)),
-                )
+            (End::Stopped, _) => of_call(ErrorKind::Stopped, explain(ErrorKind::Stopped)),
+            (End::Throttled(wait), _) => {
+                let Explanation { message, advice } = explain(ErrorKind::RateLimited);
+                let message = format!("{message}; {}", next_in(wait)).into();
+                of_call(ErrorKind::RateLimited, Explanation { message, advice })
             }
             (End::Limiter(error), _) => error,
             (End::Outage(time), None) => of_call(
                 ErrorKind::Unavailable,
-                format!("{}: try again later", down_for(time)),
-                None,
-                None,
+                Explanation::new(down_for(time), "try again later"),
             ),
             (End::Outage(time), Some(last)) => {
                 let error = last.error.with_attempts(self.attempts, elapsed);
@@ -341,12 +340,9 @@ impl Call<'_> {
                 error.with_note(&next_in(wait))
             }
             (_, Some(last)) => last.error.with_attempts(self.attempts, elapsed),
-            (End::Final | End::ExceedsTimeout(_), None) => of_call(
-                ErrorKind::Unavailable,
-                advice(ErrorKind::Unavailable, operation, host, ""),
-                None,
-                None,
-            ),
+            (End::Final | End::ExceedsTimeout(_), None) => {
+                of_call(ErrorKind::Unavailable, explain(ErrorKind::Unavailable))
+            }
         }
     }
 }

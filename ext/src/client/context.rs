@@ -8,6 +8,7 @@ use bigcommerce_sdk::{self as sdk, ResponseValue, types};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::log::RunLog;
 use super::{Availability, Client, OnOutage};
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -15,9 +16,10 @@ use crate::event::{Event, Observer};
 pub(crate) type SdkResult<T> = Result<ResponseValue<T>, sdk::Error<types::ErrorBody>>;
 
 /// What the calls of a run share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RunContext {
-    pub observer: Observer,
+    observer: Observer,
+    pub log: RunLog,
     /// Set to `true` to end the calls that wait.
     pub stopping: watch::Sender<bool>,
     pub on_outage: OnOutage,
@@ -30,11 +32,22 @@ pub(crate) struct RunContext {
 }
 
 impl RunContext {
-    pub(crate) fn new(observer: Observer) -> Self {
+    pub(crate) fn new(client: &Client, observer: Observer) -> Self {
         Self {
             observer,
-            ..Self::default()
+            log: RunLog::new(client.label()),
+            stopping: watch::Sender::default(),
+            on_outage: OnOutage::default(),
+            knows_endpoint: AtomicBool::new(false),
+            reported_outage: Mutex::default(),
+            reported_separation: Mutex::default(),
         }
+    }
+
+    /// Logs an event, and passes it to the observer.
+    pub(crate) fn notify(&self, event: Event) {
+        self.log.record(&event);
+        self.observer.notify(event);
     }
 
     pub(crate) fn with_on_outage(mut self, on_outage: OnOutage) -> Self {
@@ -56,10 +69,10 @@ impl RunContext {
             std::mem::replace(&mut *reported, since)
         };
         match (before, since) {
-            (None, Some(since)) => self.observer.notify(Event::OutageStarted {
+            (None, Some(since)) => self.notify(Event::OutageStarted {
                 lasted: since.elapsed(),
             }),
-            (Some(since), None) => self.observer.notify(Event::OutageEnded {
+            (Some(since), None) => self.notify(Event::OutageEnded {
                 lasted: since.elapsed(),
             }),
             _ => {}
@@ -80,8 +93,8 @@ impl RunContext {
         let before = std::mem::replace(&mut *reported, since);
         drop(reported);
         match (before, separation) {
-            (None, Some((cause, _))) => self.observer.notify(Event::LimitsUnshared { cause }),
-            (Some(since), None) => self.observer.notify(Event::LimitsShared {
+            (None, Some((cause, _))) => self.notify(Event::LimitsUnshared { cause }),
+            (Some(since), None) => self.notify(Event::LimitsShared {
                 lasted: since.elapsed(),
             }),
             _ => {}

@@ -33,8 +33,12 @@ pub(super) enum ConnectProblem {
     Refused,
     /// The host's certificate is not trusted.
     Certificate,
+    /// TLS failed otherwise.
+    Tls,
     /// The proxy asks for a password.
     ProxyPassword,
+    /// The proxy did not connect.
+    Proxy,
     TimedOut,
     Other,
 }
@@ -108,7 +112,7 @@ impl FailureCause {
             ..last(kind, verdict)
         };
         match self {
-            Self::Status(407) => ends_run(ErrorKind::Connection, Verdict::Bad),
+            Self::Status(407) => ends_run(ErrorKind::Proxy, Verdict::Bad),
             Self::Html(407) => Self::Status(407).assess(evidence),
             // Web servers and gateways report the size of a request in HTML.
             Self::Status(413 | 414) | Self::Html(413 | 414) => {
@@ -151,9 +155,12 @@ impl FailureCause {
             Self::TimedOut => retry(ErrorKind::Timeout, WaitReason::Connection, Verdict::Bad),
             Self::Suspended => retry(ErrorKind::Timeout, WaitReason::Connection, Verdict::Neutral),
             Self::NotConnected(problem) if problem.ends_run(evidence.has_succeeded) => {
-                ends_run(ErrorKind::Connection, Verdict::Bad)
+                ends_run(problem.kind(), Verdict::Bad)
             }
-            Self::NotConnected(_) | Self::ConnectionLost => {
+            Self::NotConnected(problem) => {
+                retry(problem.kind(), WaitReason::Connection, Verdict::Bad)
+            }
+            Self::ConnectionLost => {
                 retry(ErrorKind::Connection, WaitReason::Connection, Verdict::Bad)
             }
         }
@@ -165,7 +172,18 @@ impl ConnectProblem {
         match self {
             Self::ProxyPassword => true,
             Self::Dns | Self::Certificate => !has_succeeded,
-            Self::Refused | Self::TimedOut | Self::Other => false,
+            Self::Refused | Self::Tls | Self::Proxy | Self::TimedOut | Self::Other => false,
+        }
+    }
+
+    fn kind(self) -> ErrorKind {
+        match self {
+            Self::Dns => ErrorKind::Dns,
+            Self::Refused => ErrorKind::ConnectionRefused,
+            Self::Certificate | Self::Tls => ErrorKind::Tls,
+            Self::ProxyPassword | Self::Proxy => ErrorKind::Proxy,
+            Self::TimedOut => ErrorKind::Timeout,
+            Self::Other => ErrorKind::Connection,
         }
     }
 }
@@ -214,8 +232,8 @@ mod tests {
             (Status(404), E::NotFound, Next::EndsRun, Good),
             (Status(405), E::NotFound, Next::EndsRun, Good),
             (Status(410), E::NotFound, Next::EndsRun, Good),
-            (Status(407), E::Connection, Next::EndsRun, Bad),
-            (Html(407), E::Connection, Next::EndsRun, Bad),
+            (Status(407), E::Proxy, Next::EndsRun, Bad),
+            (Html(407), E::Proxy, Next::EndsRun, Bad),
             (Status(413), E::TooLarge, Next::Final, Neutral),
             (Html(413), E::TooLarge, Next::Final, Neutral),
             (Status(414), E::TooLarge, Next::Final, Neutral),
@@ -286,23 +304,28 @@ mod tests {
             ),
             (
                 NotConnected(ConnectProblem::Dns),
-                (E::Connection, Next::EndsRun, Bad),
-                retry(E::Connection, W::Connection),
+                (E::Dns, Next::EndsRun, Bad),
+                retry(E::Dns, W::Connection),
             ),
             (
                 NotConnected(ConnectProblem::Certificate),
-                (E::Connection, Next::EndsRun, Bad),
-                retry(E::Connection, W::Connection),
+                (E::Tls, Next::EndsRun, Bad),
+                retry(E::Tls, W::Connection),
+            ),
+            (
+                NotConnected(ConnectProblem::Tls),
+                retry(E::Tls, W::Connection),
+                retry(E::Tls, W::Connection),
             ),
             (
                 NotConnected(ConnectProblem::Refused),
-                retry(E::Connection, W::Connection),
-                retry(E::Connection, W::Connection),
+                retry(E::ConnectionRefused, W::Connection),
+                retry(E::ConnectionRefused, W::Connection),
             ),
             (
                 NotConnected(ConnectProblem::ProxyPassword),
-                (E::Connection, Next::EndsRun, Bad),
-                (E::Connection, Next::EndsRun, Bad),
+                (E::Proxy, Next::EndsRun, Bad),
+                (E::Proxy, Next::EndsRun, Bad),
             ),
         ] {
             let evidence = |has_succeeded| Evidence {

@@ -8,11 +8,13 @@ mod changes;
 mod clock;
 mod context;
 mod error_body;
+mod explain;
 mod failure;
 mod health;
 mod lease;
 pub(crate) mod limiter;
 mod limits;
+mod log;
 mod operation;
 mod outage;
 mod paging;
@@ -42,7 +44,8 @@ pub(crate) use context::{CallFailure, CallOutcome, RunContext, SdkResult};
 pub(crate) use lease::{Lease, Ticket};
 use limiter::{LimiterStatus, SharedLimits};
 pub use limits::Limits;
-pub(crate) use operation::Operation;
+pub(crate) use log::TARGET;
+pub(crate) use operation::{LIST_VALUES, Operation};
 pub use outage::OnOutage;
 pub(crate) use outage::{Availability, AvailabilityWatch, ProbeGuard};
 pub(crate) use paging::{
@@ -70,6 +73,8 @@ struct Shared {
     normalization: Normalization,
     /// The host and port of the base URL.
     host: String,
+    /// The base URL without its scheme, which names the store in logs.
+    label: Arc<str>,
 }
 
 impl Client {
@@ -81,11 +86,14 @@ impl Client {
         shared_limits: Option<SharedLimits>,
     ) -> Result<Self, Error> {
         let host = host(sdk.baseurl());
+        let label = sdk.baseurl().split_once("://").map_or("", |(_, rest)| rest);
+        let label = Arc::from(label);
         let state = SharedState::of(sdk.baseurl(), shared_limits)?;
         Ok(Self(Arc::new(Shared {
             sdk,
             token,
             host,
+            label,
             state,
             limits,
             retry,
@@ -120,6 +128,11 @@ impl Client {
 
     fn host(&self) -> &str {
         &self.0.host
+    }
+
+    /// Returns the name of the store in logs.
+    pub(crate) fn label(&self) -> Arc<str> {
+        Arc::clone(&self.0.label)
     }
 
     /// Returns a place in the queue for the next request.

@@ -2,9 +2,15 @@
 
 use std::borrow::Cow;
 
+/// The name of the operation that lists values.
+pub(crate) const LIST_VALUES: &str = "list_attribute_values";
+const CREATE_ATTRIBUTES: &str = "create_attributes";
+
 /// An operation of the API.
 #[derive(Clone, Debug)]
 pub struct Operation {
+    /// Names the operation in events and logs.
+    pub name: &'static str,
     /// Names the operation in errors.
     pub label: Cow<'static, str>,
     /// Whether it changes nothing, so that a lost response leaves nothing in doubt.
@@ -15,24 +21,28 @@ pub struct Operation {
 
 impl Operation {
     pub(crate) fn upsert() -> Self {
-        Self::write("PUT /customers/attribute-values")
+        Self::write("upsert_attribute_values", "PUT /customers/attribute-values")
     }
 
     pub(crate) fn delete() -> Self {
-        Self::write("DELETE /customers/attribute-values")
+        Self::write(
+            "delete_attribute_values",
+            "DELETE /customers/attribute-values",
+        )
     }
 
     /// Creates the operation of one page. `query` is the index of the page's query, if the list
     /// has several.
     pub(crate) fn list(page: u64, query: Option<usize>) -> Self {
         let query = query.map_or(String::new(), |query| format!(" of query {}", query + 1));
-        Self::read(format!(
-            "GET /customers/attribute-values, page {page}{query},"
-        ))
+        Self::read(
+            LIST_VALUES,
+            format!("GET /customers/attribute-values, page {page}{query},"),
+        )
     }
 
     pub(crate) fn list_attributes() -> Self {
-        Self::read("GET /customers/attributes")
+        Self::read("list_attributes", "GET /customers/attributes")
     }
 
     /// Creates an operation that is not idempotent: sent twice, the server rejects it or creates
@@ -40,7 +50,7 @@ impl Operation {
     pub(crate) fn create_attributes() -> Self {
         Self {
             is_idempotent: false,
-            ..Self::write("POST /customers/attributes")
+            ..Self::write(CREATE_ATTRIBUTES, "POST /customers/attributes")
         }
     }
 
@@ -48,31 +58,36 @@ impl Operation {
     pub(crate) fn create_attribute(name: &str) -> Self {
         Self {
             is_idempotent: false,
-            ..Self::write(format!("POST /customers/attributes, attribute {name:?},"))
+            ..Self::write(
+                CREATE_ATTRIBUTES,
+                format!("POST /customers/attributes, attribute {name:?},"),
+            )
         }
     }
 
-    fn write(label: impl Into<Cow<'static, str>>) -> Self {
+    fn write(name: &'static str, label: impl Into<Cow<'static, str>>) -> Self {
         Self {
+            name,
             label: label.into(),
             is_read: false,
             is_idempotent: true,
         }
     }
 
-    fn read(label: impl Into<Cow<'static, str>>) -> Self {
+    fn read(name: &'static str, label: impl Into<Cow<'static, str>>) -> Self {
         Self {
+            name,
             label: label.into(),
             is_read: true,
             is_idempotent: true,
         }
     }
 
-    /// Returns the OAuth scope that the operation needs.
-    pub(super) fn scope(&self) -> &'static str {
+    /// Returns the OAuth scope that the operation needs, if it is known.
+    pub(super) fn scope(&self) -> Option<&'static str> {
         match self.is_read {
-            true => "store_v2_customers_read_only (Customers: read-only)",
-            false => "store_v2_customers (Customers: modify)",
+            true => Some("store_v2_customers_read_only (Customers: read-only)"),
+            false => Some("store_v2_customers (Customers: modify)"),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::event::WaitReason;
+use crate::event::{Observer, WaitReason};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -107,7 +107,7 @@ async fn attempt(client: &Client, lease: Lease) -> RequestOutcome<types::Attribu
         number: 1,
         previous_failure: None,
     };
-    let run = RunContext::default();
+    let run = RunContext::new(client, Observer::default());
     let operation = Operation::upsert();
     request(client, &run, &operation, attempt, lease, |sdk| async move {
         sdk.list_attribute_values().send().await
@@ -237,7 +237,7 @@ async fn an_outage_is_waited_out_without_spending_attempts() {
     let policy = quick().max_attempts(6).retry_timeout(500 * MS);
     let client = client(&server.base_url, Limits::default(), policy);
     let began = Instant::now();
-    let run = RunContext::default();
+    let run = RunContext::new(&client, Observer::default());
     let outcome = list(&client, &run).await;
     assert!(outcome.result.is_ok());
     assert_eq!(outcome.requests, 7);
@@ -252,7 +252,8 @@ async fn an_outage_ends_calls_after_the_time_that_was_set() {
     let unavailable = || response("503 Service Unavailable", "application/json", "{}");
     let server = Server::start(move |_| unavailable()).await;
     let client = client(&server.base_url, Limits::default(), quick());
-    let run = RunContext::default().with_on_outage(OnOutage::WaitUpTo(1_500 * MS));
+    let run = RunContext::new(&client, Observer::default())
+        .with_on_outage(OnOutage::WaitUpTo(1_500 * MS));
     let began = Instant::now();
     let outcome = list(&client, &run).await;
     let error = outcome.result.expect_err("an outage").error;
@@ -264,7 +265,7 @@ async fn an_outage_ends_calls_after_the_time_that_was_set() {
     assert!(began.elapsed() < 2_000 * MS, "{:?}", began.elapsed());
     assert_eq!(outcome.requests, 6);
     // The next call may not wait, and no probe is due.
-    let run = RunContext::default().with_on_outage(OnOutage::Stop);
+    let run = RunContext::new(&client, Observer::default()).with_on_outage(OnOutage::Stop);
     let outcome = list(&client, &run).await;
     let failure = outcome.result.expect_err("an outage");
     assert!(failure.never_sent);
@@ -284,7 +285,8 @@ async fn calls_take_turns_at_probing() {
     let calls = (0..20).map(|_| {
         let client = client.clone();
         tokio::spawn(async move {
-            let run = RunContext::default().with_on_outage(OnOutage::WaitUpTo(1_500 * MS));
+            let run = RunContext::new(&client, Observer::default())
+                .with_on_outage(OnOutage::WaitUpTo(1_500 * MS));
             list(&client, &run).await.requests
         })
     });
@@ -312,7 +314,12 @@ async fn a_429_of_a_millisecond_is_no_storm() {
     let policy = RetryPolicy::default().initial_backoff(100 * MS);
     let client = client(&server.base_url, Limits::default(), policy);
     let began = Instant::now();
-    assert!(list(&client, &RunContext::default()).await.result.is_ok());
+    assert!(
+        list(&client, &RunContext::new(&client, Observer::default()))
+            .await
+            .result
+            .is_ok()
+    );
     // At least half of 100, 200 and 400 ms.
     assert!(began.elapsed() >= 350 * MS, "{:?}", began.elapsed());
 }
@@ -329,7 +336,7 @@ async fn redirects_are_counted() {
     })
     .await;
     let client = client(&server.base_url, Limits::default(), quick());
-    let outcome = list(&client, &RunContext::default()).await;
+    let outcome = list(&client, &RunContext::new(&client, Observer::default())).await;
     assert!(outcome.result.is_ok());
     assert_eq!((outcome.requests, server.requests()), (3, 3));
 }
@@ -363,7 +370,7 @@ async fn failures_name_the_host_and_the_cause() {
     drop(closed);
     let refused = client(&format!("http://{address}/v3"), Limits::default(), quick());
     let expected = Expected {
-        kind: ErrorKind::Connection,
+        kind: ErrorKind::ConnectionRefused,
         text: &format!("{address} refused the connection (Connection refused"),
         retry: Some(WaitReason::Connection),
         ends_run: false,
@@ -373,7 +380,7 @@ async fn failures_name_the_host_and_the_cause() {
 
     let unknown = client("http://store.invalid/v3", Limits::default(), quick());
     let expected = Expected {
-        kind: ErrorKind::Connection,
+        kind: ErrorKind::Dns,
         text: "the host name of store.invalid does not resolve (",
         retry: None,
         ends_run: true,
@@ -428,7 +435,7 @@ async fn failures_name_the_host_and_the_cause() {
             "407 Proxy Authentication Required",
             "text/html",
             "<html>Who?</html>",
-            ErrorKind::Connection,
+            ErrorKind::Proxy,
             "asks for a password",
             None,
             true,
@@ -467,7 +474,7 @@ async fn an_html_403_after_a_success_is_temporary() {
     })
     .await;
     let client = client(&server.base_url, Limits::default(), quick());
-    let run = RunContext::default();
+    let run = RunContext::new(&client, Observer::default());
     assert!(list(&client, &run).await.result.is_ok());
     let outcome = list(&client, &run).await;
     assert!(outcome.result.is_ok());
@@ -482,7 +489,7 @@ async fn a_batch_that_fails_while_others_succeed_is_no_sign_of_an_outage() {
     })
     .await;
     let client = client(&server.base_url, Limits::default(), quick());
-    let run = RunContext::default();
+    let run = RunContext::new(&client, Observer::default());
     let operation = Operation::upsert();
     let mut previous_failure = None;
     for number in 1..=3 {

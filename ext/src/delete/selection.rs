@@ -153,7 +153,8 @@ impl SelectionDelete {
             return Ok(filter);
         };
         let client = self.client.clone();
-        let run = RunContext::new(self.observer.clone()).with_on_outage(self.options.on_outage);
+        let run =
+            RunContext::new(&client, self.observer.clone()).with_on_outage(self.options.on_outage);
         let fetch = in_task(async move { attributes::fetch(&client, &run, 0).await });
         let outcome = self.until_stopped(fetch).await?;
         self.requests += u64::from(outcome.requests);

@@ -15,8 +15,8 @@ use super::date_filter::FilterMatch;
 use super::filter::{Query, ValidFilter};
 use super::id_set::IdSet;
 use crate::client::{
-    CallOutcome, CallSet, Client, OnOutage, Operation, PageHead, PageId, PageScheduler, PageSize,
-    RunContext, Shortfall, TotalChange, call, current_runtime,
+    CallOutcome, CallSet, Client, LIST_VALUES, OnOutage, Operation, PageHead, PageId,
+    PageScheduler, PageSize, RunContext, Shortfall, TARGET, TotalChange, call, current_runtime,
 };
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -92,7 +92,9 @@ impl Pages {
                 queries.len(),
                 client.limits().max_in_flight.saturating_mul(2),
             ),
-            run: Arc::new(RunContext::new(options.observer).with_on_outage(options.on_outage)),
+            run: Arc::new(
+                RunContext::new(&client, options.observer).with_on_outage(options.on_outage),
+            ),
             page_size: PageSize::new(&client, options.page_size),
             client,
             filter,
@@ -157,8 +159,16 @@ impl Pages {
             let index = (self.queries.len() > 1).then_some(page.query);
             let task =
                 async move { fetch(&client, &run, number, &query, index, page.number, size).await };
-            let span =
-                tracing::debug_span!("list_call", call = number, page = page.number, limit = size);
+            let store = self.client.label();
+            let span = tracing::debug_span!(
+                target: TARGET,
+                "call",
+                store = &*store,
+                operation = LIST_VALUES,
+                call = number,
+                page = page.number,
+                limit = size
+            );
             let key = (page, size);
             self.calls
                 .spawn(runtime, key, number, task.instrument(span));
@@ -170,7 +180,10 @@ impl Pages {
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
         while let Some(((page, size), call, outcome)) = self.calls.poll_finished(cx) {
             self.requests += u64::from(outcome.requests);
-            self.run.observer.notify(Event::CallFinished { call });
+            self.run.notify(Event::CallFinished {
+                call,
+                operation: LIST_VALUES,
+            });
             let Some(result) = self.page_size.review(page, size, outcome.result) else {
                 self.scheduler.restart(page);
                 continue;
@@ -184,9 +197,11 @@ impl Pages {
             };
             if let Some(TotalChange { before, now }) = change {
                 self.changed_during_read = true;
-                self.run
-                    .observer
-                    .notify(Event::TotalChanged { before, now });
+                self.run.notify(Event::TotalChanged {
+                    operation: LIST_VALUES,
+                    before,
+                    now,
+                });
             }
         }
     }
@@ -231,7 +246,8 @@ impl Pages {
             Err(error) => return Some(Err(error)),
         };
         self.delivered_pages += 1;
-        self.run.observer.notify(Event::Page {
+        self.run.notify(Event::Page {
+            operation: LIST_VALUES,
             number: self.delivered_pages,
             values: values.len(),
             total: self.total(),

@@ -21,6 +21,7 @@ use super::state::{Feedback, LeaseId, MemberId, Terms, TicketId};
 use super::status::{LimiterStatus, Sharing};
 use crate::client::changes::Changes;
 use crate::client::clock::Clock;
+use crate::client::log::TARGET;
 
 /// How long something waits for the task before another runtime goes on with it.
 const STANDSTILL_TIME: u64 = 1_000;
@@ -334,6 +335,7 @@ impl SharedInner {
         match (before, separation) {
             (None, Some(Separation { cause, .. })) => {
                 tracing::warn!(
+                    target: TARGET,
                     cause,
                     key = self.key,
                     "the shared limits can't be reached: this process uses its local share, or stops, as it \
@@ -342,7 +344,8 @@ impl SharedInner {
             }
             (Some(Separation { since, .. }), None) => {
                 let lasted = self.clock.instant(since).elapsed();
-                tracing::info!(?lasted, key = self.key, "the limits are shared again");
+                let key = &*self.key;
+                tracing::info!(target: TARGET, ?lasted, key, "the limits are shared again");
             }
             _ => {}
         }
@@ -385,7 +388,9 @@ impl SharedInner {
         self.wake(queue);
         if let Some(cause) = wake_error {
             tracing::warn!(
+                target: TARGET,
                 cause,
+                key = self.key,
                 "waiting processes can't be woken, so they ask every 50 ms"
             );
         }

@@ -105,7 +105,7 @@ impl PageSize {
         let Some(smaller) = smaller.filter(|_| may_be_size) else {
             return false;
         };
-        tracing::debug!(rejected, smaller, "requesting smaller pages");
+        tracing::debug!(target: crate::client::TARGET, rejected, smaller, "requesting smaller pages");
         self.size = self.size.min(smaller);
         self.rejected_query = Some(query);
         true
