@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use reqwest::header::HeaderValue;
 
@@ -6,10 +7,11 @@ use crate::response::ResponseRecorder;
 
 /// The access token that a [`Client`](crate::Client) sends, and the size limit of response bodies.
 ///
-/// The `Debug` output does not contain the token, and its header is marked as sensitive.
+/// The `Debug` output does not contain the token, and its header is marked as sensitive. Clones share
+/// the token, so that [replacing it](crate::Client::set_access_token) reaches all of them.
 #[derive(Clone)]
 pub struct Credentials {
-    pub(crate) token: HeaderValue,
+    token: Arc<RwLock<HeaderValue>>,
     pub(crate) body_limit: usize,
     pub(crate) recorder: Option<ResponseRecorder>,
 }
@@ -22,16 +24,22 @@ impl Credentials {
     /// Returns an error if the token is empty or contains a character that a header can't carry. The
     /// error does not repeat the token.
     pub fn new(token: &str) -> Result<Self, InvalidToken> {
-        let mut token = match HeaderValue::from_str(token) {
-            Ok(value) if !value.is_empty() => value,
-            _ => return Err(InvalidToken(())),
-        };
-        token.set_sensitive(true);
         Ok(Self {
-            token,
+            token: Arc::new(RwLock::new(header_value(token)?)),
             body_limit: 8 * 1024 * 1024,
             recorder: None,
         })
+    }
+
+    pub(crate) fn token(&self) -> HeaderValue {
+        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
+        token.clone()
+    }
+
+    pub(crate) fn set_token(&self, token: &str) -> Result<(), InvalidToken> {
+        let new = header_value(token)?;
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
     }
 
     /// Sets the maximum size of a response's body in bytes (default 8 MiB). A longer body is an error.
@@ -39,6 +47,16 @@ impl Credentials {
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
+    }
+}
+
+fn header_value(token: &str) -> Result<HeaderValue, InvalidToken> {
+    match HeaderValue::from_str(token) {
+        Ok(mut value) if !value.is_empty() => {
+            value.set_sensitive(true);
+            Ok(value)
+        }
+        _ => Err(InvalidToken(())),
     }
 }
 

@@ -9,10 +9,10 @@ use reqwest::{Body, Method, Request, Response, ResponseBuilderExt, StatusCode};
 use serde_json::Value;
 use tracing::Instrument;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, InvalidToken};
 use crate::generated::{Client, Error};
 use crate::redirects::count_followed;
-use crate::response::{ResponseHead, ResponseRecorder};
+use crate::response::{ResponseHead, ResponseRecorder, SentOperation};
 
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
@@ -31,7 +31,7 @@ impl ClientHooks<Credentials> for Client {
         let headers = request.headers_mut();
         // The generator adds it, and this API doesn't define it.
         headers.remove("api-version");
-        headers.insert(AUTH_TOKEN, self.inner.token.clone());
+        headers.insert(AUTH_TOKEN, self.inner.token());
         Ok(())
     }
 
@@ -44,6 +44,13 @@ impl ClientHooks<Credentials> for Client {
             elapsed_ms = tracing::field::Empty,
         );
         let started = Instant::now();
+        if let Some(recorder) = &self.inner.recorder {
+            recorder.set_operation(SentOperation {
+                id: info.operation_id,
+                method: request.method().clone(),
+                path: request.url().path().to_owned(),
+            });
+        }
         // An empty response to a list stays an error: it does not show that the store is empty.
         let may_lack_page = request.method() != Method::GET;
         let is_delete = request.method() == Method::DELETE;
@@ -119,6 +126,17 @@ fn limit_body(response: Response, max_bytes: usize) -> Response {
 }
 
 impl Client {
+    /// Replaces the access token, for this client and all clones of it. Requests that are already sent
+    /// keep the old one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the token is empty or contains a character that a header can't carry. The
+    /// error does not repeat the token, and the old one stays.
+    pub fn set_access_token(&self, token: &str) -> Result<(), InvalidToken> {
+        self.inner.set_token(token)
+    }
+
     /// Returns a clone of this client that records response heads, and the recorder to read them
     /// from.
     ///

@@ -90,7 +90,7 @@ pub use crypto_provider::require_crypto_provider;
 pub use error::BuildError;
 pub use generated::{ByteStream, Client, ClientInfo, Error, ResponseValue, builder, types};
 pub use id_list::IdList;
-pub use response::{ResponseHead, ResponseRecorder};
+pub use response::{ResponseHead, ResponseRecorder, SentOperation};
 pub use transport::{build_http, harden};
 
 // Compiles the program that the repository's README shows.

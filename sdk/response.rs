@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
 
 /// The status and headers of a response, recorded before its body is read.
 #[derive(Clone, Debug)]
@@ -15,6 +15,18 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
 }
 
+/// The operation of a request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SentOperation {
+    /// The operation's ID in the OpenAPI document.
+    pub id: &'static str,
+    /// The HTTP method.
+    pub method: Method,
+    /// The path of the URL, without its query.
+    pub path: String,
+}
+
 /// Keeps the [`ResponseHead`] of the latest response to a client, and counts the redirects that the
 /// client followed; see [`Client::recorded`](crate::Client::recorded).
 #[derive(Clone, Default)]
@@ -23,12 +35,25 @@ pub struct ResponseRecorder(Arc<Recorded>);
 #[derive(Default)]
 struct Recorded {
     head: Mutex<Option<ResponseHead>>,
+    operation: Mutex<Option<SentOperation>>,
     redirects: AtomicU64,
 }
 
 impl ResponseRecorder {
     pub(crate) fn set(&self, head: ResponseHead) {
         *self.0.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+    }
+
+    pub(crate) fn set_operation(&self, operation: SentOperation) {
+        let recorded = self.0.operation.lock();
+        *recorded.unwrap_or_else(PoisonError::into_inner) = Some(operation);
+    }
+
+    /// Returns the operation of the latest request, `None` if none was sent.
+    #[must_use]
+    pub fn operation(&self) -> Option<SentOperation> {
+        let recorded = self.0.operation.lock();
+        recorded.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn add_redirects(&self, redirects: u64) {

@@ -316,6 +316,13 @@ impl Error {
         Self::new(ErrorKind::Stopped, "the run was stopped")
     }
 
+    pub(crate) fn deadline(time: Duration) -> Self {
+        Self::new(
+            ErrorKind::Stopped,
+            format!("the run was stopped at its deadline, after {time:?}"),
+        )
+    }
+
     pub(crate) fn all_rejected(rows: u64, last: &Self) -> Self {
         Self::new(
             ErrorKind::InvalidRequest,
@@ -435,6 +442,11 @@ impl Error {
     #[must_use]
     pub fn row(&self) -> Option<u64> {
         self.row
+    }
+
+    /// Returns the label of the call's operation.
+    pub(crate) fn operation(&self) -> Option<Cow<'static, str>> {
+        self.inner.call.as_ref().map(|call| call.operation.clone())
     }
 
     /// Returns the HTTP status of the last response, if there was one.

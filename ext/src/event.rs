@@ -197,9 +197,9 @@ impl Observer {
         Self(Some(Arc::new(observe)))
     }
 
-    pub(crate) fn notify(&self, event: Event) {
+    pub(crate) fn notify(&self, event: &Event) {
         if let Some(observe) = &self.0 {
-            observe(&event);
+            observe(event);
         }
     }
 }

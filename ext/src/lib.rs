@@ -201,7 +201,9 @@ pub use list::{DateFilter, List, Page, Pages, Values};
 pub use outcome::{Outcome, OutcomeKind, Report, Summary};
 pub use row::{IntoRow, Row};
 pub use run::Outcomes;
-pub use store::{ACCESS_TOKEN_VARIABLE, STORE_HASH_VARIABLE, Store, StoreBuilder};
+pub use store::{
+    ACCESS_TOKEN_VARIABLE, BASE_URL_VARIABLE, Idempotent, STORE_HASH_VARIABLE, Store, StoreBuilder,
+};
 pub use upsert::Upsert;
 pub use value::{AttributeKey, UpsertRow, Value};
 

@@ -22,8 +22,8 @@ use crate::batch::{
 use crate::client::url_budget::room_for_ids;
 use crate::client::{
     AttemptInfo, Availability, AvailabilityWatch, CallOutcome, CallSet, Client, LIST_VALUES, Lease,
-    OnOutage, Operation, ProbeGuard, RequestOutcome, RunContext, TARGET, Ticket, current_runtime,
-    request,
+    OnOutage, Operation, ProbeGuard, RequestOutcome, RunContext, StopFuture, TARGET, Ticket,
+    current_runtime, request,
 };
 use crate::error::Error;
 use crate::event::{Event, Observer, WaitReason};
@@ -43,8 +43,6 @@ pub(crate) const DEFAULT_STOP_AFTER_REJECTED: u64 = 100;
 /// The number of outcomes in a row after which the stream lets other tasks run.
 const OUTCOMES_PER_TURN: u32 = 128;
 
-pub(crate) type StopFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 /// The settings of a run.
 pub(crate) struct RunOptions<R> {
     pub engine: EngineConfig,
@@ -53,6 +51,8 @@ pub(crate) struct RunOptions<R> {
     pub checks_types: Option<bool>,
     /// Whether nothing is changed in the store.
     pub is_dry_run: bool,
+    /// Whether an error of the input stops the run.
+    pub stops_on_input_error: bool,
     pub linger: Duration,
     pub on_outage: OnOutage,
     pub stop: Option<StopFuture>,
@@ -108,6 +108,7 @@ pub struct Outcomes<S, R: Row = UpsertRow> {
     stop: Option<StopFuture>,
     checks_types: Option<bool>,
     is_dry_run: bool,
+    stops_on_input_error: bool,
     attribute_lookup: AttributeLookup,
     /// A row that waits for the attributes of the store.
     unresolved_row: Option<R>,
@@ -168,6 +169,7 @@ impl<S, R: Row> Outcomes<S, R> {
             stop: options.stop,
             checks_types: options.checks_types,
             is_dry_run: options.is_dry_run,
+            stops_on_input_error: options.stops_on_input_error,
             attribute_lookup: AttributeLookup::NotRequested,
             unresolved_row: None,
             initial_rows: options.initial_rows.into_iter(),
@@ -292,10 +294,10 @@ impl<S, R: Row> Outcomes<S, R> {
         if self.engine.stopped_by().is_none()
             && !self.is_done()
             && let Some(stop) = &mut self.stop
-            && stop.as_mut().poll(cx).is_ready()
+            && let Poll::Ready(error) = stop.as_mut().poll(cx)
         {
             self.stop = None;
-            self.engine.stop(Error::stopped());
+            self.engine.stop(error);
         }
         if let Some(error) = self.engine.stopped_by().cloned() {
             self.input = None;
@@ -739,7 +741,7 @@ async fn send<R: Row>(
 ) -> RequestOutcome<R::Response> {
     let number = info.call;
     let Batch { kind, rows } = batch;
-    let send = |sdk| async move { R::send(sdk, kind, &rows).await };
+    let send = |sdk| R::send(sdk, kind, &rows);
     let mut outcome = request(client, run, &operation(kind), info, lease, send).await;
     if let Err(failure) = &mut outcome.result
         && failure.ends_run
@@ -832,7 +834,10 @@ where
         let mut row = match item {
             Ok(row) => row,
             Err(error) => {
-                self.engine.push(Err(error), Instant::now());
+                self.engine.push(Err(error.clone()), Instant::now());
+                if self.stops_on_input_error {
+                    self.engine.stop(error);
+                }
                 return true;
             }
         };

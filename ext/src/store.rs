@@ -7,15 +7,25 @@ use std::fmt;
 use bigcommerce_sdk as sdk;
 
 use crate::attributes::Attributes;
-use crate::client::Client;
 use crate::client::limiter::LimiterStatus;
+use crate::client::{Client, OnOutage, Operation, RunContext, call, current_runtime};
 use crate::credentials::AccessToken;
 use crate::delete::Delete;
 use crate::error::Error;
+use crate::event::{Event, Observer};
 use crate::list::List;
 use crate::upsert::Upsert;
 
-pub use builder::{ACCESS_TOKEN_VARIABLE, STORE_HASH_VARIABLE, StoreBuilder};
+pub use builder::{ACCESS_TOKEN_VARIABLE, BASE_URL_VARIABLE, STORE_HASH_VARIABLE, StoreBuilder};
+
+/// Whether a request may be sent again after the server may have executed it; see [`Store::call`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idempotent {
+    /// Executing it twice has the effect of executing it once: reads, upserts, deletes.
+    Yes,
+    /// Executing it twice has another effect: most creates.
+    No,
+}
 
 /// A handle to one store. Cloning is cheap. All clones share the limits, and so do stores that are built
 /// separately for the same base URL in one process.
@@ -42,12 +52,15 @@ impl Store {
         Self { client }
     }
 
-    /// Creates a store from `BIGCOMMERCE_STORE_HASH` and `BIGCOMMERCE_ACCESS_TOKEN`. Sends nothing.
+    /// Creates a store from `BIGCOMMERCE_STORE_HASH`, or `BIGCOMMERCE_BASE_URL` in its place, and
+    /// `BIGCOMMERCE_ACCESS_TOKEN`. Sends nothing.
+    ///
+    /// For other settings use [`StoreBuilder::from_env`].
     ///
     /// # Errors
     ///
-    /// Returns an error if a variable is not set, is not UTF-8, or contains an invalid store hash or
-    /// access token.
+    /// Returns an error if a variable is not set, is not UTF-8, or contains an invalid store hash, base
+    /// URL or access token.
     pub fn from_env() -> Result<Self, Error> {
         StoreBuilder::from_env()?.build()
     }
@@ -108,7 +121,79 @@ impl Store {
         self.client.limiter_status().await
     }
 
-    /// Returns the generated client, which bypasses limits, pacing and retries.
+    /// Makes a call of any operation of the SDK within the limits and the quota of the store, with its
+    /// retries, events and errors.
+    ///
+    /// `idempotent` states whether the request may be sent again after the server may have executed it:
+    /// after a timeout, a lost connection or a 5xx. A 429, or a connection that was never established,
+    /// is retried in either case.
+    ///
+    /// ```
+    /// use bigcommerce_ext::{Idempotent, Store};
+    /// # use bigcommerce_sandbox::Sandbox;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = Sandbox::builder().attribute(101, "Loyalty tier").start().await?;
+    /// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+    /// let page = store.call(Idempotent::Yes, async |sdk| sdk.list_attributes().send().await).await?;
+    /// assert_eq!(page.data.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// `send` is called once per attempt. It must send one request, with the client that it is given:
+    /// the limits count one. Events go to [`StoreBuilder::observe`]; their operation is `call`.
+    ///
+    /// Cancel safety: dropping the future abandons a request in flight, which the server may still
+    /// execute.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the call failed after all retries, if the store has been down for longer than
+    /// [`RetryPolicy::retry_timeout`](crate::RetryPolicy::retry_timeout), or if there is no tokio runtime.
+    pub async fn call<T, F, Fut>(&self, idempotent: Idempotent, send: F) -> Result<T, Error>
+    where
+        F: Fn(sdk::Client) -> Fut,
+        Fut: Future<Output = Result<sdk::ResponseValue<T>, sdk::Error<sdk::types::ErrorBody>>>,
+    {
+        current_runtime("calls")?;
+        let on_outage = OnOutage::WaitUpTo(self.client.retry().retry_timeout);
+        let run = RunContext::new(&self.client, Observer::default()).with_on_outage(on_outage);
+        let operation = Operation::of_caller(idempotent == Idempotent::Yes);
+        let outcome = call(&self.client, &run, &operation, 0, send).await;
+        run.notify(Event::CallFinished {
+            call: 0,
+            operation: operation.name,
+        });
+        outcome.result.map_err(|failure| failure.error)
+    }
+
+    /// Replaces the access token in the running store, for all of its clones and for
+    /// [`sdk`](Self::sdk).
+    ///
+    /// Requests in flight keep the old token. If the server no longer accepts it (401), they are sent
+    /// once more with the new one, and the run continues. Both tokens are redacted in all output. Replace
+    /// the token before the old one expires: a 401 before the replacement ends the run.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), bigcommerce_ext::Error> {
+    /// let store = bigcommerce_ext::Store::builder("abc123", "the access token").build()?;
+    /// store.set_access_token("the next access token")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if the token is empty or
+    /// contains a character that a header can't carry. The old token stays.
+    pub fn set_access_token(&self, token: impl Into<AccessToken>) -> Result<(), Error> {
+        self.client.set_access_token(token.into())
+    }
+
+    /// Returns the generated client, which bypasses limits, pacing and retries; [`call`](Self::call) does
+    /// not.
     #[must_use]
     pub fn sdk(&self) -> &sdk::Client {
         self.client.sdk()

@@ -9,14 +9,13 @@ use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::batch::EngineConfig;
 use crate::client::url_budget::room_for_ids;
-use crate::client::{Client, OnOutage};
+use crate::client::{Client, OnOutage, RunSettings, run_methods};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, Observer};
 use crate::outcome::Report;
 use crate::row::IntoRow;
 use crate::run::{
     DEFAULT_LINGER, DEFAULT_MAX_WAIT, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes,
-    RunOptions, StopFuture,
+    RunOptions,
 };
 use crate::value::{AttributeKey, UpsertRow, Value};
 
@@ -36,13 +35,12 @@ pub struct Upsert {
     window: usize,
     linger: Duration,
     max_wait: Duration,
-    on_outage: Option<OnOutage>,
     stop_after_rejected: u64,
+    stops_on_input_error: bool,
     skips_unchanged: bool,
     checks_types: Option<bool>,
     is_dry_run: bool,
-    stop: Option<StopFuture>,
-    observer: Observer,
+    settings: RunSettings,
 }
 
 impl Upsert {
@@ -53,13 +51,12 @@ impl Upsert {
             window: DEFAULT_WINDOW_ROWS,
             linger: DEFAULT_LINGER,
             max_wait: DEFAULT_MAX_WAIT,
-            on_outage: None,
             stop_after_rejected: DEFAULT_STOP_AFTER_REJECTED,
+            stops_on_input_error: false,
             skips_unchanged: false,
             checks_types: None,
             is_dry_run: false,
-            stop: None,
-            observer: Observer::default(),
+            settings: RunSettings::default(),
         }
     }
 
@@ -129,7 +126,7 @@ impl Upsert {
     /// Rows that were not sent when the run stops get the outcome
     /// [`NotSent`](crate::OutcomeKind::NotSent).
     pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
-        self.on_outage = Some(on_outage);
+        self.settings.on_outage = Some(on_outage);
         self
     }
 
@@ -181,7 +178,7 @@ impl Upsert {
     /// Changes nothing in the store: a row that would be sent gets the outcome
     /// [`Planned`](crate::OutcomeKind::Planned).
     ///
-    /// Each call that would be made is reported as an [`Event::BatchReady`]. Requests that read
+    /// Each call that would be made is reported as an [`Event::BatchReady`](crate::Event::BatchReady). Requests that read
     /// attributes and values are made as usual.
     pub fn dry_run(mut self) -> Self {
         self.is_dry_run = true;
@@ -206,16 +203,39 @@ impl Upsert {
     /// # }
     /// ```
     pub fn stop_when(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.stop = Some(Box::pin(stop));
+        self.settings.stop = Some(Box::pin(stop));
         self
     }
 
-    /// Sets a function that receives the events of the run.
+    run_methods!("run");
+
+    /// Stops the run at the first error of the input (default: the error is the outcome of one row,
+    /// and the run continues).
     ///
-    /// The function is called from the tasks that make the calls and from the task that polls the
-    /// outcomes. It should be quick and must not block. If it panics, the polling task panics too.
-    pub fn observe(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.observer = Observer::new(observe);
+    /// That suits a source whose error ends it, such as a database cursor that breaks: the run ends as
+    /// failed, and [`Outcomes::stopped_by`] returns the error, of the kind [`ErrorKind::Input`]. Rows
+    /// that were read but not sent get the outcome [`NotSent`](crate::OutcomeKind::NotSent).
+    ///
+    /// ```
+    /// use bigcommerce_ext::{ErrorKind, UpsertRow};
+    /// use futures::{StreamExt, stream};
+    /// # use bigcommerce_ext::Store;
+    /// # use bigcommerce_sandbox::Sandbox;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = Sandbox::builder().start().await?;
+    /// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+    /// let rows = stream::iter([Ok(UpsertRow::new(1, 101, "Gold")), Err("the cursor broke")]);
+    /// let mut outcomes = store.upsert().stop_on_input_error().stream(rows);
+    /// while let Some(outcome) = outcomes.next().await { /* … */ }
+    /// let error = outcomes.stopped_by().expect("the input's error");
+    /// assert_eq!(error.kind(), ErrorKind::Input);
+    /// assert_eq!(error.to_string(), "the cursor broke");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stop_on_input_error(mut self) -> Self {
+        self.stops_on_input_error = true;
         self
     }
 
@@ -228,8 +248,10 @@ impl Upsert {
     /// Returns an error only if the run could not start, for example without a tokio runtime. Any
     /// later error is in the report; [`Report::into_result`] returns it.
     pub async fn send(mut self) -> Result<Report, Error> {
-        let retry_timeout = self.client.retry().retry_timeout;
-        self.on_outage
+        let retry = self.settings.apply(&self.client)?;
+        let retry_timeout = retry.retry().retry_timeout;
+        self.settings
+            .on_outage
             .get_or_insert(OnOutage::WaitUpTo(retry_timeout));
         let mut outcomes = self.stream(stream::empty::<UpsertRow>());
         let collected: Vec<_> = outcomes.by_ref().collect().await;
@@ -253,21 +275,30 @@ impl Upsert {
     /// The rows may carry [payloads](UpsertRow#payloads), all of one type. Rows that were added to the
     /// builder have none, so they can't precede rows with payloads: the run then stops with
     /// [`ErrorKind::InvalidInput`] before anything is sent.
-    pub fn stream<S, T>(self, rows: S) -> Outcomes<S, UpsertRow<T>>
+    pub fn stream<S, T>(mut self, rows: S) -> Outcomes<S, UpsertRow<T>>
     where
         S: Stream,
         S::Item: IntoRow<UpsertRow<T>>,
         T: Send + 'static,
     {
+        let (client, mut invalid) = match self.settings.apply(&self.client) {
+            Ok(client) => (client, None),
+            Err(error) => (self.client.clone(), Some(error)),
+        };
         let added = self.rows.len();
         let initial_rows: Vec<_> = self.rows.into_iter().filter_map(without_payload).collect();
-        let lacks_payloads = initial_rows.len() < added;
+        if initial_rows.len() < added {
+            invalid = Some(Error::invalid_input(
+                "rows that were added to the upsert have no payloads, and the streamed rows have: \
+                 stream all of them",
+            ));
+        }
         let engine = EngineConfig {
             window: self.window,
-            customers_per_call: self.client.limits().customers_per_call,
-            max_url_len: room_for_ids(self.client.base_url()),
+            customers_per_call: client.limits().customers_per_call,
+            max_url_len: room_for_ids(client.base_url()),
             max_wait: self.max_wait,
-            retry: self.client.retry().clone(),
+            retry: client.retry().clone(),
             stop_after_rejected: self.stop_after_rejected,
             skips_unchanged: self.skips_unchanged,
         };
@@ -276,17 +307,15 @@ impl Upsert {
             checks_types: self.checks_types,
             is_dry_run: self.is_dry_run,
             linger: self.linger,
-            on_outage: self.on_outage.unwrap_or_default(),
-            stop: self.stop,
-            observer: self.observer,
+            stops_on_input_error: self.stops_on_input_error,
+            on_outage: self.settings.on_outage.unwrap_or_default(),
+            stop: self.settings.take_stop(),
+            observer: self.settings.observer,
             initial_rows,
         };
-        let mut outcomes = Outcomes::new(self.client, options, rows);
-        if lacks_payloads {
-            outcomes.stop(Error::invalid_input(
-                "rows that were added to the upsert have no payloads, and the streamed rows have: \
-                 stream all of them",
-            ));
+        let mut outcomes = Outcomes::new(client, options, rows);
+        if let Some(error) = invalid {
+            outcomes.stop(error);
         }
         outcomes
     }
@@ -307,12 +336,12 @@ impl fmt::Debug for Upsert {
             .field("window", &self.window)
             .field("linger", &self.linger)
             .field("max_wait", &self.max_wait)
-            .field("on_outage", &self.on_outage)
             .field("stop_after_rejected", &self.stop_after_rejected)
             .field("skips_unchanged", &self.skips_unchanged)
             .field("checks_types", &self.checks_types)
             .field("is_dry_run", &self.is_dry_run)
-            .field("observer", &self.observer)
+            .field("stops_on_input_error", &self.stops_on_input_error)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

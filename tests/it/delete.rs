@@ -97,9 +97,9 @@ async fn empty_and_invalid_filters_send_nothing() {
         |delete| delete,
         |delete| delete.ids([]),
         |delete| delete.customers([]),
-        |delete| delete.attributes([]),
+        |delete| delete.attributes([0_i64; 0]),
         |delete| delete.customers([]).attributes([101]),
-        |delete| delete.customers([1]).attributes([]),
+        |delete| delete.customers([1]).attributes([0_i64; 0]),
     ];
     for select in empty {
         let report = select(store.delete()).send().await.expect("a report");

@@ -219,8 +219,8 @@ async fn an_empty_list_of_ids_or_an_invalid_filter_sends_nothing() {
     let store = store(sandbox.base_url());
     let empty: [fn(List) -> List; 3] = [
         |list| list.customers([]),
-        |list| list.attributes([]),
-        |list| list.customers([1]).attributes([]),
+        |list| list.attributes([0_i64; 0]),
+        |list| list.customers([1]).attributes([0_i64; 0]),
     ];
     for filter in empty {
         let values = filter(store.list()).stream().try_collect::<Vec<_>>().await;

@@ -15,6 +15,7 @@ mod pages;
 mod quota;
 mod rooms;
 mod schema;
+mod settings;
 mod shared_limits;
 mod skip_unchanged;
 mod splitting;

@@ -4,17 +4,19 @@ mod definitions;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bigcommerce_sdk::types::error::ConversionError;
 use bigcommerce_sdk::types::{Attribute, AttributeCreate, AttributePage, AttributeType};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::client::{
     CallFailure, CallOutcome, Client, OnOutage, Operation, PageHead, PageId, PageSize, RunContext,
-    Shortfall, call, in_task, read_pages,
+    RunSettings, Shortfall, call, in_task, read_pages, run_methods,
 };
 use crate::error::{Error, ErrorKind};
-use crate::event::Observer;
 
 pub use definitions::Definitions;
 pub(crate) use definitions::check;
@@ -50,11 +52,68 @@ const PAGE_SIZE: u64 = 50;
 #[must_use = "nothing is sent before one of its methods is awaited"]
 pub struct Attributes {
     client: Client,
+    settings: RunSettings,
 }
 
 impl Attributes {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+        Self {
+            client,
+            settings: RunSettings::default(),
+        }
+    }
+
+    /// Sets what the calls do while the store is down (default: they wait for up to
+    /// [`RetryPolicy::retry_timeout`](crate::RetryPolicy::retry_timeout)).
+    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
+        self.settings.on_outage = Some(on_outage);
+        self
+    }
+
+    /// Stops the operation when the future completes: a request in flight finishes, and waits end. The
+    /// error has the kind [`Stopped`](crate::ErrorKind::Stopped), unless the operation was complete by
+    /// then.
+    pub fn stop_when(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.settings.stop = Some(Box::pin(stop));
+        self
+    }
+
+    run_methods!("operation");
+
+    /// Runs an operation with these settings.
+    async fn run<T, F, Fut>(mut self, operation: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Client, Arc<RunContext>) -> Fut,
+        Fut: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let client = self.settings.apply(&self.client)?;
+        let stop = self.settings.take_stop();
+        let retry_timeout = client.retry().retry_timeout;
+        let on_outage = self.settings.on_outage;
+        let on_outage = on_outage.unwrap_or(OnOutage::WaitUpTo(retry_timeout));
+        let run = RunContext::new(&client, self.settings.observer).with_on_outage(on_outage);
+        let run = Arc::new(run);
+        let operation = operation(client, Arc::clone(&run));
+        let operation = async move {
+            let mut operation = pin!(operation);
+            let Some(stop) = stop else {
+                return operation.await;
+            };
+            tokio::select! {
+                biased;
+                result = &mut operation => result,
+                error = stop => {
+                    run.stopping.send_replace(true);
+                    match operation.await {
+                        // The reason says more than that a call was stopped.
+                        Err(stopped) if stopped.kind() == ErrorKind::Stopped => Err(error),
+                        result => result,
+                    }
+                }
+            }
+        };
+        in_task(operation).await?
     }
 
     /// Returns all attributes of the store.
@@ -65,12 +124,11 @@ impl Attributes {
     ///
     /// Returns an error if the attributes could not be read after all retries.
     pub async fn list(self) -> Result<Vec<Attribute>, Error> {
-        in_task(async move {
-            let run = run_context(&self.client);
-            list(&self.client, &run, 0).await.result
+        self.run(|client, run| async move {
+            let outcome = list(&client, &run, 0).await;
+            outcome.result.map_err(|failure| failure.error)
         })
-        .await?
-        .map_err(|failure| failure.error)
+        .await
     }
 
     /// Returns the attribute with exactly this name, if there is one.
@@ -134,7 +192,8 @@ impl Attributes {
     ) -> Result<Vec<Attribute>, Error> {
         let wanted = wanted.into_iter().map(|(name, kind)| (name.into(), kind));
         let wanted: Vec<_> = wanted.collect();
-        in_task(async move { ensure(&self.client, &wanted).await }).await?
+        self.run(|client, run| async move { ensure(&client, &run, &wanted).await })
+            .await
     }
 }
 
@@ -142,6 +201,7 @@ impl fmt::Debug for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attributes")
             .field("client", &self.client)
+            .field("settings", &self.settings)
             .finish()
     }
 }
@@ -241,16 +301,16 @@ async fn create(
 
 async fn ensure(
     client: &Client,
+    run: &RunContext,
     wanted: &[(String, AttributeType)],
 ) -> Result<Vec<Attribute>, Error> {
-    let run = run_context(client);
     let policy = client.retry();
     let mut attempts = 0;
     let mut is_created = false;
     let mut one_by_one = false;
     let mut rejected: Vec<(&str, CallFailure)> = Vec::new();
     loop {
-        let defined = list(client, &run, 0).await.result;
+        let defined = list(client, run, 0).await.result;
         let defined = defined.map_err(|failure| failure.error)?;
         let missing = missing(&defined, wanted)?;
         if missing.is_empty() {
@@ -275,7 +335,7 @@ async fn ensure(
         let (mut failure, mut hold) = (None, None);
         rejected.clear();
         for attributes in missing.chunks(per_call) {
-            let outcome = create(client, &run, attributes).await;
+            let outcome = create(client, run, attributes).await;
             hold = hold.max(outcome.hold);
             match (outcome.result, attributes) {
                 // Another process may have created it: list the attributes again.
@@ -288,21 +348,18 @@ async fn ensure(
             // A rejected call may have created some of its attributes: list them again.
             Some(failure) if per_call > 1 && is_rejection(&failure) => one_by_one = true,
             Some(failure) if failure.is_ambiguous && !is_last => {
-                sleep(policy.wait(attempts, None, fastrand::f64())).await;
+                let wait = policy.wait(attempts, None, fastrand::f64());
                 // The server must not execute the lost request after the attributes are listed.
-                if let Some(until) = hold {
-                    sleep_until(until).await;
+                let hold = hold.map_or(Duration::ZERO, |until| {
+                    until.saturating_duration_since(Instant::now())
+                });
+                if !run.wait(wait.max(hold)).await {
+                    return Err(Error::stopped());
                 }
             }
             Some(failure) => return Err(failure.error),
         }
     }
-}
-
-/// Returns the context of calls that belong to no run.
-fn run_context(client: &Client) -> RunContext {
-    let on_outage = OnOutage::WaitUpTo(client.retry().retry_timeout);
-    RunContext::new(client, Observer::default()).with_on_outage(on_outage)
 }
 
 fn is_rejection(failure: &CallFailure) -> bool {

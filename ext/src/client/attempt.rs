@@ -107,7 +107,7 @@ pub(crate) async fn request<T, F, Fut>(
     send: F,
 ) -> RequestOutcome<T>
 where
-    F: FnOnce(sdk::Client) -> Fut,
+    F: Fn(sdk::Client) -> Fut,
     Fut: Future<Output = SdkResult<T>>,
 {
     let AttemptInfo { call, number, .. } = attempt;
@@ -117,20 +117,37 @@ where
         attempt: number,
     });
     let sent_at = Instant::now();
-    let (sdk, recorder) = client.sdk().recorded();
-    let sent = send_in_time(&mut lease, send(sdk))
-        .instrument(tracing::debug_span!(
-            target: TARGET,
-            "attempt",
-            store = &*client.label(),
-            operation = operation.name,
-            call,
-            attempt = number
-        ))
-        .await;
-    let head = recorder.take();
-    let redirects = u32::try_from(recorder.redirects()).unwrap_or(u32::MAX);
-    let requests = redirects.saturating_add(1);
+    let mut requests = 0_u32;
+    let mut has_new_token = false;
+    let (sent, head, operation) = loop {
+        let replacements = client.token_replacements();
+        let (sdk, recorder) = client.sdk().recorded();
+        let sent = send_in_time(&mut lease, send(sdk))
+            .instrument(tracing::debug_span!(
+                target: TARGET,
+                "attempt",
+                store = &*client.label(),
+                operation = operation.name,
+                call,
+                attempt = number
+            ))
+            .await;
+        let redirects = u32::try_from(recorder.redirects()).unwrap_or(u32::MAX);
+        requests = requests.saturating_add(redirects).saturating_add(1);
+        let head = recorder.take();
+        // The token was replaced while the request was on its way.
+        let is_outdated = head
+            .as_ref()
+            .is_some_and(|head| head.status == StatusCode::UNAUTHORIZED)
+            && client.token_replacements() != replacements;
+        if is_outdated && !has_new_token {
+            has_new_token = true;
+            continue;
+        }
+        let operation = operation.labelled(recorder.operation().as_ref(), client.base_url());
+        break (sent, head, operation);
+    };
+    let operation = &operation;
     let status = head.as_ref().map(|head| head.status.as_u16());
     let parse = |head: &ResponseHead| {
         RateLimitHeaders::parse(head.status, &head.headers, SystemTime::now())
@@ -189,7 +206,7 @@ where
         verdict => verdict,
     };
     record(client, run, verdict, sent_at, headers);
-    let sanitize = |text: String| error_body::sanitize(&text, client.token());
+    let sanitize = |text: String| client.sanitize(&text);
     let reason = problem.source.as_deref().and_then(|source| {
         let innermost = chain(source).last()?;
         Some(sanitize(innermost.to_string()))

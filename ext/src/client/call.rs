@@ -117,6 +117,8 @@ where
 enum End {
     /// The latest attempt's failure is final, or the attempts are spent.
     Final,
+    /// The server may have executed the latest attempt, and it must not do so twice.
+    NotRepeatable,
     /// A wait this long would exceed the retry timeout.
     ExceedsTimeout(Duration),
     /// The quota is spent for longer than the retry timeout allows.
@@ -254,7 +256,7 @@ impl Call<'_> {
         // What it conflicts with may be what it would create.
         let is_conflict = failure.error.status() == Some(409);
         if (failure.is_ambiguous || is_conflict) && !self.operation.is_idempotent {
-            return Err(End::Final);
+            return Err(End::NotRepeatable);
         }
         if was_probe {
             return Ok(Duration::ZERO);
@@ -294,7 +296,9 @@ impl Call<'_> {
             .unwrap_or_default();
         let of_call = |kind, explanation: Explanation| {
             let record = CallRecord {
-                operation: operation.label.clone(),
+                operation: last
+                    .and_then(|last| last.error.operation())
+                    .unwrap_or_else(|| operation.labelled(None, "").label),
                 status: last.and_then(|last| last.error.status()),
                 server_message: last
                     .and_then(|last| last.error.server_message().map(str::to_owned)),
@@ -335,12 +339,16 @@ impl Call<'_> {
                 let error = last.error.with_attempts(self.attempts, elapsed);
                 error.with_note(&down_for(time))
             }
+            (End::NotRepeatable, Some(last)) => {
+                let error = last.error.with_attempts(self.attempts, elapsed);
+                error.with_note("it was not repeated, because the server may have executed it")
+            }
             (End::ExceedsTimeout(wait), Some(last)) => {
                 let error = last.error.with_attempts(self.attempts, elapsed);
                 error.with_note(&next_in(wait))
             }
             (_, Some(last)) => last.error.with_attempts(self.attempts, elapsed),
-            (End::Final | End::ExceedsTimeout(_), None) => {
+            (End::Final | End::NotRepeatable | End::ExceedsTimeout(_), None) => {
                 of_call(ErrorKind::Unavailable, explain(ErrorKind::Unavailable))
             }
         }

@@ -19,6 +19,8 @@ pub(crate) type SdkResult<T> = Result<ResponseValue<T>, sdk::Error<types::ErrorB
 #[derive(Debug)]
 pub(crate) struct RunContext {
     observer: Observer,
+    /// The observer of the store.
+    store_observer: Observer,
     pub log: RunLog,
     /// Set to `true` to end the calls that wait.
     pub stopping: watch::Sender<bool>,
@@ -35,6 +37,7 @@ impl RunContext {
     pub(crate) fn new(client: &Client, observer: Observer) -> Self {
         Self {
             observer,
+            store_observer: client.observer().clone(),
             log: RunLog::new(client.label()),
             stopping: watch::Sender::default(),
             on_outage: OnOutage::default(),
@@ -47,7 +50,8 @@ impl RunContext {
     /// Logs an event, and passes it to the observer.
     pub(crate) fn notify(&self, event: Event) {
         self.log.record(&event);
-        self.observer.notify(event);
+        self.store_observer.notify(&event);
+        self.observer.notify(&event);
     }
 
     pub(crate) fn with_on_outage(mut self, on_outage: OnOutage) -> Self {
@@ -102,7 +106,7 @@ impl RunContext {
     }
 
     /// Waits. Returns `false` if the run was stopped before the time had elapsed.
-    pub(super) async fn wait(&self, time: Duration) -> bool {
+    pub(crate) async fn wait(&self, time: Duration) -> bool {
         tokio::select! {
             () = sleep(time) => true,
             () = self.stopped() => false,

@@ -105,10 +105,10 @@ fn redact(line: &str, secret: &str) -> String {
     text
 }
 
-/// Redacts the secret in a line and then shortens it, so that no part of the secret is left at the
-/// end.
-pub(super) fn sanitize(line: &str, secret: &str) -> String {
-    let text = redact(line, secret);
+/// Redacts the secrets in a line and then shortens it, so that no part of a secret is left at the end.
+pub(super) fn sanitize<'a>(line: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
+    let redacted = secrets.into_iter();
+    let text = redacted.fold(line.to_owned(), |line, secret| redact(&line, secret));
     match text.char_indices().nth(MAX_LENGTH) {
         None => text,
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -147,11 +147,11 @@ mod tests {
             serde_json::from_value(json!({"title": "é".repeat(5000)})).expect("an error body");
         let line = summarize(&long).expect("a line");
         assert_eq!(
-            sanitize(&line, "s3cr3t-token").chars().count(),
+            sanitize(&line, ["s3cr3t-token"]).chars().count(),
             MAX_LENGTH + 1
         );
         let at_the_end = format!("{}longsecret", "x".repeat(MAX_LENGTH - 3));
-        assert!(!sanitize(&at_the_end, "longsecret").contains("xlon"));
+        assert!(!sanitize(&at_the_end, ["longsecret"]).contains("xlon"));
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
             ("at", "at", "REDACTED"),
             ("anything", "", "anything"),
         ] {
-            assert_eq!(sanitize(line, secret), expected);
+            assert_eq!(sanitize(line, ["other", secret]), expected);
         }
     }
 }

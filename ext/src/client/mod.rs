@@ -20,21 +20,24 @@ mod outage;
 mod paging;
 mod retry;
 mod runtime;
+mod settings;
 mod shared_state;
 #[cfg(test)]
 mod tests;
+mod token;
 pub(crate) mod url_budget;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigcommerce_sdk::{self as sdk, ClientInfo};
+use bigcommerce_sdk::{self as sdk, ClientInfo, Credentials};
 use reqwest::Url;
 use tokio::time::Instant;
 
 use crate::credentials::AccessToken;
 use crate::error::Error;
+use crate::event::Observer;
 use crate::normalization::Normalization;
 
 pub(crate) use attempt::{AttemptInfo, RequestFailure, RequestOutcome, request};
@@ -53,7 +56,9 @@ pub(crate) use paging::{
 };
 pub use retry::RetryPolicy;
 pub(crate) use runtime::current_runtime;
+pub(crate) use settings::{RunSettings, StopFuture, run_methods};
 use shared_state::SharedState;
+use token::Tokens;
 
 /// The longest wait, whatever a setting says.
 const MAX_WAIT: Duration = Duration::from_millis(limiter::MAX_WAIT_MS);
@@ -61,16 +66,21 @@ const MAX_WAIT: Duration = Duration::from_millis(limiter::MAX_WAIT_MS);
 /// Everything that the clones of a store share. Its limiter and health are shared with all stores that
 /// have the same base URL, each of which applies its own limits.
 #[derive(Clone)]
-pub(crate) struct Client(Arc<Shared>);
+pub(crate) struct Client {
+    shared: Arc<Shared>,
+    /// The policy of the store, or of a run.
+    retry: Arc<RetryPolicy>,
+}
 
 struct Shared {
     sdk: sdk::Client,
-    token: AccessToken,
+    tokens: Tokens,
     limits: Limits,
-    retry: RetryPolicy,
     state: Arc<SharedState>,
     page_limit: paging::PageLimit,
     normalization: Normalization,
+    /// Receives the events of all runs and calls.
+    observer: Observer,
     /// The host and port of the base URL.
     host: String,
     /// The base URL without its scheme, which names the store in logs.
@@ -84,55 +94,86 @@ impl Client {
         limits: Limits,
         retry: RetryPolicy,
         shared_limits: Option<SharedLimits>,
+        observer: Observer,
     ) -> Result<Self, Error> {
         let host = host(sdk.baseurl());
         let label = sdk.baseurl().split_once("://").map_or("", |(_, rest)| rest);
         let label = Arc::from(label);
         let state = SharedState::of(sdk.baseurl(), shared_limits)?;
-        Ok(Self(Arc::new(Shared {
-            sdk,
-            token,
-            host,
-            label,
-            state,
-            limits,
-            retry,
-            page_limit: paging::PageLimit::default(),
-            normalization: Normalization::default(),
-        })))
+        Ok(Self {
+            shared: Arc::new(Shared {
+                sdk,
+                tokens: Tokens::new(token),
+                host,
+                label,
+                state,
+                limits,
+                page_limit: paging::PageLimit::default(),
+                normalization: Normalization::default(),
+                observer,
+            }),
+            retry: Arc::new(retry),
+        })
+    }
+
+    /// Returns a client of the same store with another retry policy.
+    fn with_retry(&self, retry: RetryPolicy) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            retry: Arc::new(retry),
+        }
+    }
+
+    /// Replaces the access token, for all clones of the store.
+    pub(crate) fn set_access_token(&self, token: AccessToken) -> Result<(), Error> {
+        let invalid = |error: sdk::InvalidToken| Error::invalid_input(error.to_string());
+        Credentials::new(token.secret()).map_err(invalid)?;
+        // First, so that the token is redacted before it is sent.
+        self.shared.tokens.replace(token.clone());
+        self.sdk().set_access_token(token.secret()).map_err(invalid)
+    }
+
+    fn token_replacements(&self) -> u64 {
+        self.shared.tokens.replacements()
+    }
+
+    /// Returns a text without any of the store's tokens, and not too long for an error.
+    fn sanitize(&self, text: &str) -> String {
+        let secrets = self.shared.tokens.secrets();
+        error_body::sanitize(text, secrets.iter().map(AccessToken::secret))
+    }
+
+    fn observer(&self) -> &Observer {
+        &self.shared.observer
     }
 
     pub(crate) fn sdk(&self) -> &sdk::Client {
-        &self.0.sdk
+        &self.shared.sdk
     }
 
     pub(crate) fn base_url(&self) -> &str {
-        self.0.sdk.baseurl()
+        self.shared.sdk.baseurl()
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.0.limits
+        &self.shared.limits
     }
 
     pub(crate) fn retry(&self) -> &RetryPolicy {
-        &self.0.retry
-    }
-
-    fn token(&self) -> &str {
-        self.0.token.secret()
+        &self.retry
     }
 
     fn state(&self) -> &SharedState {
-        &self.0.state
+        &self.shared.state
     }
 
     fn host(&self) -> &str {
-        &self.0.host
+        &self.shared.host
     }
 
     /// Returns the name of the store in logs.
     pub(crate) fn label(&self) -> Arc<str> {
-        Arc::clone(&self.0.label)
+        Arc::clone(&self.shared.label)
     }
 
     /// Returns a place in the queue for the next request.
@@ -214,16 +255,16 @@ impl Client {
 
     /// Returns how the server rewrites values, as far as is known.
     pub(crate) fn normalization(&self) -> &Normalization {
-        &self.0.normalization
+        &self.shared.normalization
     }
 
     fn page_limit(&self) -> &paging::PageLimit {
-        &self.0.page_limit
+        &self.shared.page_limit
     }
 
     /// Returns the largest page size that the server accepts (at most 250), as far as is known.
     pub(crate) fn max_page_size(&self) -> u64 {
-        self.0.page_limit.get(Instant::now())
+        self.shared.page_limit.get(Instant::now())
     }
 }
 
@@ -231,8 +272,8 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("base_url", &self.base_url())
-            .field("limits", &self.0.limits)
-            .field("retry", &self.0.retry)
+            .field("limits", &self.shared.limits)
+            .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use bigcommerce_sdk::SentOperation;
+use reqwest::{Method, Url};
+
 /// The name of the operation that lists values.
 pub(crate) const LIST_VALUES: &str = "list_attribute_values";
 const CREATE_ATTRIBUTES: &str = "create_attributes";
@@ -17,6 +20,8 @@ pub struct Operation {
     pub is_read: bool,
     /// Whether it may be sent again after it may have been executed.
     pub is_idempotent: bool,
+    /// The OAuth scope that it needs, if that is known.
+    scope: Option<&'static str>,
 }
 
 impl Operation {
@@ -65,12 +70,43 @@ impl Operation {
         }
     }
 
+    /// Creates an operation that the caller sends. Its label is that of the request.
+    pub(crate) fn of_caller(is_idempotent: bool) -> Self {
+        Self {
+            name: "call",
+            label: Cow::Borrowed(""),
+            is_read: false,
+            is_idempotent,
+            scope: None,
+        }
+    }
+
+    /// Returns the operation with the label of a request, if it has none of its own.
+    pub(super) fn labelled(&self, sent: Option<&SentOperation>, base_url: &str) -> Self {
+        let mut operation = self.clone();
+        if !operation.label.is_empty() {
+            return operation;
+        }
+        operation.label = match sent {
+            None => Cow::Borrowed("the call"),
+            Some(sent) => {
+                let base_path = Url::parse(base_url).ok();
+                let base_path = base_path.as_ref().map_or("", Url::path);
+                let path = sent.path.strip_prefix(base_path).unwrap_or(&sent.path);
+                Cow::Owned(format!("{} {path}", sent.method))
+            }
+        };
+        operation.is_read |= sent.is_some_and(|sent| sent.method == Method::GET);
+        operation
+    }
+
     fn write(name: &'static str, label: impl Into<Cow<'static, str>>) -> Self {
         Self {
             name,
             label: label.into(),
             is_read: false,
             is_idempotent: true,
+            scope: Some("store_v2_customers (Customers: modify)"),
         }
     }
 
@@ -80,14 +116,11 @@ impl Operation {
             label: label.into(),
             is_read: true,
             is_idempotent: true,
+            scope: Some("store_v2_customers_read_only (Customers: read-only)"),
         }
     }
 
-    /// Returns the OAuth scope that the operation needs, if it is known.
     pub(super) fn scope(&self) -> Option<&'static str> {
-        match self.is_read {
-            true => Some("store_v2_customers_read_only (Customers: read-only)"),
-            false => Some("store_v2_customers (Customers: modify)"),
-        }
+        self.scope
     }
 }

@@ -78,7 +78,15 @@ fn client(base_url: &str, limits: Limits, policy: RetryPolicy) -> Client {
     let http = sdk::build_http(sdk::harden(builder)).expect("an HTTP client");
     let credentials = Credentials::new("s3cr3t-token").expect("a token");
     let sdk = sdk::Client::new_with_client(base_url, http, credentials);
-    Client::new(sdk, "s3cr3t-token".into(), limits, policy, None).expect("a client")
+    Client::new(
+        sdk,
+        "s3cr3t-token".into(),
+        limits,
+        policy,
+        None,
+        Observer::default(),
+    )
+    .expect("a client")
 }
 
 fn quick() -> RetryPolicy {

@@ -9,15 +9,15 @@ use futures_util::stream::Stream;
 
 use crate::batch::EngineConfig;
 use crate::client::url_budget::room_for_ids;
-use crate::client::{Client, OnOutage};
+use crate::client::{Client, OnOutage, RunSettings, StopFuture, run_methods};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, Observer};
+use crate::event::Observer;
 use crate::list::{Filter, filter_methods};
 use crate::outcome::Report;
 use crate::row::IntoRow;
 use crate::run::{
     DEFAULT_LINGER, DEFAULT_MAX_WAIT, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes,
-    RunOptions, StopFuture,
+    RunOptions,
 };
 
 use selection::SelectionDelete;
@@ -104,9 +104,7 @@ pub struct Delete {
     ids: Vec<i64>,
     filter: Filter,
     options: DeleteOptions,
-    on_outage: Option<OnOutage>,
-    stop: Option<StopFuture>,
-    observer: Observer,
+    settings: RunSettings,
 }
 
 impl Delete {
@@ -119,11 +117,10 @@ impl Delete {
                 stop_after_rejected: DEFAULT_STOP_AFTER_REJECTED,
                 is_dry_run: false,
                 allow_incomplete: false,
+                stops_on_input_error: false,
                 on_outage: OnOutage::default(),
             },
-            on_outage: None,
-            stop: None,
-            observer: Observer::default(),
+            settings: RunSettings::default(),
         }
     }
 
@@ -157,7 +154,7 @@ impl Delete {
     /// to [`RetryPolicy::retry_timeout`](crate::RetryPolicy::retry_timeout), a
     /// [`stream`](Self::stream) for up to 15 minutes).
     pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
-        self.on_outage = Some(on_outage);
+        self.settings.on_outage = Some(on_outage);
         self
     }
 
@@ -171,14 +168,16 @@ impl Delete {
     /// Stops the run when the future completes; see
     /// [`Upsert::stop_when`](crate::Upsert::stop_when).
     pub fn stop_when(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.stop = Some(Box::pin(stop));
+        self.settings.stop = Some(Box::pin(stop));
         self
     }
 
-    /// Sets a function that receives the events of the run; see
-    /// [`Upsert::observe`](crate::Upsert::observe).
-    pub fn observe(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.observer = Observer::new(observe);
+    run_methods!("run");
+
+    /// Stops the run at the first error of the input; see
+    /// [`Upsert::stop_on_input_error`](crate::Upsert::stop_on_input_error).
+    pub fn stop_on_input_error(mut self) -> Self {
+        self.options.stops_on_input_error = true;
         self
     }
 
@@ -198,14 +197,16 @@ impl Delete {
     /// Returns an error only if nothing was deleted: the selection is invalid, could not be listed in
     /// full or is ignored by the server, or there is no tokio runtime. Any later error is in the report;
     /// [`Report::into_result`] returns it.
-    pub async fn send(self) -> Result<Report<i64>, Error> {
-        let retry_timeout = self.client.retry().retry_timeout;
-        let on_outage = self.on_outage;
+    pub async fn send(mut self) -> Result<Report<i64>, Error> {
+        let client = self.settings.apply(&self.client)?;
+        let retry_timeout = client.retry().retry_timeout;
+        let on_outage = self.settings.on_outage;
         let options = DeleteOptions {
             on_outage: on_outage.unwrap_or(OnOutage::WaitUpTo(retry_timeout)),
             ..self.options
         };
-        let mut delete = SelectionDelete::new(self.client, options, self.stop, self.observer);
+        let stop = self.settings.take_stop();
+        let mut delete = SelectionDelete::new(client, options, stop, self.settings.observer);
         // An invalid selection is an error before the added IDs are deleted.
         let selection = match self.filter.selects_all() {
             true => None,
@@ -231,18 +232,25 @@ impl Delete {
     /// A selection can't be streamed, because it is listed in full before anything is deleted. With
     /// a selection, nothing is sent, and [`Outcomes::stopped_by`] returns the error. To delete a
     /// selection in less memory than a [`Report`] takes, list the values and stream their IDs.
-    pub fn stream<S>(self, ids: S) -> Outcomes<S, i64>
+    pub fn stream<S>(mut self, ids: S) -> Outcomes<S, i64>
     where
         S: Stream,
         S::Item: IntoRow<i64>,
     {
+        let (client, invalid) = match self.settings.apply(&self.client) {
+            Ok(client) => (client, None),
+            Err(error) => (self.client, Some(error)),
+        };
         let options = DeleteOptions {
-            on_outage: self.on_outage.unwrap_or_default(),
+            on_outage: self.settings.on_outage.unwrap_or_default(),
             ..self.options
         };
-        let options = options.run_options(&self.client, self.ids, self.stop, self.observer);
-        let mut outcomes = Outcomes::new(self.client, options, ids);
-        if !self.filter.selects_all() {
+        let stop = self.settings.take_stop();
+        let options = options.run_options(&client, self.ids, stop, self.settings.observer);
+        let mut outcomes = Outcomes::new(client, options, ids);
+        if let Some(error) = invalid {
+            outcomes.stop(error);
+        } else if !self.filter.selects_all() {
             outcomes.stop(Error::invalid_input(
                 "a delete by a selection can't be streamed: use send(), or list the values and \
                  stream their IDs",
@@ -257,6 +265,7 @@ struct DeleteOptions {
     stop_after_rejected: u64,
     is_dry_run: bool,
     allow_incomplete: bool,
+    stops_on_input_error: bool,
     on_outage: OnOutage,
 }
 
@@ -280,6 +289,7 @@ impl DeleteOptions {
             },
             checks_types: None,
             is_dry_run: self.is_dry_run,
+            stops_on_input_error: self.stops_on_input_error,
             linger: DEFAULT_LINGER,
             on_outage: self.on_outage,
             stop,
@@ -296,8 +306,7 @@ impl fmt::Debug for Delete {
             .field("ids", &self.ids.len())
             .field("filter", &self.filter)
             .field("options", &self.options)
-            .field("on_outage", &self.on_outage)
-            .field("observer", &self.observer)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

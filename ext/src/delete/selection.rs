@@ -7,12 +7,12 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::DeleteOptions;
 use crate::attributes;
-use crate::client::{Client, RunContext, in_task};
+use crate::client::{Client, RunContext, StopFuture, in_task};
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
 use crate::list::{Filter, FilterMatch, ListOptions, ValidFilter, Values};
 use crate::outcome::{Outcome, OutcomeKind, Report, RunKind, Summary};
-use crate::run::{Outcomes, StopFuture};
+use crate::run::Outcomes;
 
 /// The maximum number of times that the matches of a selection are listed and deleted.
 const MAX_ROUNDS: usize = 3;
@@ -149,9 +149,9 @@ impl SelectionDelete {
     pub(super) async fn resolve(&mut self, filter: Filter) -> Result<ValidFilter, Error> {
         let name = filter.attribute_name.clone();
         let mut filter = filter.validate()?;
-        let Some(name) = name else {
+        if name.is_none() && !filter.has_names() {
             return Ok(filter);
-        };
+        }
         let client = self.client.clone();
         let run =
             RunContext::new(&client, self.observer.clone()).with_on_outage(self.options.on_outage);
@@ -159,9 +159,14 @@ impl SelectionDelete {
         let outcome = self.until_stopped(fetch).await?;
         self.requests += u64::from(outcome.requests);
         let definitions = outcome.result.map_err(|failure| failure.error)?;
-        match definitions.by_name(&name) {
-            Ok(attribute) => filter.resolve_name(attribute.id),
-            Err(violation) => return Err(Error::invalid_input(violation.to_string())),
+        if filter.has_names() {
+            filter.resolve_names(&definitions)?;
+        }
+        if let Some(name) = name {
+            match definitions.by_name(&name) {
+                Ok(attribute) => filter.resolve_name(attribute.id),
+                Err(violation) => return Err(Error::invalid_input(violation.to_string())),
+            }
         }
         Ok(filter)
     }
@@ -214,7 +219,7 @@ impl SelectionDelete {
         };
         tokio::select! {
             biased;
-            () = stopped => Err(Error::stopped()),
+            error = stopped => Err(error),
             result = lookup => result,
         }
     }

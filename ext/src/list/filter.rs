@@ -4,9 +4,11 @@ use bigcommerce_sdk::{self as sdk, IdList, types};
 use chrono::{DateTime, Utc};
 
 use super::date_filter::{DateFilter, FilterMatch};
+use crate::attributes::Definitions;
 use crate::client::SdkResult;
 use crate::client::url_budget::{FIXED_LEN, MAX_URL_LEN, id_len};
-use crate::error::Error;
+use crate::error::{Error, Violation};
+use crate::value::AttributeKey;
 
 /// The maximum length of a date and its parameter's name.
 const DATE_PARAM_LEN: usize = 50;
@@ -17,6 +19,8 @@ const PERCENT_ENCODED_BYTE_LEN: usize = 3;
 pub(crate) struct Filter {
     pub customers: Option<Vec<i64>>,
     pub attributes: Option<Vec<i64>>,
+    /// The attributes that are given by their names.
+    pub names: Vec<AttributeKey>,
     pub attribute_name: Option<String>,
     pub created: DateConditions,
     pub modified: DateConditions,
@@ -31,6 +35,13 @@ pub(crate) struct DateConditions {
 }
 
 impl Filter {
+    /// Selects the values of these attributes.
+    pub(crate) fn set_attributes(&mut self, attributes: impl Iterator<Item = AttributeKey>) {
+        let (ids, names): (Vec<_>, Vec<_>) = attributes.partition(|key| key.id().is_some());
+        self.attributes = Some(ids.iter().filter_map(AttributeKey::id).collect());
+        self.names = names;
+    }
+
     /// Returns `true` if there is no condition, so that all values of the store are selected.
     pub(crate) fn selects_all(&self) -> bool {
         self.customers.is_none()
@@ -67,6 +78,7 @@ impl Filter {
         Self {
             customers: None,
             attributes: None,
+            names: Vec::new(),
             attribute_name: self.attribute_name.clone(),
             created: self.created,
             modified: self.modified,
@@ -108,6 +120,25 @@ impl ValidFilter {
             }
         }
         queries
+    }
+
+    /// Returns `true` if attributes are given by names that are not resolved yet.
+    pub(crate) fn has_names(&self) -> bool {
+        !self.0.names.is_empty()
+    }
+
+    /// Adds the IDs of the attributes that are given by their names.
+    pub(crate) fn resolve_names(&mut self, definitions: &Definitions) -> Result<(), Error> {
+        let Self(filter) = self;
+        let ids = filter.attributes.get_or_insert_default();
+        for key in std::mem::take(&mut filter.names) {
+            let definition = definitions.get(&key);
+            let invalid = |violation: Violation| Error::invalid_input(violation.to_string());
+            ids.extend(definition.map_err(invalid)?.map(|definition| definition.id));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(())
     }
 
     /// Replaces the attribute's name by its ID.

@@ -8,8 +8,7 @@ mod read_request;
 
 use std::fmt;
 
-use crate::client::{Client, OnOutage};
-use crate::event::{Event, Observer};
+use crate::client::{Client, OnOutage, RunSettings, run_methods};
 
 pub use date_filter::DateFilter;
 pub(crate) use date_filter::FilterMatch;
@@ -31,11 +30,16 @@ macro_rules! filter_methods {
             self
         }
 
-        #[doc = concat!($limits_to_values, " of these attributes.")]
+        #[doc = concat!($limits_to_values, " of these attributes, given by their IDs or names.")]
         ///
-        /// An empty list selects nothing.
-        pub fn attributes(mut self, ids: impl IntoIterator<Item = i64>) -> Self {
-            self.filter.attributes = Some(ids.into_iter().collect());
+        /// An empty list selects nothing. Names are resolved with the store's attributes, which are
+        /// requested first. A name that the store does not define is an error, and nothing else is sent.
+        pub fn attributes<A: Into<$crate::AttributeKey>>(
+            mut self,
+            attributes: impl IntoIterator<Item = A>,
+        ) -> Self {
+            self.filter
+                .set_attributes(attributes.into_iter().map(Into::into));
             self
         }
 
@@ -154,6 +158,7 @@ pub struct List {
     client: Client,
     filter: Filter,
     options: ListOptions,
+    settings: RunSettings,
 }
 
 impl List {
@@ -162,6 +167,7 @@ impl List {
             client,
             filter: Filter::default(),
             options: ListOptions::default(),
+            settings: RunSettings::default(),
         }
     }
 
@@ -179,7 +185,7 @@ impl List {
 
     /// Sets what the list does while the store is down (default: it waits for up to 15 minutes).
     pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
-        self.options.on_outage = on_outage;
+        self.settings.on_outage = Some(on_outage);
         self
     }
 
@@ -192,14 +198,14 @@ impl List {
         self
     }
 
-    /// Sets a function that receives the events of the list.
-    ///
-    /// The function is called from the tasks that make the calls and from the task that polls the
-    /// stream. It should be quick and must not block. If it panics, the polling task panics too.
-    pub fn observe(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.options.observer = Observer::new(observe);
+    /// Ends the list when the future completes, with an error of the kind
+    /// [`Stopped`](crate::ErrorKind::Stopped) as its last item. Requests in flight are cancelled.
+    pub fn stop_when(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.settings.stop = Some(Box::pin(stop));
         self
     }
+
+    run_methods!("list");
 
     /// Returns a stream of the values. Nothing is sent before it is polled.
     ///
@@ -223,9 +229,19 @@ impl List {
     /// # Errors
     ///
     /// As [`stream`](Self::stream).
-    pub fn pages(self) -> Pages {
-        let filter = self.filter.validate();
-        Pages::new(self.client, filter, self.options)
+    pub fn pages(mut self) -> Pages {
+        let mut filter = self.filter.validate();
+        let client = match self.settings.apply(&self.client) {
+            Ok(client) => client,
+            Err(error) => {
+                filter = Err(error);
+                self.client
+            }
+        };
+        self.options.on_outage = self.settings.on_outage.unwrap_or_default();
+        self.options.stop = self.settings.take_stop();
+        self.options.observer = self.settings.observer;
+        Pages::new(client, filter, self.options)
     }
 }
 
@@ -235,6 +251,7 @@ impl fmt::Debug for List {
             .field("client", &self.client)
             .field("filter", &self.filter)
             .field("options", &self.options)
+            .field("settings", &self.settings)
             .finish()
     }
 }

@@ -14,9 +14,11 @@ use tracing::Instrument;
 use super::date_filter::FilterMatch;
 use super::filter::{Query, ValidFilter};
 use super::id_set::IdSet;
+use crate::attributes::{self, Definitions};
 use crate::client::{
     CallOutcome, CallSet, Client, LIST_VALUES, OnOutage, Operation, PageHead, PageId,
-    PageScheduler, PageSize, RunContext, Shortfall, TARGET, TotalChange, call, current_runtime,
+    PageScheduler, PageSize, RunContext, Shortfall, StopFuture, TARGET, TotalChange, call,
+    current_runtime,
 };
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -32,12 +34,23 @@ pub struct Page {
 }
 
 /// The settings of a list.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ListOptions {
     pub page_size: Option<u64>,
     pub allow_incomplete: bool,
     pub on_outage: OnOutage,
+    pub stop: Option<StopFuture>,
     pub observer: Observer,
+}
+
+impl fmt::Debug for ListOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListOptions")
+            .field("page_size", &self.page_size)
+            .field("allow_incomplete", &self.allow_incomplete)
+            .field("on_outage", &self.on_outage)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The pages of a list, in order; see [`List::pages`](crate::List::pages).
@@ -59,9 +72,14 @@ pub struct Pages {
     scheduler: PageScheduler<Result<types::AttributeValuePage, Error>>,
     page_size: PageSize,
     calls: CallSet<(PageId, u64), CallOutcome<types::AttributeValuePage>>,
+    /// The request of the attributes whose names are to be resolved.
+    attribute_calls: CallSet<(), CallOutcome<Definitions>>,
+    /// Whether names are to be resolved before the first page.
+    must_resolve: bool,
     calls_started: u64,
     requests: u64,
     runtime: Option<Handle>,
+    stop: Option<StopFuture>,
     delivered_ids: IdSet,
     /// The customers and attributes of values without an ID.
     delivered_keys: HashSet<(i64, i64)>,
@@ -82,35 +100,74 @@ impl Pages {
             Ok(filter) => (Some(filter), None),
             Err(error) => (None, Some(error)),
         };
-        let queries = filter
-            .as_ref()
-            .map(|filter| filter.queries(client.base_url()));
-        let queries: Vec<_> = queries.into_iter().flatten().map(Arc::new).collect();
-        Self {
-            // Twice the requests in flight, so that one slow page does not stall the others.
-            scheduler: PageScheduler::new(
-                queries.len(),
-                client.limits().max_in_flight.saturating_mul(2),
-            ),
+        let must_resolve = filter.as_ref().is_some_and(ValidFilter::has_names);
+        let mut pages = Self {
+            scheduler: PageScheduler::new(0, 0),
             run: Arc::new(
                 RunContext::new(&client, options.observer).with_on_outage(options.on_outage),
             ),
             page_size: PageSize::new(&client, options.page_size),
             client,
             filter,
-            queries,
+            queries: Vec::new(),
+            attribute_calls: CallSet::default(),
+            must_resolve,
             allow_incomplete: options.allow_incomplete,
             calls: CallSet::default(),
             calls_started: 0,
             requests: 0,
             runtime: None,
+            stop: options.stop,
             delivered_ids: IdSet::default(),
             delivered_keys: HashSet::new(),
             delivered_pages: 0,
             changed_during_read: false,
             invalid_filter,
             is_done: false,
+        };
+        if !must_resolve {
+            pages.plan();
         }
+        pages
+    }
+
+    /// Plans the queries of the filter.
+    fn plan(&mut self) {
+        let filter = self.filter.as_ref();
+        let queries = filter.map(|filter| filter.queries(self.client.base_url()));
+        self.queries = queries.into_iter().flatten().map(Arc::new).collect();
+        // Twice the requests in flight, so that one slow page does not stall the others.
+        let max_ahead = self.client.limits().max_in_flight.saturating_mul(2);
+        self.scheduler = PageScheduler::new(self.queries.len(), max_ahead);
+    }
+
+    /// Resolves the names of attributes. Returns an error if that fails.
+    fn poll_names(&mut self, cx: &mut Context<'_>, runtime: &Handle) -> Poll<Result<(), Error>> {
+        if !self.must_resolve {
+            return Poll::Ready(Ok(()));
+        }
+        if self.attribute_calls.len() == 0 {
+            let number = self.calls_started;
+            self.calls_started += 1;
+            let (client, run) = (self.client.clone(), Arc::clone(&self.run));
+            let task = async move { attributes::fetch(&client, &run, number).await };
+            self.attribute_calls.spawn(runtime, (), number, task);
+        }
+        let Some(((), call, outcome)) = self.attribute_calls.poll_finished(cx) else {
+            return Poll::Pending;
+        };
+        self.must_resolve = false;
+        self.requests += u64::from(outcome.requests);
+        self.run.notify(Event::CallFinished {
+            call,
+            operation: Operation::list_attributes().name,
+        });
+        let definitions = outcome.result.map_err(|failure| failure.error)?;
+        if let Some(filter) = &mut self.filter {
+            filter.resolve_names(&definitions)?;
+        }
+        self.plan();
+        Poll::Ready(Ok(()))
     }
 
     /// Returns the number of values on all pages, according to the server's latest responses.
@@ -327,7 +384,20 @@ impl Stream for Pages {
                 return Poll::Ready(Some(Err(error)));
             }
         };
+        // For the timers.
+        let _entered = runtime.enter();
         this.runtime = Some(runtime.clone());
+        if let Some(stop) = &mut this.stop
+            && let Poll::Ready(error) = stop.as_mut().poll(cx)
+        {
+            this.is_done = true;
+            this.calls = CallSet::default();
+            return Poll::Ready(Some(Err(error)));
+        }
+        if let Err(error) = ready!(this.poll_names(cx, &runtime)) {
+            this.is_done = true;
+            return Poll::Ready(Some(Err(error)));
+        }
         loop {
             this.poll_calls(cx);
             let delivered = this.deliver();

@@ -80,10 +80,8 @@ pub(crate) async fn check(
     };
     let operation = Operation::list(1, None);
     let query = Query::default();
-    request(client, run, &operation, attempt, lease, |sdk| async move {
-        query.send(sdk, 1, 1).await
-    })
-    .await
+    let send = |sdk| query.send(sdk, 1, 1);
+    request(client, run, &operation, attempt, lease, send).await
 }
 
 /// Requests a single value, to learn whether the endpoint exists.

@@ -13,6 +13,7 @@ use crate::client::limiter::SharedLimits;
 use crate::client::{Client, Limits, RetryPolicy};
 use crate::credentials::{AccessToken, StoreHash};
 use crate::error::Error;
+use crate::event::{Event, Observer};
 
 const API: &str = "https://api.bigcommerce.com";
 const USER_AGENT: &str = concat!("bigcommerce-ext/", env!("CARGO_PKG_VERSION"));
@@ -22,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const STORE_HASH_VARIABLE: &str = "BIGCOMMERCE_STORE_HASH";
 /// The environment variable that contains the access token.
 pub const ACCESS_TOKEN_VARIABLE: &str = "BIGCOMMERCE_ACCESS_TOKEN";
+/// The environment variable that contains the base URL, in place of the store hash.
+pub const BASE_URL_VARIABLE: &str = "BIGCOMMERCE_BASE_URL";
 
 /// Builds a [`Store`]; see [`Store::builder`] and [`Store::builder_with_base_url`].
 #[must_use = "a builder does nothing until `build` is called"]
@@ -34,6 +37,7 @@ pub struct StoreBuilder {
     http: Option<ClientBuilder>,
     user_agent: Option<String>,
     allow_http: bool,
+    observer: Observer,
 }
 
 /// The base URL, or the store hash that it is built from.
@@ -51,21 +55,72 @@ impl StoreBuilder {
         Self::with(BaseUrl::Url(base_url), token)
     }
 
-    pub(crate) fn from_env() -> Result<Self, Error> {
-        let read = |name: &'static str| match env::var(name) {
-            Ok(value) if !value.is_empty() => Ok(value),
-            Ok(_) | Err(env::VarError::NotPresent) => Err(Error::invalid_input(format!(
-                "the environment variable {name} is not set"
-            ))),
+    /// Returns a builder with the store and the access token from environment variables. Other settings
+    /// are added to it as usual.
+    ///
+    /// The token is in `BIGCOMMERCE_ACCESS_TOKEN`, and the store hash in `BIGCOMMERCE_STORE_HASH`. If
+    /// `BIGCOMMERCE_BASE_URL` is set, it is the base URL, for example of a sandbox, and no store hash is
+    /// needed. An empty variable counts as not set.
+    ///
+    /// ```no_run
+    /// use bigcommerce_ext::{Limits, StoreBuilder};
+    ///
+    /// # fn main() -> Result<(), bigcommerce_ext::Error> {
+    /// let store = StoreBuilder::from_env()?
+    ///     .user_agent("loyalty-sync/1.2 (it@shop.example)")
+    ///     .limits(Limits::default().reserve_quota(0.5))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if a variable is not set or is
+    /// not UTF-8. [`build`](Self::build) validates the values.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(|name| env::var(name))
+    }
+
+    fn from_variables(
+        lookup: impl Fn(&str) -> Result<String, env::VarError>,
+    ) -> Result<Self, Error> {
+        let read = |name: &'static str| match lookup(name) {
+            Ok(value) if !value.is_empty() => Ok(Some(value)),
+            Ok(_) | Err(env::VarError::NotPresent) => Ok(None),
             // The original error shows the value, which may be the token.
             Err(env::VarError::NotUnicode(_)) => Err(Error::invalid_input(format!(
                 "the environment variable {name} is not valid UTF-8"
             ))),
         };
-        Ok(Self::new(
-            read(STORE_HASH_VARIABLE)?,
-            read(ACCESS_TOKEN_VARIABLE)?.into(),
+        let required = |name: &'static str| {
+            read(name)?.ok_or_else(|| {
+                Error::invalid_input(format!("the environment variable {name} is not set"))
+            })
+        };
+        let base_url = match read(BASE_URL_VARIABLE)? {
+            Some(url) => BaseUrl::Url(url),
+            None => BaseUrl::StoreHash(required(STORE_HASH_VARIABLE)?),
+        };
+        Ok(Self::with(
+            base_url,
+            required(ACCESS_TOKEN_VARIABLE)?.into(),
         ))
+    }
+
+    /// Replaces the store hash or the base URL, for example by that of a sandbox.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = BaseUrl::Url(url.into());
+        self
+    }
+
+    /// Sets a function that receives the events of all runs and calls of the store, beside the observer
+    /// of a run.
+    ///
+    /// The function is called from several tasks. It should be quick and must not block.
+    pub fn observe(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(observe);
+        self
     }
 
     fn with(base_url: BaseUrl, token: AccessToken) -> Self {
@@ -78,6 +133,7 @@ impl StoreBuilder {
             http: None,
             user_agent: None,
             allow_http: false,
+            observer: Observer::default(),
         }
     }
 
@@ -126,7 +182,7 @@ impl StoreBuilder {
         self
     }
 
-    fn base_url(&self) -> Result<Url, Error> {
+    fn parse_base_url(&self) -> Result<Url, Error> {
         match &self.base_url {
             BaseUrl::StoreHash(hash) => {
                 let hash = StoreHash::new(hash)?;
@@ -148,7 +204,7 @@ impl StoreBuilder {
     pub fn build(self) -> Result<Store, Error> {
         self.limits.validate()?;
         self.retry.validate()?;
-        let base = self.base_url()?;
+        let base = self.parse_base_url()?;
         if base.scheme() == "http" && !is_loopback(&base) && !self.allow_http {
             return Err(Error::invalid_input(format!(
                 "{base}: plain http would expose the access token: use https, or call allow_http()"
@@ -176,7 +232,14 @@ impl StoreBuilder {
 
         let base = base.as_str().trim_end_matches('/');
         let sdk = sdk::Client::new_with_client(base, http, credentials);
-        let client = Client::new(sdk, self.token, self.limits, self.retry, self.shared_limits)?;
+        let client = Client::new(
+            sdk,
+            self.token,
+            self.limits,
+            self.retry,
+            self.shared_limits,
+            self.observer,
+        )?;
         Ok(Store::new(client))
     }
 }
@@ -185,7 +248,10 @@ impl fmt::Debug for StoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The given HTTP settings may contain headers with other secrets.
         f.debug_struct("StoreBuilder")
-            .field("base_url", &self.base_url().map(|url| url.to_string()))
+            .field(
+                "base_url",
+                &self.parse_base_url().map(|url| url.to_string()),
+            )
             .field("token", &self.token)
             .field("limits", &self.limits)
             .field("retry", &self.retry)
@@ -294,6 +360,45 @@ mod tests {
             assert!(error.to_string().contains("access token"), "{error}");
             assert!(!format!("{error} {error:?}").contains("s3cr3t"));
         }
+    }
+
+    #[test]
+    fn variables_name_the_store_or_its_base_url() {
+        let build = |variables: &[(&str, &str)]| {
+            let builder = StoreBuilder::from_variables(|name| {
+                let variable = variables.iter().find(|(variable, _)| *variable == name);
+                let (_, value) = variable.ok_or(env::VarError::NotPresent)?;
+                Ok((*value).to_owned())
+            });
+            let url = |builder: StoreBuilder| builder.parse_base_url().map(|url| url.to_string());
+            builder.and_then(url).map_err(|error| error.to_string())
+        };
+        let hash = (STORE_HASH_VARIABLE, "abc123");
+        let token = (ACCESS_TOKEN_VARIABLE, "s3cr3t");
+        let url = (BASE_URL_VARIABLE, "http://127.0.0.1:8787/stores/sandbox/v3");
+        for (variables, expected) in [
+            (&[hash, token][..], Ok(format!("{API}/stores/abc123/v3"))),
+            (&[url, token], Ok(url.1.to_owned())),
+            (&[hash, url, token], Ok(url.1.to_owned())),
+            (
+                &[hash, (BASE_URL_VARIABLE, ""), token],
+                Ok(format!("{API}/stores/abc123/v3")),
+            ),
+            (
+                &[hash],
+                Err("the environment variable BIGCOMMERCE_ACCESS_TOKEN is not set".to_owned()),
+            ),
+            (
+                &[token],
+                Err("the environment variable BIGCOMMERCE_STORE_HASH is not set".to_owned()),
+            ),
+        ] {
+            assert_eq!(build(variables), expected, "{variables:?}");
+        }
+        let not_utf8 = |_: &str| Err(env::VarError::NotUnicode("s3cr3t".into()));
+        let error = StoreBuilder::from_variables(not_utf8).expect_err("not UTF-8");
+        assert!(error.to_string().ends_with("is not valid UTF-8"), "{error}");
+        assert!(!format!("{error:?}").contains("s3cr3t"));
     }
 
     #[test]

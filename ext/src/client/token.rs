@@ -1,0 +1,54 @@
+//! The access token of a store, which can be replaced.
+
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+
+use crate::credentials::AccessToken;
+
+/// How many replaced tokens are still redacted.
+const MAX_REPLACED: usize = 16;
+
+/// The present token, and those that it replaced: a server may repeat an old one in a late response.
+pub(super) struct Tokens(RwLock<History>);
+
+struct History {
+    /// The present token is the last one.
+    tokens: Vec<AccessToken>,
+    replacements: u64,
+}
+
+impl Tokens {
+    pub(super) fn new(token: AccessToken) -> Self {
+        Self(RwLock::new(History {
+            tokens: vec![token],
+            replacements: 0,
+        }))
+    }
+
+    pub(super) fn replace(&self, token: AccessToken) {
+        let mut history = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if history.tokens.len() > MAX_REPLACED {
+            history.tokens.remove(0);
+        }
+        history.tokens.push(token);
+        history.replacements += 1;
+    }
+
+    /// Returns how often the token was replaced.
+    pub(super) fn replacements(&self) -> u64 {
+        let history = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        history.replacements
+    }
+
+    /// Returns all tokens that no output may contain.
+    pub(super) fn secrets(&self) -> Vec<AccessToken> {
+        let history = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        history.tokens.clone()
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens(REDACTED)")
+    }
+}
