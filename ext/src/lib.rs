@@ -167,12 +167,16 @@ mod credentials;
 mod delete;
 mod error;
 mod event;
+#[cfg(feature = "serde")]
+mod json;
 mod list;
 mod normalization;
 mod outcome;
 mod row;
 mod run;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod upsert;
 mod value;
 

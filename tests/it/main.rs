@@ -7,6 +7,7 @@ mod contract;
 mod delete;
 mod errors;
 mod faults;
+mod json;
 mod lifecycle;
 mod list;
 mod odd_responses;

@@ -32,6 +32,12 @@ impl<'a> Circumstances<'a> {
     }
 }
 
+/// Explains a kind of failure of an operation.
+#[cfg(feature = "testing")]
+pub(crate) fn explain_by_kind(kind: ErrorKind, operation: &Operation, host: &str) -> Explanation {
+    explain_kind(kind, &Circumstances::new(operation, host))
+}
+
 /// Explains why an attempt failed.
 pub(super) fn explain(
     cause: FailureCause,

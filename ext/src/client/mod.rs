@@ -44,6 +44,8 @@ pub(crate) use attempt::{AttemptInfo, RequestFailure, RequestOutcome, request};
 pub(crate) use call::call;
 pub(crate) use call_set::{CallSet, in_task};
 pub(crate) use context::{CallFailure, CallOutcome, RunContext, SdkResult};
+#[cfg(feature = "testing")]
+pub(crate) use explain::explain_by_kind;
 pub(crate) use lease::{Lease, Ticket};
 use limiter::{LimiterStatus, SharedLimits};
 pub use limits::Limits;
