@@ -120,8 +120,8 @@ struct AttributeInput(AttributeKey);
 
 impl<'de> Deserialize<'de> for AttributeInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl Visitor<'_> for Keys {
+        struct AttributeVisitor;
+        impl Visitor<'_> for AttributeVisitor {
             type Value = AttributeInput;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for AttributeInput {
                 Ok(AttributeInput(name.into()))
             }
         }
-        deserializer.deserialize_any(Keys)
+        deserializer.deserialize_any(AttributeVisitor)
     }
 }
 
@@ -150,8 +150,8 @@ struct ValueInput(Value);
 
 impl<'de> Deserialize<'de> for ValueInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Values;
-        impl Visitor<'_> for Values {
+        struct ValueVisitor;
+        impl Visitor<'_> for ValueVisitor {
             type Value = ValueInput;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,7 +178,7 @@ impl<'de> Deserialize<'de> for ValueInput {
                 Ok(ValueInput(text.into()))
             }
         }
-        deserializer.deserialize_any(Values)
+        deserializer.deserialize_any(ValueVisitor)
     }
 }
 

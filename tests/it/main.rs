@@ -6,6 +6,7 @@ mod attributes;
 mod contract;
 mod delete;
 mod errors;
+mod failures;
 mod faults;
 mod json;
 mod lifecycle;

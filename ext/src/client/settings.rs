@@ -78,7 +78,7 @@ macro_rules! run_methods {
     ($run:literal) => {
         #[doc = concat!("Sets how often and for how long the calls of the ", $run, " are retried")]
         /// (default: as the store, see [`StoreBuilder::retry`](crate::StoreBuilder::retry)).
-        pub fn retry(mut self, policy: $crate::RetryPolicy) -> Self {
+        pub fn retry(mut self, policy: $crate::client::RetryPolicy) -> Self {
             self.settings.retry = Some(policy);
             self
         }
@@ -98,7 +98,7 @@ macro_rules! run_methods {
         /// results. It should be quick and must not block. If it panics, the polling task panics too.
         pub fn observe(
             mut self,
-            observe: impl Fn(&$crate::Event) + Send + Sync + 'static,
+            observe: impl Fn(&$crate::event::Event) + Send + Sync + 'static,
         ) -> Self {
             self.settings.observer = $crate::event::Observer::new(observe);
             self

@@ -9,9 +9,9 @@ use crate::credentials::AccessToken;
 const MAX_REPLACED: usize = 16;
 
 /// The present token, and those that it replaced: a server may repeat an old one in a late response.
-pub(super) struct Tokens(RwLock<History>);
+pub(super) struct Tokens(RwLock<TokenHistory>);
 
-struct History {
+struct TokenHistory {
     /// The present token is the last one.
     tokens: Vec<AccessToken>,
     replacements: u64,
@@ -19,7 +19,7 @@ struct History {
 
 impl Tokens {
     pub(super) fn new(token: AccessToken) -> Self {
-        Self(RwLock::new(History {
+        Self(RwLock::new(TokenHistory {
             tokens: vec![token],
             replacements: 0,
         }))

@@ -34,7 +34,7 @@ macro_rules! filter_methods {
         ///
         /// An empty list selects nothing. Names are resolved with the store's attributes, which are
         /// requested first. A name that the store does not define is an error, and nothing else is sent.
-        pub fn attributes<A: Into<$crate::AttributeKey>>(
+        pub fn attributes<A: Into<$crate::value::AttributeKey>>(
             mut self,
             attributes: impl IntoIterator<Item = A>,
         ) -> Self {

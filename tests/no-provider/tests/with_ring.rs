@@ -96,7 +96,7 @@ async fn item_9_an_untrusted_certificate_stops_a_run_at_once() {
     let report = upsert.send().await.expect("a report");
     assert_eq!(report.summary().not_sent, 1);
     let error = report.stopped_by().expect("an error");
-    assert_eq!(error.kind(), ErrorKind::Connection);
+    assert_eq!(error.kind(), ErrorKind::Tls);
     let text = error.to_string();
     assert!(
         text.contains("certificate") && text.contains("localhost"),
