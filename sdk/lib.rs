@@ -95,5 +95,9 @@ pub use transport::{build_http, harden};
 
 // Compiles the program that the repository's README shows.
 #[cfg(doctest)]
+#[doc = include_str!("../docs/answers.md")]
+struct Answers;
+
+#[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -130,6 +130,114 @@
 //! # }
 //! ```
 //!
+//! # Rows from a source, and what becomes of them
+//!
+//! A row carries a payload through the run, and `None` as its value deletes the store's value.
+//!
+//! ```
+//! use bigcommerce_ext::{Store, UpsertRow};
+//! use futures::{StreamExt, stream};
+//! # use bigcommerce_sandbox::Sandbox;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = Sandbox::builder().start().await?;
+//! # sandbox.insert(2049, 101, "Silver");
+//! # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+//! let source = [("A-17", 2048, Some("Gold")), ("A-18", 2049, None)];
+//! let rows = source.map(|(key, customer, tier)| {
+//!     UpsertRow::new(customer, 101, tier).with_payload(key)
+//! });
+//! let mut outcomes = store.upsert().stream(stream::iter(rows));
+//! while let Some(outcome) = outcomes.next().await {
+//!     let kind = outcome.kind.as_str();
+//!     if let Some(key) = outcome.into_payload() {
+//!         println!("{key}: {kind}");
+//!     }
+//! }
+//! assert_eq!((outcomes.summary().stored, outcomes.summary().deleted), (1, 1));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Settings of one run
+//!
+//! Each run, list and lookup has a retry policy, a deadline, a stop and an observer of its own.
+//!
+//! ```
+//! use std::time::Duration;
+//! use bigcommerce_ext::chrono::{Days, Utc};
+//! use bigcommerce_ext::{RetryPolicy, Store};
+//! use futures::TryStreamExt;
+//! # use bigcommerce_sandbox::Sandbox;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = Sandbox::builder().attribute(101, "Loyalty tier").start().await?;
+//! # sandbox.insert(2048, 101, "Gold");
+//! # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+//! let yesterday = Utc::now().checked_sub_days(Days::new(1)).ok_or("no yesterday")?;
+//! let list = store.list().attributes(["Loyalty tier"]).modified_since(yesterday);
+//! let list = list.retry(RetryPolicy::default().max_attempts(3)).deadline(Duration::from_secs(60));
+//! let values: Vec<_> = list.stream().try_collect().await?;
+//!
+//! let attributes = store.attributes().observe(|event| println!("{event:?}"));
+//! let attributes = attributes.stop_when(async { std::future::pending().await });
+//! assert_eq!(attributes.list().await?.len(), 1);
+//! store.delete().attributes(["Loyalty tier"]).deadline(Duration::from_secs(60)).send().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Errors
+//!
+//! An [`Error`] says what failed, why, and what to do. Its kind and its parts are for programs.
+//!
+//! ```
+//! use bigcommerce_ext::{ErrorKind, Store, UpsertRow};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = bigcommerce_sandbox::Sandbox::builder().start().await?;
+//! # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+//! let rows = [UpsertRow::new(2048, 101, "Gold"), UpsertRow::new(0, 101, "Gold")];
+//! let report = store.upsert().rows(rows).send().await?;
+//! let error = report.outcomes()[1].error().expect("an invalid row");
+//! assert_eq!((error.kind(), error.kind().as_str()), (ErrorKind::InvalidRow, "invalid_row"));
+//! assert_eq!(error.to_string(), "row 1: customer_id is 0: an ID is 1 or more");
+//! assert_eq!(error.reason(), "customer_id is 0: an ID is 1 or more"); // equal for equal rows
+//! # Ok(())
+//! # }
+//! ```
+//!
+#![cfg_attr(
+    feature = "schemars",
+    doc = r##"
+# JSON
+
+With the feature `serde`, rows are read and written as JSON, and outcomes, reports, errors and events
+are written. With `schemars`, these types have a JSON Schema.
+
+```
+use bigcommerce_ext::{Outcome, Store, UpsertRow};
+use futures::{StreamExt, stream};
+
+# #[tokio::main(flavor = "current_thread")]
+# async fn main() -> Result<(), Box<dyn std::error::Error>> {
+# let sandbox = bigcommerce_sandbox::Sandbox::builder().start().await?;
+# let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+let lines = r#"{"customer": 2048, "attribute": 101, "value": "Gold", "tag": "line 1"}"#;
+let rows = lines.lines().map(serde_json::from_str::<UpsertRow>);
+let outcomes: Vec<Outcome> = store.upsert().stream(stream::iter(rows)).collect().await;
+let json = serde_json::to_value(&outcomes[0])?;
+assert_eq!((&json["kind"], &json["row"]["tag"]), (&"stored".into(), &"line 1".into()));
+let schema = schemars::schema_for!(Outcome);
+assert_eq!(schema.get("title"), Some(&"Outcome".into()));
+# Ok(())
+# }
+```
+"##
+)]
 //! # Features
 //!
 //! One of the first three is needed for `https`. If several are enabled, `native-tls` is used.
@@ -139,6 +247,9 @@
 //!   below.
 //! - `native-tls`: TLS by the operating system's library.
 //! - `http2`: HTTP/2, if the server supports it.
+//! - `serde`: rows as JSON in and out; outcomes, reports, errors and events as JSON out.
+//! - `schemars`: the JSON Schema of what `serde` writes.
+//! - `testing`: the module `testing`, with errors, outcomes, reports and events from parts.
 //!
 //! ## Another crypto provider
 //!

@@ -1,6 +1,7 @@
 //! Integration tests of the workspace's crates, over HTTP on loopback.
 
 mod absent_values;
+mod answers;
 mod any_server;
 mod attributes;
 mod contract;
