@@ -1060,7 +1060,11 @@ impl<R: BatchItem> Buffer<R> {
     pub(crate) fn drain(&mut self) -> Vec<Slot<R>> {
         self.unread.clear();
         self.unidentified.clear();
-        self.sendable = PerKind::default();
+        for kind in BatchKind::ALL {
+            let sendable = self.sendable.get_mut(kind);
+            sendable.by_age.clear();
+            sendable.changed.clear();
+        }
         self.row_count = 0;
         let mut customers = Vec::new();
         self.customers.retain(|_, customer| {

@@ -337,12 +337,7 @@ impl<'a> MixedSimulation<'a> {
                 self.reads += 1;
                 let fails = |every: usize| self.reads.is_multiple_of(every + 2);
                 let result = match self.scenario.fault_every.is_some_and(fails) {
-                    true => Err(CallFailure::from(Error::call(
-                        ErrorKind::Timeout,
-                        "",
-                        CallRecord::default(),
-                        None,
-                    ))),
+                    true => Err(failed_read()),
                     false => Ok(self.store.read(&request)),
                 };
                 self.engine.finish_read(id, result, self.now);
@@ -353,9 +348,13 @@ impl<'a> MixedSimulation<'a> {
             }
             MixedCall::Engine(EngineCall::Verify { job, request }) => {
                 self.successes += 1;
-                let values = self.store.read(&request);
+                let fails = self.scenario.fault_every.is_some() && self.rng.u8(..4) == 0;
+                let result = match fails {
+                    true => Err(failed_read()),
+                    false => Ok(self.store.read(&request)),
+                };
                 self.decide(|engine, conditions| {
-                    engine.finish_verify(job, Ok(values), conditions, jitter);
+                    engine.finish_verify(job, result, conditions, jitter);
                 });
             }
             MixedCall::Engine(EngineCall::Send { job, batch, .. }) => {
@@ -382,6 +381,11 @@ impl<'a> MixedSimulation<'a> {
             assert!(previous.is_none(), "a row has two outcomes");
         }
     }
+}
+
+fn failed_read() -> CallFailure {
+    let record = CallRecord::default();
+    CallFailure::from(Error::call(ErrorKind::Timeout, "", record, None))
 }
 
 fn refusal(status: u16) -> RequestFailure {
