@@ -73,7 +73,11 @@ impl ClientHooks<Credentials> for Client {
         let response = limit_body(response, self.inner.body_limit);
         if is_delete && response.status().is_success() {
             // Without its body, the response does not show that the server is done.
-            return read_body(response).await;
+            let (response, is_markup) = read_body(response).await?;
+            if is_markup && let Some(recorder) = &self.inner.recorder {
+                recorder.mark_as_html();
+            }
+            return Ok(response);
         }
         if may_lack_page && is_undocumented_success(response.status()) {
             return replace_missing_page(response).await;
@@ -82,11 +86,14 @@ impl ClientHooks<Credentials> for Client {
     }
 }
 
-/// Reads the body, which is not documented, to its end.
-async fn read_body(response: Response) -> reqwest::Result<Response> {
+/// Reads the body, which is not documented, to its end. Returns `true` if it is a page of a gateway,
+/// whatever its content type.
+async fn read_body(response: Response) -> reqwest::Result<(Response, bool)> {
     let (parts, body) = http::Response::<Body>::from(response).into_parts();
     let body = Response::from(http::Response::new(body)).bytes().await?;
-    Ok(http::Response::from_parts(parts, Body::from(body)).into())
+    let is_markup = body.trim_ascii_start().starts_with(b"<");
+    let response = http::Response::from_parts(parts, Body::from(body)).into();
+    Ok((response, is_markup))
 }
 
 /// Returns `true` for a success other than 200 and 201, whose body is not documented.

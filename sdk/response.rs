@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 
 /// The status and headers of a response, recorded before its body is read.
@@ -42,6 +42,15 @@ struct Recorded {
 impl ResponseRecorder {
     pub(crate) fn set(&self, head: ResponseHead) {
         *self.0.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+    }
+
+    /// Records that the body is HTML, although the headers don't say so.
+    pub(crate) fn mark_as_html(&self) {
+        let mut head = self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(head) = head.as_mut() {
+            let html = HeaderValue::from_static("text/html");
+            head.headers.insert(CONTENT_TYPE, html);
+        }
     }
 
     pub(crate) fn set_operation(&self, operation: SentOperation) {

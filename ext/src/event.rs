@@ -17,7 +17,7 @@ pub enum Event {
         call: u64,
         /// The operation's name, such as `upsert_attribute_values`.
         operation: &'static str,
-        /// Customers in the batch (0 for a delete, which knows only the IDs of values).
+        /// Customers in the batch (0 for a delete by ID, which doesn't know the customers).
         customers: usize,
         /// Values in the batch.
         values: usize,

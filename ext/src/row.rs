@@ -278,7 +278,12 @@ pub(crate) mod sealed {
                         WireRow::Put(_) => None,
                         WireRow::Delete(value) => value.value_id,
                     });
-                    let response = delete(client, ids.collect()).await?;
+                    let ids: Vec<_> = ids.collect();
+                    if ids.len() < batch.len() {
+                        let text = "a value to delete has no ID".to_owned();
+                        return Err(sdk::Error::InvalidRequest(text));
+                    }
+                    let response = delete(client, ids).await?;
                     response.map(|()| None)
                 }
             }

@@ -27,7 +27,7 @@ use crate::client::{
 };
 use crate::error::Error;
 use crate::event::{Event, Observer, WaitReason};
-use crate::list;
+use crate::list::{self, ReadValues};
 use crate::outcome::{Outcome, Summary};
 use crate::row::{IntoRow, Row, sealed::Convert as _, sealed::operation};
 use crate::value::UpsertRow;
@@ -128,9 +128,9 @@ pub struct Outcomes<S, R: Row = UpsertRow> {
     engine: Engine<R>,
     /// The requests that send batches, by job and kind.
     send_calls: CallSet<(u64, BatchKind), RequestOutcome<R::Response>>,
-    verify_calls: CallSet<u64, CallOutcome<Vec<types::AttributeValue>>>,
+    verify_calls: CallSet<u64, CallOutcome<ReadValues>>,
     check_calls: CallSet<(), RequestOutcome<types::AttributeValuePage>>,
-    read_calls: CallSet<u64, CallOutcome<Vec<types::AttributeValue>>>,
+    read_calls: CallSet<u64, CallOutcome<ReadValues>>,
     attribute_calls: CallSet<(), CallOutcome<Definitions>>,
     calls_started: u64,
     /// The number of rows with outcomes that the observer knows of.
@@ -426,6 +426,9 @@ impl<S, R: Row> Outcomes<S, R> {
                 true
             } else {
                 match self.observe_availability() {
+                    None if self.decide(|engine, conditions| engine.prefers_read(conditions)) => {
+                        self.start_read(runtime)
+                    }
                     None => self.start_batch(cx, runtime) || self.start_read(runtime),
                     Some(outage) => self.start_probe(cx, runtime, outage),
                 }

@@ -25,7 +25,12 @@ use crate::value::{AttributeKey, UpsertRow, Value};
 /// grouped by customer: 1,000 customers in the window take 100 calls, whatever the order of their
 /// rows. The last row per customer and attribute wins.
 ///
-/// Maps to the endpoint [Upsert customer attribute values][1].
+/// A row without a value ([`UpsertRow::absent`]) deletes the store's value, in the order of the input.
+/// The IDs of such values are read first, 250 per request, and deleted in requests of their own, as
+/// many in a request as fit a URL.
+///
+/// Maps to the endpoint [Upsert customer attribute values][1], and for rows without a value to
+/// [Delete customer attribute values][1].
 ///
 /// [1]: https://developer.bigcommerce.com/docs/rest-management/customers/customer-attribute-values
 #[must_use = "nothing is sent before `send` or `stream`"]

@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use serde_json::json;
 
 use crate::support::scripted_server::{Request, Response, ScriptedServer};
-use crate::support::scripted_store::{ScriptedStore, VALUES};
+use crate::support::scripted_store::{Page, ScriptedStore, VALUES};
 use crate::support::{TOKEN, sandbox, store};
 
 /// A handle such as a message queue's: neither `Clone` nor `Sync`.
@@ -318,6 +318,54 @@ async fn a_value_counts_as_deleted_only_with_evidence() {
             remains: true,
         },
         Case {
+            name: "the total says that there is more than is shown",
+            server: |memory, request| {
+                let mut page = memory.list(request);
+                page.records.clear();
+                to_lists(memory, request, page.response())
+            },
+            is_expected: |kind| {
+                matches!(kind, OutcomeKind::NotSent(error)
+                    if error.to_string().contains("incomplete"))
+            },
+            remains: true,
+        },
+        Case {
+            name: "the value can't be parsed",
+            server: |memory, request| {
+                let mut page = memory.list(request);
+                for record in &mut page.records {
+                    record["attribute_value"] = json!({"odd": true});
+                }
+                to_lists(memory, request, page.response())
+            },
+            is_expected: |kind| matches!(kind, OutcomeKind::NotSent(_)),
+            remains: true,
+        },
+        Case {
+            name: "202, nothing happens, and lookups show less than the total",
+            server: |memory, request| match request.method.as_str() {
+                "DELETE" => Response::empty(202),
+                "GET" if request.number_of_kind > 1 => {
+                    let mut page = memory.list(request);
+                    page.records.clear();
+                    page.response()
+                }
+                _ => memory.respond(request),
+            },
+            is_expected: |kind| matches!(kind, OutcomeKind::Unknown(_)),
+            remains: true,
+        },
+        Case {
+            name: "an HTML page for the delete, without a content type",
+            server: |memory, request| {
+                let page = Response::text(200, "", "<html>Please log in</html>");
+                to_deletes(memory, request, page)
+            },
+            is_expected: |kind| !matches!(kind, OutcomeKind::Deleted | OutcomeKind::Unchanged),
+            remains: true,
+        },
+        Case {
             name: "all filters are ignored",
             server: |memory, request| match request.is("GET", VALUES) {
                 true => memory.list_everything(request).response(),
@@ -358,6 +406,66 @@ async fn a_value_counts_as_deleted_only_with_evidence() {
         // Nothing else is touched.
         assert_eq!(texts.len(), 29 + usize::from(case.remains), "{}", case.name);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_deletes_of_several_values_are_never_deleted() {
+    for status in [404, 422] {
+        let memory = ScriptedStore::new();
+        memory.fill(6, "old");
+        let server = ScriptedServer::start({
+            let memory = memory.clone();
+            move |request| to_deletes(&memory, request, Response::error(status))
+        })
+        .await;
+        let store = store(&server.base_url());
+        let rows = (1..=6).map(|customer| UpsertRow::absent(customer, 1));
+        let report = store.upsert().rows(rows).send().await.expect("a report");
+        for outcome in report.outcomes() {
+            let is_expected = match status {
+                // A server may execute a part of a batch that it refuses.
+                404 => matches!(
+                    outcome.kind,
+                    OutcomeKind::NotSent(_) | OutcomeKind::Unknown(_)
+                ),
+                _ => matches!(outcome.kind, OutcomeKind::Rejected(_)),
+            };
+            assert!(is_expected, "{status}: {outcome:?}");
+        }
+        assert_eq!(memory.texts().len(), 6);
+        assert!(server.requests() < 40, "{} requests", server.requests());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_upserts_does_not_hold_up_values_to_delete() {
+    let sandbox = Sandbox::builder()
+        .latency(Duration::from_millis(20))
+        .start()
+        .await;
+    let sandbox = sandbox.expect("a sandbox");
+    for customer in 1..=20_000 {
+        sandbox.insert(customer, 101, "x");
+    }
+    let store = store(sandbox.base_url());
+    let rows = (1..=20_000).map(|customer| {
+        let value = (customer % 100 > 0).then_some("y");
+        UpsertRow::new(customer, 101, value)
+    });
+    let mut outcomes = store.upsert().window(1_000).stream(stream::iter(rows));
+    let (mut number, mut latest) = (0_u64, 0);
+    while let Some(outcome) = outcomes.next().await {
+        number += 1;
+        // An absent row comes out with the rows around it.
+        if matches!(outcome.kind, OutcomeKind::Deleted) {
+            latest = latest.max(number.saturating_sub(outcome.index));
+        }
+    }
+    let summary = outcomes.summary();
+    assert_eq!((summary.stored, summary.deleted), (19_800, 200));
+    assert!(latest <= 3_000, "{latest} outcomes came before it");
+    let counts = sandbox.counts();
+    assert!(counts.puts <= 2_100, "{counts}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -441,4 +549,46 @@ async fn a_server_that_rejects_unknown_ids_costs_one_row_each() {
             "{unknown:?}: {summary}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_to_an_upsert_does_not_say_what_to_delete() {
+    // The response shows the ID of another customer's value.
+    let memory = ScriptedStore::new();
+    memory.fill(2, "old");
+    let server = ScriptedServer::start({
+        let memory = memory.clone();
+        move |request| match request.is("PUT", VALUES) {
+            true => {
+                let mut page = Page::whole(memory.upsert(request));
+                page.records[0]["id"] = json!(2);
+                page.response().after(Duration::from_secs(1))
+            }
+            false => memory.respond(request),
+        }
+    })
+    .await;
+    let store = store(&server.base_url());
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    let rows = stream::unfold(receiver, |mut receiver| async move {
+        Some((receiver.recv().await?, receiver))
+    });
+    sender.send(UpsertRow::new(1, 1, "new")).expect("a reader");
+    let outcomes = store.upsert().skip_unchanged().stream(Box::pin(rows));
+    // The upsert is in flight when the absent row arrives.
+    let absent = async {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        sender.send(UpsertRow::absent(1, 1)).expect("a reader");
+        drop(sender);
+    };
+    let (kinds, ()) = tokio::join!(
+        outcomes.map(|outcome| outcome.kind).collect::<Vec<_>>(),
+        absent
+    );
+    assert!(
+        matches!(kinds[..], [OutcomeKind::Stored(_), OutcomeKind::Deleted]),
+        "{kinds:?}"
+    );
+    let texts = memory.texts();
+    assert_eq!(texts.keys().collect::<Vec<_>>(), [&(2, 1)]);
 }

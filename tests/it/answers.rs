@@ -8,14 +8,12 @@ use bigcommerce_ext::reqwest::{Certificate, ClientBuilder, Proxy};
 use bigcommerce_ext::{Store, UpsertRow};
 use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox};
 use futures::{StreamExt, TryStreamExt, stream};
-use rcgen::CertifiedKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
+use crate::support::tls::self_signed;
 use crate::support::{TOKEN, store};
 
 #[derive(Debug)]
@@ -95,13 +93,7 @@ async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
 
 /// A TLS server for `store.example`, and the certificate that its clients must trust.
 async fn tls_server() -> (u16, Certificate) {
-    let CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["store.example".to_owned()]).expect("a certificate");
-    let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
-    let tls = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key.into())
-        .expect("a usable certificate");
+    let (root, tls) = self_signed("store.example");
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
@@ -120,7 +112,6 @@ async fn tls_server() -> (u16, Certificate) {
             let _ = stream.shutdown().await;
         }
     });
-    let root = Certificate::from_der(cert.der()).expect("a certificate");
     (port, root)
 }
 

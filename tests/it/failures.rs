@@ -4,17 +4,15 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigcommerce_ext::reqwest::{Certificate, ClientBuilder, Proxy};
+use bigcommerce_ext::reqwest::{ClientBuilder, Proxy};
 use bigcommerce_ext::{Error, ErrorKind, OnOutage, RetryPolicy, Store};
-use rcgen::CertifiedKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::support::TOKEN;
 use crate::support::scripted_server::{Response, ScriptedServer};
+use crate::support::tls::self_signed;
 
 /// The texts, with `PORT` for the ports and `REASON` for what the resolver says.
 const TEXTS: &str = include_str!("failures.txt");
@@ -48,18 +46,6 @@ async fn answered(response: Response) -> (Error, String) {
     (error, server.base_url())
 }
 
-fn self_signed() -> (Certificate, ServerConfig) {
-    let CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
-    let tls = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key.into())
-        .expect("a usable certificate");
-    let root = Certificate::from_der(cert.der()).expect("a certificate");
-    (root, tls)
-}
-
 async fn listen() -> (TcpListener, u16) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -67,8 +53,8 @@ async fn listen() -> (TcpListener, u16) {
 }
 
 async fn untrusted_certificate() -> (Error, String) {
-    let (_, tls) = self_signed();
-    let (other_root, _) = self_signed();
+    let (_, tls) = self_signed("localhost");
+    let (other_root, _) = self_signed("localhost");
     let (listener, port) = listen().await;
     tokio::spawn(async move {
         let acceptor = TlsAcceptor::from(Arc::new(tls));

@@ -535,7 +535,7 @@ async fn a_list_that_lacks_values_ends_with_an_error_after_them() {
         if let Some(error) = error {
             assert_eq!(error.kind(), ErrorKind::InvalidResponse);
             let text = error.to_string();
-            let expected = "the list of values is incomplete: the server showed 500 of 25000; read \
+            let expected = "the list of values is incomplete: the server showed 500 of 25000: read \
                             it again; if the server's total counts other values too, use \
                             allow_incomplete()";
             assert_eq!(text, expected);

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigcommerce_sdk::types;
 use foldhash::{HashMap, HashMapExt};
 use tokio::time::Instant;
 
@@ -17,7 +16,7 @@ use super::read_balance::{FinishedRead, ReadBalance};
 use super::slot::Slot;
 use crate::client::url_budget::id_len;
 use crate::error::Error;
-use crate::list::ReadRequest;
+use crate::list::{ReadRequest, ReadValues};
 use crate::normalization::Normalization;
 
 /// How long a changed row waits for more of them while unchanged rows are skipped.
@@ -163,6 +162,8 @@ impl Position {
 struct KnownValues {
     /// The attributes that were read, sorted. `None` if all rows count as changed.
     attributes: Option<Arc<[i64]>>,
+    /// Whether a value of these attributes that is not there is missing from the store.
+    is_complete: bool,
     /// Sorted by attribute. `None` for a value that was deleted.
     values: Vec<(i64, Option<KnownValue>)>,
 }
@@ -179,8 +180,8 @@ enum ValueId {
     Known(i64),
     /// The server listed the value without its ID.
     NotListed,
-    /// The value was written, and the response did not show its ID.
-    NotShown,
+    /// The value was written since the store was read, and may have another ID now.
+    Uncertain,
 }
 
 impl ValueId {
@@ -188,8 +189,13 @@ impl ValueId {
         id.filter(|&id| id > 0).map_or(Self::NotListed, Self::Known)
     }
 
-    fn shown(id: Option<i64>) -> Self {
-        id.filter(|&id| id > 0).map_or(Self::NotShown, Self::Known)
+    /// Returns the ID after a write. Only a list identifies a value that is to be deleted, and a record
+    /// with the same ID shows that the value is still the listed one.
+    fn after_write(before: Option<Self>, shown: Option<i64>) -> Self {
+        match (before, shown) {
+            (Some(Self::Known(listed)), Some(shown)) if listed == shown => Self::Known(listed),
+            _ => Self::Uncertain,
+        }
     }
 }
 
@@ -233,7 +239,7 @@ impl KnownValues {
     }
 
     fn was_read(&self, attribute: i64) -> bool {
-        self.attributes.is_some() && self.covers(attribute)
+        self.attributes.is_some() && self.is_complete && self.covers(attribute)
     }
 
     fn get(&self, attribute: i64) -> Option<&Option<KnownValue>> {
@@ -261,7 +267,7 @@ impl<R: BatchItem> Customer<R> {
             Some(Some(value)) => match value.id {
                 ValueId::Known(id) => Identity::Known(id),
                 ValueId::NotListed => Identity::NotListed,
-                ValueId::NotShown => Identity::Unknown,
+                ValueId::Uncertain => Identity::Unknown,
             },
             Some(None) => Identity::NoValue,
             None if known.was_read(attribute) => Identity::NoValue,
@@ -797,6 +803,7 @@ impl<R: BatchItem> Buffer<R> {
                 unread += 1;
                 customer.known = Some(KnownValues {
                     attributes: None,
+                    is_complete: false,
                     values: Vec::new(),
                 });
             }
@@ -810,6 +817,8 @@ impl<R: BatchItem> Buffer<R> {
                     && let Identity::Known(id) = customer.identity(slot.key().1)
                 {
                     R::set_value_id(&mut slot.row.wire, id);
+                    // The store was read since then, and the value is there.
+                    slot.row.may_be_executed = false;
                 }
                 self.row_count -= slot.row_count();
                 batch.push(slot);
@@ -824,6 +833,15 @@ impl<R: BatchItem> Buffer<R> {
             self.sendable.get_mut(kind).flush_before = 0;
         }
         Some(batch)
+    }
+
+    /// Returns the index of the oldest row of a customer that is to be read for its values to delete, if
+    /// that is due.
+    pub(crate) fn due_identification(&self, now: Instant, is_held: IsHeld<'_>) -> Option<u64> {
+        let (index, id) = self.unidentified.iter().find(|(_, id)| !is_held(**id))?;
+        let oldest = self.customers.get(id)?.oldest()?;
+        let is_due = self.is_due(oldest, now, self.config.max_wait / 2);
+        is_due.then_some(*index)
     }
 
     /// Returns `true` if [`next_read`](Self::next_read) returns a read.
@@ -891,13 +909,9 @@ impl<R: BatchItem> Buffer<R> {
     }
 
     /// Records the end of a read and releases its customers. If it failed, all of their values to
-    /// store count as changed, and their values to delete can't be identified.
-    pub(crate) fn finish_read(
-        &mut self,
-        id: u64,
-        result: Result<Vec<types::AttributeValue>, Error>,
-        now: Instant,
-    ) {
+    /// store count as changed. If it failed or is incomplete, a value to delete that it did not show
+    /// can't be identified.
+    pub(crate) fn finish_read(&mut self, id: u64, result: Result<ReadValues, Error>, now: Instant) {
         let Some(read) = self.reads.remove(&id) else {
             return;
         };
@@ -905,22 +919,22 @@ impl<R: BatchItem> Buffer<R> {
             customers,
             attributes,
         } = read.request;
-        let attributes: Option<Arc<[i64]>> = match result {
-            Ok(_) => Some(attributes.into_iter().collect()),
-            Err(_) => None,
+        let (attributes, values, error): (Option<Arc<[i64]>>, _, _) = match result {
+            Ok(ReadValues { values, incomplete }) => {
+                (Some(attributes.into_iter().collect()), values, incomplete)
+            }
+            Err(error) => (None, Vec::new(), Some(error)),
         };
+        let is_complete = error.is_none();
         for id in &customers {
             if let Some(customer) = self.customers.get_mut(id) {
                 customer.known = Some(KnownValues {
                     attributes: attributes.clone(),
+                    is_complete,
                     values: Vec::new(),
                 });
             }
         }
-        let (values, error) = match result {
-            Ok(values) => (values, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
         let requests = values.len().div_ceil(read.max_values.max(1)).max(1);
         for value in values {
             let id = value.customer_id;
@@ -965,7 +979,7 @@ impl<R: BatchItem> Buffer<R> {
         }
     }
 
-    /// Removes the values to delete whose IDs a failed read was to find.
+    /// Removes the values to delete whose IDs a read was to find and did not.
     fn remove_unidentified_rows(&mut self, id: i64, error: &Error) {
         let Some(customer) = self.customers.get_mut(&id) else {
             return;
@@ -1011,23 +1025,25 @@ impl<R: BatchItem> Buffer<R> {
         id: Option<i64>,
     ) {
         self.normalization.record(attribute, sent, stored);
-        let value = KnownValue {
-            text: stored.to_owned(),
-            id: ValueId::shown(id),
+        let Some(known) = self.known_values(customer) else {
+            return;
         };
-        self.record_known(customer, attribute, Some(value));
+        let before = known.get(attribute).and_then(Option::as_ref);
+        let id = ValueId::after_write(before.map(|value| value.id), id);
+        let text = stored.to_owned();
+        known.record(attribute, Some(KnownValue { text, id }));
     }
 
     /// Records that the store holds no value any more.
     pub(crate) fn record_deleted(&mut self, (customer, attribute): (i64, i64)) {
-        self.record_known(customer, attribute, None);
+        if let Some(known) = self.known_values(customer) {
+            known.record(attribute, None);
+        }
     }
 
-    fn record_known(&mut self, customer: i64, attribute: i64, value: Option<KnownValue>) {
-        let customer = self.customers.get_mut(&customer);
-        if let Some(known) = customer.and_then(|customer| customer.known.as_mut()) {
-            known.record(attribute, value);
-        }
+    fn known_values(&mut self, customer: i64) -> Option<&mut KnownValues> {
+        let customer = self.customers.get_mut(&customer)?;
+        customer.known.as_mut()
     }
 
     /// Records that a customer's values are uncertain. It is read again before more is sent.
@@ -1100,6 +1116,8 @@ fn merge<'a>(
 
 #[cfg(test)]
 mod tests {
+    use bigcommerce_sdk::types;
+
     use super::super::slot::PendingRow;
     use super::*;
     use crate::value::UpsertRow;
@@ -1180,7 +1198,8 @@ mod tests {
                 let attributes = request.attributes.iter();
                 attributes.map(move |&attribute| stored((customer, attribute), "x"))
             });
-            self.buffer.finish_read(id, Ok(values.collect()), self.now);
+            self.buffer
+                .finish_read(id, Ok(complete(values.collect())), self.now);
         }
 
         /// Makes all reads that are due, and returns the number of customers of each.
@@ -1217,6 +1236,13 @@ mod tests {
             .attribute_value(value)
             .try_into()
             .expect("the value is complete")
+    }
+
+    fn complete(values: Vec<types::AttributeValue>) -> ReadValues {
+        ReadValues {
+            values,
+            incomplete: None,
+        }
     }
 
     fn indexes(batch: &[Slot<UpsertRow>]) -> Vec<u64> {
@@ -1501,7 +1527,9 @@ mod tests {
         let read_5 = |clocked: &mut Clocked, customer| {
             let (id, _) = clocked.read().expect("the customer is read");
             let values = vec![stored((customer, 1), "5")];
-            clocked.buffer.finish_read(id, Ok(values), clocked.now);
+            clocked
+                .buffer
+                .finish_read(id, Ok(complete(values)), clocked.now);
         };
         clocked.push((1, 1), "5.0");
         read_5(&mut clocked, 1);

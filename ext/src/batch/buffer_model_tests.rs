@@ -13,7 +13,7 @@ use super::model_tests::attribute_value;
 use super::read_balance::{FinishedRead, ReadBalance};
 use super::slot::{PendingRow, Slot};
 use crate::error::Error;
-use crate::list::ReadRequest;
+use crate::list::{ReadRequest, ReadValues};
 use crate::normalization::Normalization;
 use crate::value::{UpsertRow, WireRow};
 
@@ -686,12 +686,18 @@ fn check(config: BufferConfig, steps: Vec<BufferStep>, max_values: usize) -> See
                                 ModelValue::Deleted
                             }
                             Some(value) => {
-                                let id = Some(1).filter(|_| rng.bool());
+                                let listed = 1_000 * key.0 + key.1;
+                                let id = rng.choice([None, Some(1), Some(listed), Some(listed)]);
+                                let id = id.flatten();
+                                let was_listed = matches!(
+                                    model.value(key),
+                                    Some(ModelValue::Stored { has_id: true, .. })
+                                );
                                 buffer.record_stored(key, value, value, id);
                                 store.insert(key, value.to_owned());
                                 ModelValue::Stored {
                                     text: value.to_owned(),
-                                    has_id: id.is_some(),
+                                    has_id: was_listed && id == Some(listed),
                                 }
                             }
                         };
@@ -745,7 +751,10 @@ fn check(config: BufferConfig, steps: Vec<BufferStep>, max_values: usize) -> See
                 let records = records.map(|(key, value)| attribute_value(*key, value));
                 let result = match fails {
                     true => Err(Error::stopped()),
-                    false => Ok(records.collect()),
+                    false => Ok(ReadValues {
+                        values: records.collect(),
+                        incomplete: None,
+                    }),
                 };
                 buffer.finish_read(read.id, result, now);
                 model.finish_read(&read, (!fails).then_some(&values), max_values, now);

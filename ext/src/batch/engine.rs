@@ -19,7 +19,7 @@ use super::watermark::Watermark;
 use crate::client::{CallFailure, RequestFailure, RequestOutcome, RetryPolicy};
 use crate::error::{Error, ErrorKind, Violation};
 use crate::event::WaitReason;
-use crate::list::ReadRequest;
+use crate::list::{ReadRequest, ReadValues};
 use crate::normalization::Normalization;
 use crate::outcome::{Outcome, OutcomeKind, Summary};
 
@@ -599,6 +599,21 @@ impl<R: BatchItem> Engine<R> {
         probe.or_else(|| (has_waiting && can_check).then_some(ProbeChoice::Check))
     }
 
+    /// Returns `true` if a value to delete must be read that is older than the next new batch, so that
+    /// reads are not held up by a stream of values to store.
+    pub(crate) fn prefers_read(&self, conditions: Conditions<'_>) -> bool {
+        let Conditions { now, is_held, .. } = conditions;
+        let Some(read) = self.buffer.due_identification(now, is_held) else {
+            return false;
+        };
+        let due = |kind| {
+            let limit = self.limit(kind);
+            self.buffer.due_batch(kind, now, limit, is_held)
+        };
+        let batch = BatchKind::ALL.into_iter().filter_map(due).min();
+        self.stopped_by.is_none() && batch.is_none_or(|batch| read < batch)
+    }
+
     /// Returns the next read, and its ID for [`finish_read`](Self::finish_read).
     pub(crate) fn next_read(
         &mut self,
@@ -618,7 +633,7 @@ impl<R: BatchItem> Engine<R> {
     pub(crate) fn finish_read(
         &mut self,
         id: u64,
-        result: Result<Vec<types::AttributeValue>, CallFailure>,
+        result: Result<ReadValues, CallFailure>,
         now: Instant,
     ) {
         self.now = now;
@@ -744,7 +759,10 @@ impl<R: BatchItem> Engine<R> {
                     };
                     self.settle_slot(slot, kind);
                 }
-                Settlement::Unidentified(error) => self.settle_abandoned(slot, &error),
+                Settlement::Unidentified(error) => {
+                    self.settle_abandoned(slot, &error);
+                    self.count_unsuccessful(&error);
+                }
             }
         }
     }
@@ -793,7 +811,7 @@ impl<R: BatchItem> Engine<R> {
     pub(crate) fn finish_verify(
         &mut self,
         id: u64,
-        result: Result<Vec<types::AttributeValue>, CallFailure>,
+        result: Result<ReadValues, CallFailure>,
         conditions: Conditions<'_>,
         jitter_sample: f64,
     ) {
@@ -806,9 +824,9 @@ impl<R: BatchItem> Engine<R> {
         };
         let mut records: HashMap<_, _> = HashMap::new();
         let mut lookups_left = part.lookups_left;
-        let is_listed = result.is_ok();
+        let is_complete = matches!(&result, Ok(read) if read.incomplete.is_none());
         match result {
-            Ok(values) => {
+            Ok(ReadValues { values, .. }) => {
                 let keyed = |record: types::AttributeValue| {
                     ((record.customer_id, record.attribute_id), record)
                 };
@@ -830,7 +848,7 @@ impl<R: BatchItem> Engine<R> {
                 {
                     Some(OutcomeKind::Stored(Some(record)))
                 }
-                (None, None) if is_listed => Some(OutcomeKind::Deleted),
+                (None, None) if is_complete => Some(OutcomeKind::Deleted),
                 (None, Some(record)) => {
                     // The value may have been stored anew.
                     if let Some(id) = record.id {
@@ -1065,6 +1083,10 @@ impl<R: BatchItem> Engine<R> {
     fn settle_rejected(&mut self, mut slot: Slot<R>, failure: &Error) {
         let error = failure.for_row(slot.row.index);
         let previous = slot.older.pop();
+        if slot.row.may_be_executed {
+            // An earlier request, whose response was lost, may have stored it all the same.
+            self.buffer.forget(slot.key().0, self.now);
+        }
         self.settle_pending(slot.row, OutcomeKind::Rejected(error));
         self.count_unsuccessful(failure);
         if let Some(row) = previous {

@@ -15,7 +15,7 @@ use super::split::Batch;
 use crate::client::{CallFailure, RequestFailure, RequestOutcome};
 use crate::error::{CallRecord, Error, ErrorKind};
 use crate::event::WaitReason;
-use crate::list::ReadRequest;
+use crate::list::{ReadRequest, ReadValues};
 use crate::normalization::Normalization;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::value::{UpsertRow, WireRow};
@@ -115,14 +115,25 @@ impl SimulatedStore {
         self.values.retain(|_, (other, _)| *other != id);
     }
 
-    fn read(&self, request: &ReadRequest) -> Vec<types::AttributeValue> {
+    fn read(&self, request: &ReadRequest) -> ReadValues {
         let is_requested = |(customer, attribute): &Key| {
             request.customers.contains(customer) && request.attributes.contains(attribute)
         };
         let values = self.values.iter().filter(|(key, _)| is_requested(key));
-        values
-            .map(|(&key, (id, text))| record(key, *id, text))
-            .collect()
+        ReadValues {
+            values: values
+                .map(|(&key, (id, text))| record(key, *id, text))
+                .collect(),
+            incomplete: None,
+        }
+    }
+
+    /// Reads some of the values, and says that it is not all of them.
+    fn read_incompletely(&self, request: &ReadRequest, rng: &mut fastrand::Rng) -> ReadValues {
+        let mut read = self.read(request);
+        read.values.retain(|_| rng.bool());
+        read.incomplete = Some(Error::incomplete_list("values", 0, None, 0, ""));
+        read
     }
 
     /// Executes a batch, and returns the records of its response.
@@ -337,6 +348,9 @@ impl<'a> MixedSimulation<'a> {
                 self.reads += 1;
                 let fails = |every: usize| self.reads.is_multiple_of(every + 2);
                 let result = match self.scenario.fault_every.is_some_and(fails) {
+                    true if self.rng.bool() => {
+                        Ok(self.store.read_incompletely(&request, &mut self.rng))
+                    }
                     true => Err(failed_read()),
                     false => Ok(self.store.read(&request)),
                 };
@@ -350,6 +364,9 @@ impl<'a> MixedSimulation<'a> {
                 self.successes += 1;
                 let fails = self.scenario.fault_every.is_some() && self.rng.u8(..4) == 0;
                 let result = match fails {
+                    true if self.rng.bool() => {
+                        Ok(self.store.read_incompletely(&request, &mut self.rng))
+                    }
                     true => Err(failed_read()),
                     false => Ok(self.store.read(&request)),
                 };

@@ -13,7 +13,7 @@ use super::split;
 use crate::client::{RequestFailure, RequestOutcome, RetryPolicy};
 use crate::error::{CallRecord, Error, ErrorKind};
 use crate::event::WaitReason;
-use crate::list::ReadRequest;
+use crate::list::{ReadRequest, ReadValues};
 use crate::normalization::Normalization;
 use crate::outcome::{OutcomeKind, Summary};
 use crate::value::{UpsertRow, WireRow};
@@ -635,14 +635,18 @@ pub(super) fn value_of(row: &WireRow) -> String {
 }
 
 /// Returns the stored values that a read asks for.
-pub(super) fn read_values(stored: &StoredValues, read: &ReadRequest) -> Vec<types::AttributeValue> {
-    stored
+pub(super) fn read_values(stored: &StoredValues, read: &ReadRequest) -> ReadValues {
+    let values = stored
         .iter()
         .filter(|((customer, attribute), _)| {
             read.customers.contains(customer) && read.attributes.contains(attribute)
         })
         .map(|(&key, value)| attribute_value(key, value))
-        .collect()
+        .collect();
+    ReadValues {
+        values,
+        incomplete: None,
+    }
 }
 
 pub(super) fn attribute_value(

@@ -15,7 +15,7 @@ pub(crate) use date_filter::FilterMatch;
 pub(crate) use filter::{Filter, ValidFilter};
 pub(crate) use pages::ListOptions;
 pub use pages::{Page, Pages, Values};
-pub(crate) use read_request::{ReadRequest, check, probe, read};
+pub(crate) use read_request::{ReadRequest, ReadValues, check, probe, read};
 
 /// Adds the methods that set the conditions of a builder with a `filter`. The argument begins the
 /// documentation of each method.

@@ -10,7 +10,7 @@ use super::filter::{Filter, Query};
 use super::pages::{fetch, page_head};
 use crate::client::{
     AttemptInfo, CallFailure, CallOutcome, Client, Lease, Operation, PageId, PageSize,
-    RequestOutcome, RunContext, read_pages, request,
+    RequestOutcome, RunContext, Shortfall, read_pages, request,
 };
 use crate::error::Error;
 
@@ -21,14 +21,21 @@ pub(crate) struct ReadRequest {
     pub attributes: BTreeSet<i64>,
 }
 
-/// Reads the requested values from the store. A value that the server does not show is left out:
-/// its row is then sent.
+/// The values that a read has found.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadValues {
+    pub values: Vec<types::AttributeValue>,
+    /// Why values may be missing. Then only the values that are there are known.
+    pub incomplete: Option<Error>,
+}
+
+/// Reads the requested values from the store.
 pub(crate) async fn read(
     client: &Client,
     run: &RunContext,
     number: u64,
     request: ReadRequest,
-) -> CallOutcome<Vec<types::AttributeValue>> {
+) -> CallOutcome<ReadValues> {
     let filter = Filter {
         customers: Some(request.customers.into_iter().collect()),
         attributes: Some(request.attributes.into_iter().collect()),
@@ -62,8 +69,18 @@ pub(crate) async fn read(
     };
     let page_size = PageSize::new(client, None);
     let outcome = read_pages(&queries, page_size, fetch_page, page_head, accept).await;
-    let values = |_| values.into_values().collect();
-    CallOutcome::new(outcome.result.map(values), outcome.requests)
+    let read = |shortfall: Option<Shortfall>| ReadValues {
+        values: values.into_values().collect(),
+        incomplete: shortfall.map(|shortfall| {
+            let Shortfall {
+                received,
+                total,
+                unreadable,
+            } = shortfall;
+            Error::incomplete_list("values", received, total, unreadable, "")
+        }),
+    };
+    CallOutcome::new(outcome.result.map(read), outcome.requests)
 }
 
 /// Requests a single value once, to learn whether the store responds.

@@ -2,6 +2,7 @@
 
 pub mod scripted_server;
 pub mod scripted_store;
+pub mod tls;
 
 use bigcommerce_ext::{Store, UpsertRow};
 use bigcommerce_sandbox::Sandbox;
