@@ -1,7 +1,7 @@
 //! Syncs a table of PostgreSQL with a store, once: a program that runs every night.
 //!
 //! ```sql
-//! CREATE TABLE loyalty (id bigserial PRIMARY KEY, customer bigint, attribute text, value text,
+//! CREATE TABLE loyalty (id bigserial PRIMARY KEY, customer bigint NOT NULL, attribute text NOT NULL, value text,
 //!     outcome text); -- NULL: to be synced. Whatever changes the value sets it to NULL again.
 //! CREATE TABLE rejects (id bigint PRIMARY KEY, reason text);
 //! CREATE TABLE sync_runs (started timestamptz, ended timestamptz DEFAULT now(), summary text,

@@ -1,7 +1,8 @@
 //! Consumes a queue of values for several stores, for as long as the program runs.
 //!
 //! ```sql
-//! CREATE TABLE queue (id bigserial PRIMARY KEY, store text, customer bigint, attribute text, value text);
+//! CREATE TABLE queue (id bigserial PRIMARY KEY, store text NOT NULL, customer bigint NOT NULL,
+//!     attribute text NOT NULL, value text);
 //! CREATE TABLE dead_letters (LIKE queue, reason text);
 //! ```
 //!
@@ -49,11 +50,10 @@ async fn main() -> Result<ExitCode, BoxError> {
         let store = Store::builder_with_base_url(url, token).build()?;
         consumers.push(tokio::spawn(consume(name.to_owned(), store, stop.clone())));
     }
-    let mut code = 0;
-    for ended in future::join_all(consumers).await {
-        code = code.max(ended??);
-    }
-    Ok(ExitCode::from(code))
+    // An error of the database ends the program, for its supervisor to start it again.
+    let consumers = consumers.into_iter().map(|task| async { task.await? });
+    let codes = future::try_join_all(consumers).await?;
+    Ok(ExitCode::from(codes.into_iter().max().unwrap_or(3)))
 }
 
 /// Consumes the messages of a store until the program is stopped, or the store refuses its token.

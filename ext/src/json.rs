@@ -551,6 +551,11 @@ macro_rules! mirrored {
                 $mirror::<$($lifetime,)? $($row)?>::schema_name()
             }
 
+            fn schema_id() -> std::borrow::Cow<'static, str> {
+                // Reports of rows and reports of IDs have one name.
+                std::any::type_name::<Self>().into()
+            }
+
             fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 $mirror::<$($lifetime,)? $($row)?>::json_schema(generator)
             }

@@ -229,8 +229,8 @@ impl<S, R: Row> Outcomes<S, R> {
     /// [`NotSent`](crate::OutcomeKind::NotSent), and sending it again now is safe: no later row for the
     /// same customer and attribute was stored, deleted or unchanged so far.
     ///
-    /// The run remembers the rows that may be sent again until they are [`handled`](Self::handled), at
-    /// most 100,000 of them (about 100 bytes each). Older ones beyond that are not safe to send again.
+    /// The run remembers each of these rows, in about 100 bytes, until it is [`handled`](Self::handled) or
+    /// a later row takes its place. Afterwards, and for a row with another outcome, it returns `false`.
     /// The answer holds until the next outcome is read.
     #[must_use]
     pub fn may_resend(&self, index: u64) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bigcommerce_ext::reqwest::{ClientBuilder, Proxy};
 use bigcommerce_ext::{Error, ErrorKind, OnOutage, RetryPolicy, Store};
+use futures::TryStreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -232,4 +233,16 @@ async fn an_odd_request_id_is_left_out() {
     }
     let (error, _) = answered(Response::error(403).header("cf-ray", "8f1-FRA")).await;
     assert_eq!(error.request_id(), Some("8f1-FRA"));
+}
+
+#[tokio::test]
+async fn the_words_of_a_filter_say_nothing_about_the_connection() {
+    let (listener, port) = listen().await;
+    drop(listener);
+    let base_url = format!("http://127.0.0.1:{port}/stores/abc123/v3");
+    let store = build(&base_url, ClientBuilder::new());
+    let list = store.list().attribute_name("Gift certificate handshake");
+    let listed = list.stream().try_collect::<Vec<_>>().await;
+    let error = listed.expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
 }

@@ -221,6 +221,18 @@ fn every_outcome_is_valid_by_its_schema() {
         })
     );
     valid(&Summary::default());
+    // Reports of rows and of IDs in one document.
+    #[derive(Serialize, schemars::JsonSchema)]
+    struct Night {
+        upserts: Report,
+        deletes: Report<i64>,
+    }
+    let row = testing::outcome(0, UpsertRow::new(1, 1, "x"), OutcomeKind::Unchanged);
+    let id = testing::outcome(0, 5001_i64, OutcomeKind::Deleted);
+    valid(&Night {
+        upserts: testing::report([row]).build(),
+        deletes: testing::report([id]).build(),
+    });
     valid(&testing::outcome(0, 5001_i64, OutcomeKind::Deleted));
 }
 

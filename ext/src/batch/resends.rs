@@ -6,9 +6,6 @@ use foldhash::{HashMap, HashMapExt};
 
 use crate::outcome::OutcomeKind;
 
-/// The maximum number of rows that are kept. The oldest beyond that may not be sent again.
-const MAX_ROWS: usize = 100_000;
-
 /// The customer and the attribute of a row.
 type Key = (i64, i64);
 
@@ -59,11 +56,6 @@ impl Resends {
         if let Some(key) = key {
             self.indexes.entry(key).or_default().push(index);
         }
-        if self.keys.len() > MAX_ROWS
-            && let Some((&oldest, _)) = self.keys.first_key_value()
-        {
-            self.remove(oldest);
-        }
     }
 
     /// Forgets a row.
@@ -106,16 +98,5 @@ mod tests {
         resends.remove(2);
         resends.record(6, Some((1, 1)), &OutcomeKind::Stored(None));
         assert!(resends.keys.is_empty() && resends.indexes.is_empty());
-    }
-
-    #[test]
-    fn the_number_of_rows_is_bounded() {
-        let mut resends = Resends::default();
-        let rows = MAX_ROWS as u64 + 10;
-        for index in 0..rows {
-            resends.record(index, Some((1, index as i64)), &not_sent());
-        }
-        assert!(!resends.contains(9) && resends.contains(10));
-        assert_eq!(resends.indexes.len(), MAX_ROWS);
     }
 }

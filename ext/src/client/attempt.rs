@@ -402,6 +402,8 @@ fn classify(error: sdk::Error<types::ErrorBody>, head: Option<&ResponseHead>) ->
         sdk::Error::CommunicationError(error)
         | sdk::Error::ResponseBodyError(error)
         | sdk::Error::InvalidUpgrade(error) => {
+            // The URL has words of its own, such as the name of an attribute.
+            let error = error.without_url();
             let cause = match head {
                 // Without its body, a 400 does not tell whether it is about the rows.
                 Some(head) if head.status == StatusCode::BAD_REQUEST => {
@@ -414,7 +416,7 @@ fn classify(error: sdk::Error<types::ErrorBody>, head: Option<&ResponseHead>) ->
             };
             Problem {
                 is_body_lost: head.is_some(),
-                ..Problem::new(cause, Some(error.without_url().into()))
+                ..Problem::new(cause, Some(error.into()))
             }
         }
         sdk::Error::InvalidResponsePayload(body, error) => {

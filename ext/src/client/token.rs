@@ -25,12 +25,18 @@ impl Tokens {
         }))
     }
 
-    pub(super) fn replace(&self, token: AccessToken) {
+    /// Keeps a new token out of all output.
+    pub(super) fn add(&self, token: AccessToken) {
         let mut history = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if history.tokens.len() > MAX_REPLACED {
             history.tokens.remove(0);
         }
         history.tokens.push(token);
+    }
+
+    /// Counts a replacement, after the new token is the one that is sent.
+    pub(super) fn count_replacement(&self) {
+        let mut history = self.0.write().unwrap_or_else(PoisonError::into_inner);
         history.replacements += 1;
     }
 
