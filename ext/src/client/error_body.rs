@@ -1,5 +1,6 @@
 //! The error body of a response, in one line.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use bigcommerce_sdk::types::ErrorBody;
@@ -10,6 +11,7 @@ use serde_json::Value;
 const MAX_LENGTH: usize = 400;
 /// A secret of this length is redacted within words, too.
 const MIN_SECRET_LENGTH: usize = 8;
+const REDACTED: &str = "REDACTED";
 
 /// Joins the title and the field messages.
 pub(super) fn summarize(body: &ErrorBody) -> Option<String> {
@@ -98,17 +100,57 @@ fn redact(line: &str, secret: &str) -> String {
             continue;
         }
         text.push_str(line.get(from..at).unwrap_or_default());
-        text.push_str("REDACTED");
+        text.push_str(REDACTED);
         from = end;
     }
     text.push_str(line.get(from..).unwrap_or_default());
     text
 }
 
-/// Redacts the secrets in a line and then shortens it, so that no part of a secret is left at the end.
+/// Replaces e-mail addresses, plain or percent-encoded: a server may repeat a filter.
+///
+/// What stands before the `@` is replaced up to a space or a character that is rare in addresses:
+/// rather too much than too little.
+fn redact_addresses(line: &str) -> String {
+    let is_in_name = |c: char| !c.is_whitespace() && !r#""`()<>[]{},;:=?/"#.contains(c);
+    let is_in_domain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, mark, after)) = split_at_sign(rest) {
+        let kept = before.trim_end_matches(is_in_name);
+        let remaining = after.trim_start_matches(is_in_domain);
+        if kept.len() == before.len() || remaining.len() == after.len() {
+            text.extend([before, mark]);
+            rest = after;
+        } else {
+            text.extend([kept, REDACTED]);
+            rest = remaining;
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// Splits a text at its first `@`, plain or percent-encoded.
+fn split_at_sign(text: &str) -> Option<(&str, &str, &str)> {
+    let marks = ["@", "%40"].into_iter();
+    let splits = marks.filter_map(|mark| {
+        let (before, after) = text.split_once(mark)?;
+        Some((before, mark, after))
+    });
+    splits.min_by_key(|(before, ..)| before.len())
+}
+
+/// Redacts e-mail addresses and the secrets in a line and then shortens it, so that no part of them
+/// is left at the end.
 pub(super) fn sanitize<'a>(line: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
-    let redacted = secrets.into_iter();
-    let text = redacted.fold(line.to_owned(), |line, secret| redact(&line, secret));
+    let mut secrets: Vec<_> = secrets.into_iter().collect();
+    // A secret may begin with another one.
+    secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
+    let redacted = secrets
+        .into_iter()
+        .fold(line.to_owned(), |line, secret| redact(&line, secret));
+    let text = redact_addresses(&redacted);
     match text.char_indices().nth(MAX_LENGTH) {
         None => text,
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -152,6 +194,33 @@ mod tests {
         );
         let at_the_end = format!("{}longsecret", "x".repeat(MAX_LENGTH - 3));
         assert!(!sanitize(&at_the_end, ["longsecret"]).contains("xlon"));
+    }
+
+    #[test]
+    fn a_secret_that_begins_with_another_one_is_redacted_as_a_whole() {
+        let line = "token abcdefghXYZ, before it abcdefgh";
+        let expected = "token REDACTED, before it REDACTED";
+        assert_eq!(sanitize(line, ["abcdefgh", "abcdefghXYZ"]), expected);
+        assert_eq!(sanitize(line, ["abcdefghXYZ", "abcdefgh"]), expected);
+    }
+
+    #[test]
+    fn addresses_are_redacted() {
+        for (line, expected) in [
+            ("jane@example.com", "REDACTED"),
+            (
+                "email:in: Jane+a.b@example.com, 'müller@exämple.de' are unknown",
+                "email:in: REDACTED, REDACTED' are unknown",
+            ),
+            (
+                "GET /customers?email:in=jane%2Bx%40example.com%2Cbob%40example.com&page=1",
+                "GET /customers?email:in=REDACTEDREDACTED&page=1",
+            ),
+            ("<o'hara@example.com>", "<REDACTED>"),
+            ("at 5 @ once, @here, a@ b", "at 5 @ once, @here, a@ b"),
+        ] {
+            assert_eq!(sanitize(line, []), expected, "{line}");
+        }
     }
 
     #[test]
