@@ -243,7 +243,7 @@ impl Error {
     pub(crate) fn filter_ignored() -> Self {
         Self::new(
             ErrorKind::InvalidResponse,
-            "the server listed values that the filter excludes, so it seems to ignore a filter: the \
+            "the server listed records that the filter excludes, so it seems to ignore a filter: the \
              list was not used",
         )
     }
@@ -270,6 +270,27 @@ impl Error {
             Explanation::new(
                 format!("the list of {items} is incomplete: {of_total}{unreadable}"),
                 format!("read it again{alternative}"),
+            ),
+        )
+    }
+
+    /// Creates the error of a record that was not found in a list without a total.
+    pub(crate) fn no_total(items: &str) -> Self {
+        Self::new(
+            ErrorKind::InvalidResponse,
+            format!(
+                "the server reported no total of the {items}, so that some may be missing from its list"
+            ),
+        )
+    }
+
+    /// Creates the error of a record that was not found in a list that changed.
+    pub(crate) fn changed_during_read(items: &str) -> Self {
+        Self::new(
+            ErrorKind::InvalidResponse,
+            Explanation::new(
+                format!("the list of {items} changed while it was read, so that some may be missing"),
+                "try again later",
             ),
         )
     }

@@ -8,6 +8,7 @@ use bigcommerce_sdk::types::AttributeValue;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::customer_key::CustomerKey;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, WaitReason};
 use crate::outcome::{Outcome, OutcomeKind, Report, RunKind, Summary};
@@ -25,6 +26,44 @@ enum AttributeKeyJson<'a> {
     Name(&'a str),
 }
 
+/// A customer, by ID, by e-mail address, or by the ID that another system has for it.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+#[serde(untagged)]
+#[cfg_attr(feature = "schemars", schemars(rename = "CustomerKey"))]
+enum CustomerKeyJson<'a> {
+    Id(i64),
+    Email(&'a str),
+    External(ExternalIdJson<'a>),
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+#[cfg_attr(
+    feature = "schemars",
+    schemars(rename = "ExternalId", deny_unknown_fields)
+)]
+struct ExternalIdJson<'a> {
+    /// The ID that another system has for the customer.
+    external: &'a str,
+}
+
+impl<'a> From<&'a CustomerKey> for CustomerKeyJson<'a> {
+    fn from(key: &'a CustomerKey) -> Self {
+        match key {
+            CustomerKey::Id(id) => Self::Id(*id),
+            CustomerKey::Email(address) => Self::Email(address),
+            CustomerKey::External(id) => Self::External(ExternalIdJson { external: id }),
+        }
+    }
+}
+
+impl Serialize for CustomerKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        CustomerKeyJson::from(self).serialize(serializer)
+    }
+}
+
 #[derive(Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 #[cfg_attr(
@@ -32,8 +71,11 @@ enum AttributeKeyJson<'a> {
     schemars(rename = "UpsertRow", deny_unknown_fields)
 )]
 struct UpsertRowJson<'a> {
-    /// The customer's ID.
-    customer: i64,
+    /// The customer's ID, e-mail address or external ID.
+    customer: CustomerKeyJson<'a>,
+    /// The ID that was found for a customer who was not given by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_id: Option<i64>,
     /// The attribute's ID or name.
     attribute: AttributeKeyJson<'a>,
     /// The value as text, null for a value that is to be deleted. A number is accepted, too.
@@ -56,13 +98,14 @@ enum ValueJson {
 }
 
 /// The keys of a row.
-const ROW_FIELDS: &[&str] = &["customer", "attribute", "value", "tag"];
+const ROW_FIELDS: &[&str] = &["customer", "customer_id", "attribute", "value", "tag"];
 
 impl<T> Serialize for UpsertRow<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let attribute = self.attribute();
         UpsertRowJson {
-            customer: self.customer_id(),
+            customer: self.customer().into(),
+            customer_id: self.found_customer_id(),
             attribute: match (attribute.name(), attribute.id()) {
                 (Some(name), _) => AttributeKeyJson::Name(name),
                 (None, id) => AttributeKeyJson::Id(id.unwrap_or_default()),
@@ -91,9 +134,14 @@ impl<'de> Visitor<'de> for RowVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UpsertRow, A::Error> {
         let (mut customer, mut attribute, mut value, mut tag) = (None, None, None, None);
+        let mut found = None;
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
             match &*key {
-                "customer" if customer.is_none() => customer = Some(map.next_value::<i64>()?),
+                "customer" if customer.is_none() => {
+                    customer = Some(map.next_value::<CustomerKey>()?);
+                }
+                // A row that was written with an outcome is read as it was given.
+                "customer_id" if found.is_none() => found = Some(map.next_value::<Option<i64>>()?),
                 "attribute" if attribute.is_none() => {
                     attribute = Some(map.next_value::<AttributeInput>()?.0);
                 }
@@ -113,6 +161,49 @@ impl<'de> Visitor<'de> for RowVisitor {
             Some(tag) => row.with_tag(tag),
             None => row,
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for CustomerKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CustomerVisitor;
+        impl<'de> Visitor<'de> for CustomerVisitor {
+            type Value = CustomerKey;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the ID or the e-mail address of a customer, or {\"external\": \"…\"}")
+            }
+
+            fn visit_i64<E: de::Error>(self, id: i64) -> Result<CustomerKey, E> {
+                Ok(id.into())
+            }
+
+            fn visit_u64<E: de::Error>(self, id: u64) -> Result<CustomerKey, E> {
+                let id = i64::try_from(id);
+                let id = id.map_err(|_| E::custom("the ID of the customer is too large"))?;
+                self.visit_i64(id)
+            }
+
+            fn visit_str<E: de::Error>(self, address: &str) -> Result<CustomerKey, E> {
+                Ok(address.into())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CustomerKey, A::Error> {
+                let mut external = None;
+                while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                    match &*key {
+                        "external" if external.is_none() => {
+                            external = Some(map.next_value::<String>()?);
+                        }
+                        "external" => return Err(de::Error::duplicate_field("external")),
+                        key => return Err(de::Error::unknown_field(key, &["external"])),
+                    }
+                }
+                let external = external.ok_or_else(|| de::Error::missing_field("external"))?;
+                Ok(CustomerKey::external(external))
+            }
+        }
+        deserializer.deserialize_any(CustomerVisitor)
     }
 }
 

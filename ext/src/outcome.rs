@@ -1,11 +1,11 @@
 //! What became of the rows of a run.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use bigcommerce_sdk::types;
 
 use crate::error::Error;
+use crate::resends::{Resends, Standing};
 use crate::value::UpsertRow;
 
 /// The outcome of one row. Every row that was read from the input gets exactly one outcome.
@@ -104,9 +104,12 @@ impl OutcomeKind {
         }
     }
 
-    /// Returns `true` if the store has what the row says.
-    pub(crate) fn is_in_effect(&self) -> bool {
-        matches!(self, Self::Stored(_) | Self::Unchanged | Self::Deleted)
+    pub(crate) fn standing(&self) -> Standing {
+        match self {
+            Self::Stored(_) | Self::Unchanged | Self::Deleted => Standing::InEffect,
+            Self::Unknown(_) | Self::NotSent(_) => Standing::MayResend,
+            Self::Planned | Self::Superseded { .. } | Self::Rejected(_) => Standing::Other,
+        }
     }
 }
 
@@ -321,26 +324,18 @@ impl<T> Report<UpsertRow<T>> {
     /// A row is left out if a later row for the same customer and attribute was stored, deleted or
     /// unchanged.
     pub fn retryable(&self) -> impl Iterator<Item = &UpsertRow<T>> {
-        // A resolved name has an ID; a row whose name was not resolved was never stored.
-        let key = |row: &UpsertRow<T>| (row.customer_id(), row.attribute().id());
-        let mut last_settled = HashMap::new();
+        let mut resends = Resends::default();
         for outcome in &self.outcomes {
-            if let Some(row) = &outcome.row
-                && outcome.kind.is_in_effect()
-            {
-                last_settled.insert(key(row), outcome.index);
+            if let Some(row) = &outcome.row {
+                let ids = row.customer_id().zip(row.attribute().id());
+                let standing = outcome.kind.standing();
+                resends.record(outcome.index, Some(row.customer()), ids, standing);
             }
         }
-        self.outcomes
-            .iter()
-            .filter(|outcome| outcome.is_retryable())
-            .filter_map(|outcome| Some((outcome.index, outcome.row.as_ref()?)))
-            .filter(move |(index, row)| {
-                last_settled
-                    .get(&key(row))
-                    .is_none_or(|settled| settled < index)
-            })
-            .map(|(_, row)| row)
+        let outcomes = self.outcomes.iter();
+        outcomes
+            .filter(move |outcome| resends.contains(outcome.index))
+            .filter_map(|outcome| outcome.row.as_ref())
     }
 }
 

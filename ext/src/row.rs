@@ -9,6 +9,7 @@ use crate::attributes::{self, Definitions};
 use crate::batch::{BatchItem, BatchKind};
 use crate::client::url_budget::id_len;
 use crate::client::{Operation, SdkResult};
+use crate::customer_key::CustomerKey;
 use crate::error::{Error, Violation};
 use crate::outcome::{OutcomeKind, RunKind};
 use crate::value::{Metadata, UpsertRow, WireRow};
@@ -36,6 +37,14 @@ impl<T: Send + 'static> BatchItem for UpsertRow<T> {
             WireRow::Put(_) => BatchKind::Put,
             WireRow::Delete(_) => BatchKind::Delete,
         }
+    }
+
+    fn customer(&self) -> Option<&CustomerKey> {
+        Some(self.customer())
+    }
+
+    fn set_customer_id(&mut self, id: i64) {
+        self.set_customer_id(id);
     }
 
     fn is_named(&self) -> bool {
@@ -169,6 +178,12 @@ impl BatchItem for i64 {
     fn batch_kind(_: &i64) -> BatchKind {
         BatchKind::Delete
     }
+
+    fn customer(&self) -> Option<&CustomerKey> {
+        None
+    }
+
+    fn set_customer_id(&mut self, _: i64) {}
 
     fn is_named(&self) -> bool {
         false

@@ -17,19 +17,22 @@ use tracing::{Instrument, Span};
 
 use crate::attributes::{self, Definitions};
 use crate::batch::{
-    Batch, BatchEvent, BatchKind, Conditions, Engine, EngineCall, EngineConfig, Size, is_missing,
+    Batch, BatchEvent, BatchKind, Conditions, Engine, EngineCall, EngineConfig, Size, StagedRows,
+    is_missing,
 };
 use crate::client::url_budget::room_for_ids;
 use crate::client::{
-    AttemptInfo, Availability, AvailabilityWatch, CallOutcome, CallSet, Client, LIST_VALUES, Lease,
-    OnOutage, Operation, ProbeGuard, RequestOutcome, RunContext, StopFuture, TARGET, Ticket,
+    AttemptInfo, Availability, AvailabilityWatch, CallFailure, CallOutcome, CallSet, Client,
+    LIST_CUSTOMERS, LIST_VALUES, Lease, OnOutage, Operation, ProbeGuard, RequestOutcome, RunContext, StopFuture, TARGET, Ticket,
     current_runtime, request,
 };
+use crate::customers::{self, AccountChoice, FoundAccounts, Listing, Lookup};
 use crate::error::Error;
 use crate::event::{Event, Observer, WaitReason};
-use crate::list::{self, ReadValues};
+use crate::list::{self, ExternalIds, ReadValues};
 use crate::outcome::{Outcome, Summary};
 use crate::row::{IntoRow, Row, sealed::Convert as _, sealed::operation};
+use crate::staging::{ResolveOptions, StagedOutcome, Staging, StagingCall};
 use crate::value::UpsertRow;
 
 /// The default number of rows that are buffered.
@@ -57,15 +60,37 @@ pub(crate) struct RunOptions<R> {
     pub on_outage: OnOutage,
     pub stop: Option<StopFuture>,
     pub observer: Observer,
+    /// How customers are found that are not given by their IDs.
+    pub resolve: ResolveOptions,
     /// Rows that precede those of the input.
     pub initial_rows: Vec<R>,
 }
 
-/// The attributes of the store, requested when the first row needs them.
-enum AttributeLookup {
-    NotRequested,
-    Requested,
-    Known(Definitions),
+/// The result of a request that staged rows wait for.
+enum StagingResult {
+    Attributes(Definitions),
+    /// `None` if a listing is not worthwhile.
+    Listing(Option<Listing>),
+    ExternalIds(ExternalIds),
+    Addresses(FoundAccounts),
+}
+
+/// What a request of staged rows asks for.
+enum StagingKey {
+    Attributes,
+    Listing,
+    ExternalIds,
+    Addresses(Lookup),
+}
+
+impl StagingKey {
+    fn operation(&self) -> &'static str {
+        match self {
+            Self::Attributes => Operation::list_attributes().name,
+            Self::Listing | Self::Addresses(_) => LIST_CUSTOMERS,
+            Self::ExternalIds => LIST_VALUES,
+        }
+    }
 }
 
 /// How long the store was down during a run.
@@ -106,12 +131,10 @@ pub struct Outcomes<S, R: Row = UpsertRow> {
     run: Arc<RunContext>,
     linger: Duration,
     stop: Option<StopFuture>,
-    checks_types: Option<bool>,
     is_dry_run: bool,
     stops_on_input_error: bool,
-    attribute_lookup: AttributeLookup,
-    /// A row that waits for the attributes of the store.
-    unresolved_row: Option<R>,
+    staging: Staging<R>,
+    choice: AccountChoice,
     initial_rows: std::vec::IntoIter<R>,
     /// `None` after its end, and after the run was stopped.
     input: Option<Pin<Box<S>>>,
@@ -131,7 +154,7 @@ pub struct Outcomes<S, R: Row = UpsertRow> {
     verify_calls: CallSet<u64, CallOutcome<ReadValues>>,
     check_calls: CallSet<(), RequestOutcome<types::AttributeValuePage>>,
     read_calls: CallSet<u64, CallOutcome<ReadValues>>,
-    attribute_calls: CallSet<(), CallOutcome<Definitions>>,
+    staging_calls: CallSet<StagingKey, CallOutcome<StagingResult>>,
     calls_started: u64,
     /// The number of rows with outcomes that the observer knows of.
     rows_reported: u64,
@@ -154,7 +177,11 @@ struct QueuedTicket {
 
 impl<S, R: Row> Outcomes<S, R> {
     pub(crate) fn new(client: Client, options: RunOptions<R>, input: S) -> Self {
+        let max_wait = options.engine.max_wait;
+        let room = room_for_ids(client.base_url());
         Self {
+            choice: options.resolve.choice,
+            staging: Staging::new(options.resolve, options.checks_types, room, max_wait),
             engine: Engine::new(
                 options.engine,
                 client.normalization().clone(),
@@ -167,11 +194,8 @@ impl<S, R: Row> Outcomes<S, R> {
             client,
             linger: options.linger,
             stop: options.stop,
-            checks_types: options.checks_types,
             is_dry_run: options.is_dry_run,
             stops_on_input_error: options.stops_on_input_error,
-            attribute_lookup: AttributeLookup::NotRequested,
-            unresolved_row: None,
             initial_rows: options.initial_rows.into_iter(),
             input: Some(Box::pin(input)),
             idle_timer: None,
@@ -184,7 +208,7 @@ impl<S, R: Row> Outcomes<S, R> {
             verify_calls: CallSet::default(),
             check_calls: CallSet::default(),
             read_calls: CallSet::default(),
-            attribute_calls: CallSet::default(),
+            staging_calls: CallSet::default(),
             calls_started: 0,
             rows_reported: 0,
             outcomes_in_turn: 0,
@@ -302,16 +326,30 @@ impl<S, R: Row> Outcomes<S, R> {
         if let Some(error) = self.engine.stopped_by().cloned() {
             self.input = None;
             self.ticket = None;
-            let unresolved = self.unresolved_row.take();
-            for row in unresolved.into_iter().chain(self.initial_rows.by_ref()) {
-                self.engine.push_unsent(row, &error);
+            let rows = self.staging.drain();
+            for item in rows.chain(self.initial_rows.by_ref().map(Ok)) {
+                match item {
+                    Ok(row) => self.engine.push_unsent(row, &error),
+                    Err(error) => self.engine.push(Err(error), Instant::now()),
+                }
             }
+            self.update_staged();
             self.run.stopping.send_replace(true);
         }
     }
 
     fn is_done(&self) -> bool {
-        self.engine.is_done() && self.read_calls.len() + self.check_calls.len() == 0
+        let lookups = self.read_calls.len() + self.check_calls.len() + self.staging_calls.len();
+        self.engine.is_done() && lookups == 0
+    }
+
+    /// Tells the engine how many rows are staged.
+    fn update_staged(&mut self) {
+        let staged = StagedRows {
+            count: self.staging.len(),
+            are_last: self.staging.has_ended(),
+        };
+        self.engine.set_staged(staged);
     }
 
     /// Records the calls that have finished.
@@ -356,16 +394,41 @@ impl<S, R: Row> Outcomes<S, R> {
                 operation: LIST_VALUES,
             });
         }
-        while let Some(((), call, outcome)) = self.attribute_calls.poll_finished(cx) {
+        while let Some((key, call, outcome)) = self.staging_calls.poll_finished(cx) {
             self.engine.count_requests(outcome.requests);
             self.run.notify(Event::CallFinished {
                 call,
-                operation: Operation::list_attributes().name,
+                operation: key.operation(),
             });
-            match outcome.result {
-                Ok(definitions) => self.attribute_lookup = AttributeLookup::Known(definitions),
-                Err(failure) => self.engine.stop(failure.error),
+            self.finish_staging_call(key, outcome.result);
+        }
+    }
+
+    fn finish_staging_call(&mut self, key: StagingKey, result: Result<StagingResult, CallFailure>) {
+        let now = Instant::now();
+        let result = result.map_err(|failure| failure.error);
+        if let Err(error) = &result
+            && (error.ends_run() || matches!(key, StagingKey::Attributes))
+        {
+            self.engine.stop(error.clone());
+        }
+        match (key, result) {
+            (_, Ok(StagingResult::Attributes(definitions))) => {
+                self.staging.record_attributes(definitions);
             }
+            (_, Ok(StagingResult::Listing(listing))) => self.staging.record_listing(listing, now),
+            (_, Ok(StagingResult::ExternalIds(ids))) => self.staging.record_external_ids(Ok(ids)),
+            (StagingKey::Addresses(lookup), Ok(StagingResult::Addresses(found))) => {
+                self.staging.address_book().record_answer(lookup, found, now);
+            }
+            (StagingKey::Addresses(lookup), Err(error)) => {
+                let book = self.staging.address_book();
+                book.record_failure(lookup, &error, now);
+            }
+            // The addresses are looked up instead.
+            (StagingKey::Listing, Err(_)) => self.staging.record_listing(None, now),
+            (StagingKey::ExternalIds, Err(error)) => self.staging.record_external_ids(Err(error)),
+            (StagingKey::Attributes, Err(_)) | (_, Ok(StagingResult::Addresses(_))) => {}
         }
     }
 
@@ -419,19 +482,13 @@ impl<S, R: Row> Outcomes<S, R> {
         while self.calls_in_flight() < self.client.limits().max_in_flight
             && self.engine.stopped_by().is_none()
         {
-            let needs_attributes = self.unresolved_row.is_some()
-                && matches!(self.attribute_lookup, AttributeLookup::NotRequested);
-            let has_started = if needs_attributes {
-                self.fetch_attributes(runtime);
-                true
-            } else {
-                match self.observe_availability() {
-                    None if self.decide(|engine, conditions| engine.prefers_read(conditions)) => {
-                        self.start_read(runtime)
-                    }
-                    None => self.start_batch(cx, runtime) || self.start_read(runtime),
-                    Some(outage) => self.start_probe(cx, runtime, outage),
+            let has_started = match self.observe_availability() {
+                None if self.start_staging_call(runtime) => true,
+                None if self.decide(|engine, conditions| engine.prefers_read(conditions)) => {
+                    self.start_read(runtime)
                 }
+                None => self.start_batch(cx, runtime) || self.start_read(runtime),
+                Some(outage) => self.start_probe(cx, runtime, outage),
             };
             if !has_started {
                 break;
@@ -503,8 +560,9 @@ impl<S, R: Row> Outcomes<S, R> {
         }
         if self.is_dry_run || !self.decide(|engine, conditions| engine.has_probe(conditions)) {
             self.ticket = None;
-            // A read waits for the end of the outage by itself, or probes the store.
-            return self.read_calls.len() == 0 && self.start_read(runtime);
+            // A lookup waits for the end of the outage by itself, or probes the store.
+            return self.read_calls.len() + self.staging_calls.len() == 0
+                && (self.start_staging_call(runtime) || self.start_read(runtime));
         }
         if outage.probe_at > Instant::now() {
             return false;
@@ -587,7 +645,7 @@ impl<S, R: Row> Outcomes<S, R> {
             + self.verify_calls.len()
             + self.check_calls.len()
             + self.read_calls.len()
-            + self.attribute_calls.len()
+            + self.staging_calls.len()
     }
 
     fn call_span(&self, operation: &'static str, call: u64) -> Span {
@@ -601,14 +659,45 @@ impl<S, R: Row> Outcomes<S, R> {
         number
     }
 
-    fn fetch_attributes(&mut self, runtime: &Handle) {
-        self.attribute_lookup = AttributeLookup::Requested;
+    /// Starts a request that staged rows wait for, if one is due.
+    fn start_staging_call(&mut self, runtime: &Handle) -> bool {
+        let is_stuck = self.engine.lacks_staged_rows();
+        let Some(call) = self.staging.next_call(Instant::now(), is_stuck) else {
+            return false;
+        };
         let number = self.allocate_call_number();
         let (client, run) = (self.client.clone(), Arc::clone(&self.run));
-        let task = async move { attributes::fetch(&client, &run, number).await };
-        let span = self.call_span(Operation::list_attributes().name, number);
-        self.attribute_calls
-            .spawn(runtime, (), number, task.instrument(span));
+        let choice = self.choice;
+        let key = match &call {
+            StagingCall::Attributes => StagingKey::Attributes,
+            StagingCall::Listing(_) => StagingKey::Listing,
+            StagingCall::ExternalIds(_) => StagingKey::ExternalIds,
+            StagingCall::Addresses(lookup) => StagingKey::Addresses(lookup.clone()),
+        };
+        let span = self.call_span(key.operation(), number);
+        let task = async move {
+            match call {
+                StagingCall::Attributes => {
+                    let outcome = attributes::fetch(&client, &run, number).await;
+                    outcome.map(StagingResult::Attributes)
+                }
+                StagingCall::Listing(scope) => {
+                    let outcome = customers::list_all(&client, &run, number, choice, scope).await;
+                    outcome.map(StagingResult::Listing)
+                }
+                StagingCall::ExternalIds(attribute) => {
+                    let outcome = list::list_external_ids(&client, &run, attribute).await;
+                    outcome.map(StagingResult::ExternalIds)
+                }
+                StagingCall::Addresses(lookup) => {
+                    let outcome = customers::look_up(&client, &run, number, &lookup).await;
+                    outcome.map(StagingResult::Addresses)
+                }
+            }
+        };
+        self.staging_calls
+            .spawn(runtime, key, number, task.instrument(span));
+        true
     }
 
     /// Reads values ahead of the batches, if a read is due.
@@ -798,9 +887,6 @@ where
     R: Row,
 {
     fn poll_next_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R, Error>>> {
-        if let Some(row) = self.unresolved_row.take() {
-            return Poll::Ready(Some(Ok(row)));
-        }
         if let Some(row) = self.initial_rows.next() {
             return Poll::Ready(Some(Ok(row)));
         }
@@ -816,15 +902,22 @@ where
 
     /// Reads rows until the engine has enough or the input pauses.
     fn poll_input(&mut self, cx: &mut Context<'_>) {
-        while self.engine.wants_input() {
+        self.release_rows();
+        while self.engine.wants_input() && !self.staging.has_ended() {
             match self.poll_next_row(cx) {
                 Poll::Ready(Some(item)) => {
                     self.idle_timer = None;
-                    if !self.accept(item) {
-                        break;
+                    let error = item.as_ref().err().cloned();
+                    self.staging.push(item, Instant::now());
+                    self.release_rows();
+                    if let Some(error) = error.filter(|_| self.stops_on_input_error) {
+                        self.engine.stop(error);
                     }
                 }
-                Poll::Ready(None) => self.engine.end_input(),
+                Poll::Ready(None) => {
+                    self.staging.end_input();
+                    self.release_rows();
+                }
                 Poll::Pending => return self.poll_idle(cx),
             }
         }
@@ -832,38 +925,33 @@ where
         self.idle_timer = None;
     }
 
-    /// Passes a row to the engine. Returns `false` if the row must wait for the attributes first.
-    fn accept(&mut self, item: Result<R, Error>) -> bool {
-        let mut row = match item {
-            Ok(row) => row,
-            Err(error) => {
-                self.engine.push(Err(error.clone()), Instant::now());
-                if self.stops_on_input_error {
-                    self.engine.stop(error);
+    /// Passes the staged rows to the engine whose customers and attributes are known, in the order of
+    /// the input.
+    fn release_rows(&mut self) {
+        let now = Instant::now();
+        while let Some(outcome) = self.staging.next_row(now) {
+            match outcome {
+                StagedOutcome::Ready(row) => self.engine.push(Ok(row), now),
+                StagedOutcome::InputError(error) => self.engine.push(Err(error), now),
+                StagedOutcome::Invalid(row, violation) => {
+                    self.engine.reject_invalid(row, &violation);
                 }
-                return true;
+                StagedOutcome::Failed(row, error) => self.engine.push_unresolved(row, &error),
             }
-        };
-        let is_named = row.is_named();
-        let checks_type = self.checks_types.unwrap_or(is_named);
-        if !is_named && !checks_type {
-            self.engine.push(Ok(row), Instant::now());
-            return true;
         }
-        let AttributeLookup::Known(definitions) = &self.attribute_lookup else {
-            self.unresolved_row = Some(row);
-            return false;
-        };
-        match row.resolve(definitions, checks_type) {
-            Ok(()) => self.engine.push(Ok(row), Instant::now()),
-            Err(violation) => self.engine.reject_invalid(row, &violation),
+        self.update_staged();
+        if self.staging.is_empty() {
+            if self.staging.has_ended() {
+                self.engine.end_input();
+            } else if self.staging.is_idle() {
+                self.engine.mark_idle();
+            }
         }
-        true
     }
 
-    /// Lets the engine send all buffered rows once the input has been idle for the linger time.
+    /// Lets all rows be looked up and sent once the input has been idle for the linger time.
     fn poll_idle(&mut self, cx: &mut Context<'_>) {
-        if !self.engine.has_unflushed_rows() {
+        if !self.engine.has_unflushed_rows() && !self.staging.has_unflushed_rows() {
             self.idle_timer = None;
             return;
         }
@@ -873,7 +961,8 @@ where
             .get_or_insert_with(|| Box::pin(sleep(linger)));
         if timer.as_mut().poll(cx).is_ready() {
             self.idle_timer = None;
-            self.engine.mark_idle();
+            self.staging.mark_idle();
+            self.release_rows();
         }
     }
 
@@ -881,7 +970,7 @@ where
     fn poll_next_due(&mut self, cx: &mut Context<'_>) {
         let now = Instant::now();
         let next = self.decide(|engine, conditions| engine.next_due(conditions));
-        let mut due: Vec<_> = next.into_iter().collect();
+        let mut due: Vec<_> = next.into_iter().chain(self.staging.next_due()).collect();
         due.extend(self.client.next_hold_end());
         if let Some(OngoingOutage { since, probe_at }) = self.observe_availability() {
             due.push(probe_at);

@@ -10,6 +10,7 @@ use crate::attributes::Attributes;
 use crate::client::limiter::LimiterStatus;
 use crate::client::{Client, OnOutage, Operation, RunContext, call, current_runtime};
 use crate::credentials::AccessToken;
+use crate::customers::CustomerList;
 use crate::delete::Delete;
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -106,6 +107,12 @@ impl Store {
     /// [`send`](Delete::send) or [`stream`](Delete::stream).
     pub fn delete(&self) -> Delete {
         Delete::new(self.client.clone())
+    }
+
+    /// Returns a builder that lists the customers of the store, or finds some of them. Nothing is sent
+    /// before its stream is polled.
+    pub fn customers(&self) -> CustomerList {
+        CustomerList::new(self.client.clone())
     }
 
     /// Returns a handle that lists, finds and creates the attributes of the store.

@@ -5,11 +5,14 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+use foldhash::HashSet;
 use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::batch::EngineConfig;
 use crate::client::url_budget::room_for_ids;
 use crate::client::{Client, OnOutage, RunSettings, run_methods};
+use crate::customer_key::CustomerKey;
+use crate::customers::{Address, ListingScope};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Report;
 use crate::row::IntoRow;
@@ -17,6 +20,7 @@ use crate::run::{
     DEFAULT_LINGER, DEFAULT_MAX_WAIT, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes,
     RunOptions,
 };
+use crate::staging::{MIN_LOOKUPS_FOR_LISTING, ResolveOptions, lookups_for};
 use crate::value::{AttributeKey, UpsertRow, Value};
 
 /// Upserts any number of attribute values; see [`Store::upsert`](crate::Store::upsert).
@@ -28,6 +32,27 @@ use crate::value::{AttributeKey, UpsertRow, Value};
 /// A row without a value ([`UpsertRow::absent`]) deletes the store's value, in the order of the input.
 /// The IDs of such values are read first, 250 per request, and deleted in requests of their own, as
 /// many in a request as fit a URL.
+///
+/// # Customers by e-mail address or external ID
+///
+/// A customer is given by its ID, by its e-mail address (a text), or by the ID that another system has
+/// for it ([`CustomerKey::external`]). Rows wait, in the order of the input, until their customers are
+/// known. Rows for one customer under different keys end in the state of the last one. An outcome's row
+/// has both the key and the ID that was found.
+///
+/// - **Addresses** are looked up ahead of the upserts, as many per request as fit a URL (about 70), and
+///   as soon as a URL is full, the input is idle for [`linger`](Self::linger), or a row has waited for
+///   [`max_wait`](Self::max_wait). Each address takes about 27 bytes of a URL, so 1,000 addresses take
+///   about 14 requests. The answers for the last 100,000 addresses are kept for 10 minutes, in about 200
+///   bytes each. An address that no customer has as it is written is asked for once more in lower case.
+/// - [`resolve_by_listing`](Self::resolve_by_listing) lists all customers instead, 250 per request.
+/// - **External IDs** are read once, when the run reads the first of them: all values of the attribute
+///   that [`external_id`](Self::external_id) names, 250 per request, kept in about 100 bytes each.
+///
+/// A row is [`Rejected`](crate::OutcomeKind::Rejected) if no customer has its key, or if several have it
+/// and neither [`in_channel`](Self::in_channel) nor [`newest_account`](Self::newest_account) tells which
+/// one is meant. It is [`NotSent`](crate::OutcomeKind::NotSent) if the lookup fails after all retries, or
+/// if its response does not show the whole truth: it is incomplete, or the server ignores the filter.
 ///
 /// Maps to the endpoint [Upsert customer attribute values][1], and for rows without a value to
 /// [Delete customer attribute values][1].
@@ -45,6 +70,7 @@ pub struct Upsert {
     skips_unchanged: bool,
     checks_types: Option<bool>,
     is_dry_run: bool,
+    resolve: ResolveOptions,
     settings: RunSettings,
 }
 
@@ -61,35 +87,42 @@ impl Upsert {
             skips_unchanged: false,
             checks_types: None,
             is_dry_run: false,
+            resolve: ResolveOptions::default(),
             settings: RunSettings::default(),
         }
     }
 
-    /// Adds values of one customer, as pairs of an attribute and a value. An attribute is given by
-    /// its ID or its name.
+    /// Adds values of one customer, as pairs of an attribute and a value. The customer is given by its
+    /// ID, its e-mail address or an [external ID](CustomerKey::external), an attribute by its ID or
+    /// its name.
     ///
     /// ```
     /// # use bigcommerce_ext::Store;
     /// # use bigcommerce_sandbox::Sandbox;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let sandbox = Sandbox::builder().attribute(101, "Loyalty tier").start().await?;
+    /// # let sandbox = Sandbox::builder();
+    /// # let sandbox = sandbox.attribute(101, "Loyalty tier").customer(4096, "jane@example.com");
+    /// # let sandbox = sandbox.start().await?;
     /// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
-    /// let report = store.upsert().customer(2048, [("Loyalty tier", "Gold")]).send().await?;
-    /// assert_eq!(report.summary().stored, 1);
+    /// let report = store
+    ///     .upsert()
+    ///     .customer(2048, [("Loyalty tier", "Gold")])
+    ///     .customer("Jane@example.com", [("Loyalty tier", "Silver")])
+    ///     .send()
+    ///     .await?;
+    /// assert_eq!(report.summary().stored, 2);
     /// # Ok(())
     /// # }
     /// ```
     pub fn customer<A: Into<AttributeKey>, V: Into<Value>>(
         mut self,
-        customer_id: i64,
+        customer: impl Into<CustomerKey>,
         values: impl IntoIterator<Item = (A, V)>,
     ) -> Self {
-        self.rows.extend(
-            values
-                .into_iter()
-                .map(|(attribute, value)| UpsertRow::new(customer_id, attribute, value)),
-        );
+        let customer = customer.into();
+        let row = |(attribute, value)| UpsertRow::new(customer.clone(), attribute, value);
+        self.rows.extend(values.into_iter().map(row));
         self
     }
 
@@ -99,7 +132,75 @@ impl Upsert {
         self
     }
 
+    /// Names the attribute whose values are the IDs that another system has for the customers.
+    ///
+    /// Its values are read once per run, when the run reads the first row with a
+    /// [`CustomerKey::External`]. They are compared as text, exactly. Values that the run itself stores
+    /// are not taken into account.
+    ///
+    /// ```
+    /// # use bigcommerce_ext::{CustomerKey, Store};
+    /// # use bigcommerce_sandbox::Sandbox;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = Sandbox::builder().attribute(101, "ERP number").attribute(102, "Tier");
+    /// # let sandbox = sandbox.start().await?;
+    /// # sandbox.insert(2048, 101, "D-1007");
+    /// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+    /// let report = store
+    ///     .upsert()
+    ///     .external_id("ERP number")
+    ///     .customer(CustomerKey::external("D-1007"), [("Tier", "Gold")])
+    ///     .send()
+    ///     .await?;
+    /// let row = report.outcomes()[0].row.as_ref();
+    /// assert_eq!(row.and_then(|row| row.customer_id()), Some(2048));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn external_id(mut self, attribute: impl Into<AttributeKey>) -> Self {
+        self.resolve.external_id = Some(attribute.into());
+        self
+    }
+
+    /// Limits the accounts that an e-mail address may stand for to those of this channel (default: all
+    /// accounts).
+    ///
+    /// An account without a list of channels belongs to all of them. An address whose accounts belong to
+    /// other channels only is unknown.
+    pub fn in_channel(mut self, channel_id: i64) -> Self {
+        self.resolve.choice.channel = Some(channel_id);
+        self
+    }
+
+    /// Chooses the account that was created last if several have the same e-mail address (default:
+    /// their rows are rejected).
+    ///
+    /// If one of them has no creation time, the highest ID counts as the newest.
+    pub fn newest_account(mut self) -> Self {
+        self.resolve.choice.is_newest = true;
+        self
+    }
+
+    /// Lists all customers of the store to find those that are given by their e-mail addresses
+    /// (default: the addresses are looked up).
+    ///
+    /// A list takes a request per 250 customers of the store, a lookup one per about 70 addresses. From
+    /// about a quarter of the store's customers on, the list takes fewer requests. It is read
+    /// before the first row by address is sent, one page after the other, and kept in about 100 bytes per
+    /// customer. An address that is not listed is looked up once the list is 10 minutes old. If the
+    /// list fails, all addresses are looked up.
+    ///
+    /// [`send`](Self::send) knows all rows: it decides by itself, with one request that tells the number
+    /// of customers, and keeps only those that the rows name.
+    pub fn resolve_by_listing(mut self) -> Self {
+        self.resolve.listing = Some(ListingScope::default());
+        self
+    }
+
     /// Sets the maximum number of rows that are buffered (default 10,000, at least 1).
+    ///
+    /// Rows whose customers are being looked up count.
     ///
     /// A larger window takes more memory. It saves calls if the rows of a customer are far apart in
     /// the input.
@@ -258,6 +359,7 @@ impl Upsert {
         self.settings
             .on_outage
             .get_or_insert(OnOutage::WaitUpTo(retry_timeout));
+        self.decide_on_listing();
         let mut outcomes = self.stream(stream::empty::<UpsertRow>());
         let collected: Vec<_> = outcomes.by_ref().collect().await;
         match outcomes.stopped_by() {
@@ -268,6 +370,25 @@ impl Upsert {
                 stopped_by.cloned(),
             )),
         }
+    }
+
+    /// Lets the customers be listed if that may take fewer requests than looking up the added rows.
+    fn decide_on_listing(&mut self) {
+        let addresses = self.rows.iter().filter_map(|row| match row.customer() {
+            CustomerKey::Email(address) => Address::parse(address).ok(),
+            CustomerKey::Id(_) | CustomerKey::External(_) => None,
+        });
+        let wanted: HashSet<_> = addresses.map(|address| address.folded).collect();
+        let lookups = lookups_for(&wanted, room_for_ids(self.client.base_url()));
+        let max_requests = match self.resolve.listing {
+            Some(_) => None,
+            None if lookups < MIN_LOOKUPS_FOR_LISTING => return,
+            None => Some(lookups),
+        };
+        self.resolve.listing = Some(ListingScope {
+            wanted: Some(wanted),
+            max_requests,
+        });
     }
 
     /// Sends the added rows and then the streamed rows, in bounded memory, and yields each outcome
@@ -316,6 +437,7 @@ impl Upsert {
             on_outage: self.settings.on_outage.unwrap_or_default(),
             stop: self.settings.take_stop(),
             observer: self.settings.observer,
+            resolve: self.resolve,
             initial_rows,
         };
         let mut outcomes = Outcomes::new(client, options, rows);
@@ -345,6 +467,8 @@ impl fmt::Debug for Upsert {
             .field("skips_unchanged", &self.skips_unchanged)
             .field("checks_types", &self.checks_types)
             .field("is_dry_run", &self.is_dry_run)
+            .field("external_id", &self.resolve.external_id)
+            .field("choice", &self.resolve.choice)
             .field("stops_on_input_error", &self.stops_on_input_error)
             .field("settings", &self.settings)
             .finish_non_exhaustive()

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use bigcommerce_sdk::types;
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
 
+use crate::customer_key::CustomerKey;
 use crate::error::Violation;
 
 /// Cloned for each row: a new builder allocates an error text for every field that is not set yet.
@@ -27,7 +28,7 @@ static WIRE_TEMPLATE: LazyLock<types::builder::AttributeValueUpsert> = LazyLock:
 ///
 /// let row = UpsertRow::new(2048, 101, "Premium Member").with_tag("message 17");
 /// assert_eq!(row.value(), Some("Premium Member"));
-/// assert_eq!(UpsertRow::new(2048, "Points", 30.43).value(), Some("30.43"));
+/// assert_eq!(UpsertRow::new("jane@example.com", "Points", 30.43).value(), Some("30.43"));
 /// ```
 ///
 /// # Absent values
@@ -58,7 +59,9 @@ static WIRE_TEMPLATE: LazyLock<types::builder::AttributeValueUpsert> = LazyLock:
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpsertRow<T = ()> {
-    customer_id: i64,
+    customer: CustomerKey,
+    /// The ID that was found for another key.
+    found_id: Option<i64>,
     attribute: AttributeKey,
     value: Value,
     tag: Option<Box<str>>,
@@ -66,15 +69,17 @@ pub struct UpsertRow<T = ()> {
 }
 
 impl UpsertRow {
-    /// Creates a row. The attribute is given by its ID or its name. The value is text, a number, a
-    /// date, a time, or an `Option` of them; `None` is an absent value.
+    /// Creates a row. The customer is given by its ID or e-mail address, or by an
+    /// [external ID](CustomerKey::external), the attribute by its ID or its name. The value is text,
+    /// a number, a date, a time, or an `Option` of them; `None` is an absent value.
     pub fn new(
-        customer_id: i64,
+        customer: impl Into<CustomerKey>,
         attribute: impl Into<AttributeKey>,
         value: impl Into<Value>,
     ) -> Self {
         Self {
-            customer_id,
+            customer: customer.into(),
+            found_id: None,
             attribute: attribute.into(),
             value: value.into(),
             tag: None,
@@ -86,8 +91,11 @@ impl UpsertRow {
     ///
     /// Its outcome is [`Deleted`](crate::OutcomeKind::Deleted), or
     /// [`Unchanged`](crate::OutcomeKind::Unchanged) if the store has no value.
-    pub fn absent(customer_id: i64, attribute: impl Into<AttributeKey>) -> Self {
-        Self::new(customer_id, attribute, Value::ABSENT)
+    pub fn absent(
+        customer: impl Into<CustomerKey>,
+        attribute: impl Into<AttributeKey>,
+    ) -> Self {
+        Self::new(customer, attribute, Value::ABSENT)
     }
 }
 
@@ -97,7 +105,8 @@ impl<T> UpsertRow<T> {
     #[must_use]
     pub fn with_payload<U>(self, payload: U) -> UpsertRow<U> {
         UpsertRow {
-            customer_id: self.customer_id,
+            customer: self.customer,
+            found_id: self.found_id,
             attribute: self.attribute,
             value: self.value,
             tag: self.tag,
@@ -125,10 +134,27 @@ impl<T> UpsertRow<T> {
         self
     }
 
-    /// Returns the customer's ID.
+    /// Returns the customer, as it was given.
     #[must_use]
-    pub fn customer_id(&self) -> i64 {
-        self.customer_id
+    pub fn customer(&self) -> &CustomerKey {
+        &self.customer
+    }
+
+    /// Returns the customer's ID: the one that was given, or the one that the run has found for an
+    /// e-mail address or an external ID. It is `None` if none was found.
+    #[must_use]
+    pub fn customer_id(&self) -> Option<i64> {
+        self.customer.id().or(self.found_id)
+    }
+
+    /// Returns the ID that was found for a customer who was not given by it.
+    #[cfg(feature = "serde")]
+    pub(crate) fn found_customer_id(&self) -> Option<i64> {
+        self.found_id
+    }
+
+    pub(crate) fn set_customer_id(&mut self, id: i64) {
+        self.found_id = Some(id);
     }
 
     /// Returns the attribute.
@@ -155,12 +181,10 @@ impl<T> UpsertRow<T> {
 
     /// Validates the row and converts it into its wire type.
     pub(crate) fn to_wire(&self) -> Result<WireRow, Violation> {
-        // An unresolved name has no ID, which is reported as the invalid ID 0.
+        // An unresolved key has no ID, which is reported as the invalid ID 0.
+        let customer_id = self.customer_id().unwrap_or_default();
         let attribute_id = self.attribute.id().unwrap_or_default();
-        for (field, id) in [
-            ("customer_id", self.customer_id),
-            ("attribute_id", attribute_id),
-        ] {
+        for (field, id) in [("customer_id", customer_id), ("attribute_id", attribute_id)] {
             if id < 1 {
                 return Err(Violation::new(
                     field,
@@ -170,7 +194,7 @@ impl<T> UpsertRow<T> {
         }
         let Some(text) = self.value.text.as_deref() else {
             return Ok(WireRow::Delete(ValueToDelete {
-                customer_id: self.customer_id,
+                customer_id,
                 attribute_id,
                 value_id: None,
             }));
@@ -181,7 +205,7 @@ impl<T> UpsertRow<T> {
         }
         WIRE_TEMPLATE
             .clone()
-            .customer_id(self.customer_id)
+            .customer_id(customer_id)
             .attribute_id(attribute_id)
             .value(text)
             .try_into()
@@ -197,6 +221,7 @@ impl<T> UpsertRow<T> {
 
     pub(crate) fn into_metadata(self) -> Metadata<T> {
         Metadata {
+            customer: Some(self.customer).filter(|customer| customer.id().is_none()),
             tag: self.tag,
             name: self.attribute.name,
             payload: self.payload,
@@ -205,8 +230,10 @@ impl<T> UpsertRow<T> {
 
     pub(crate) fn from_wire(wire: WireRow, metadata: Metadata<T>) -> Self {
         let (customer_id, attribute_id) = wire.key();
+        let found_id = metadata.customer.as_ref().map(|_| customer_id);
         Self {
-            customer_id,
+            customer: metadata.customer.unwrap_or(CustomerKey::Id(customer_id)),
+            found_id,
             attribute: AttributeKey {
                 id: Some(attribute_id),
                 name: metadata.name,
@@ -257,6 +284,8 @@ impl From<types::AttributeValue> for UpsertRow {
 
 /// The parts of a row that are not sent but returned with its outcome.
 pub struct Metadata<T> {
+    /// The key of a customer that was not given by its ID.
+    customer: Option<CustomerKey>,
     tag: Option<Box<str>>,
     name: Option<Arc<str>>,
     payload: T,
@@ -486,9 +515,15 @@ mod tests {
             assert_eq!(violation.to_string(), expected);
         }
         for value in [None, Some(String::new()), Some("é".repeat(255))] {
-            let row = UpsertRow::new(1, 1, value).with_tag("t").with_payload(7);
-            let wire = row.to_wire().expect("a valid row");
-            assert_eq!(UpsertRow::from_wire(wire, row.clone().into_metadata()), row);
+            for customer in [1.into(), "jane@example.com".into(), CustomerKey::external("D-7")] {
+                let row = UpsertRow::new(customer, 1, value.clone());
+                let mut row = row.with_tag("t").with_payload(7);
+                if row.customer_id().is_none() {
+                    row.set_customer_id(5);
+                }
+                let wire = row.to_wire().expect("a valid row");
+                assert_eq!(UpsertRow::from_wire(wire, row.clone().into_metadata()), row);
+            }
         }
     }
 }

@@ -137,9 +137,42 @@ static ATTRIBUTE: Record = Record {
     ],
 };
 
-pub(crate) static RECORDS: [&Record; 2] = [&VALUE, &ATTRIBUTE];
+static CUSTOMER: Record = Record {
+    name: "Customer",
+    page: "CustomerPage",
+    fields: &[("id", "integer"), ("email", "string")],
+    optional: &[
+        ("customer_group_id", "integer", "int64"),
+        ("date_created", "string", "date-time"),
+        ("date_modified", "string", "date-time"),
+    ],
+};
 
-pub(crate) static OPERATIONS: [Operation; 5] = [
+pub(crate) static RECORDS: [&Record; 3] = [&VALUE, &ATTRIBUTE, &CUSTOMER];
+
+pub(crate) static OPERATIONS: [Operation; 6] = [
+    Operation {
+        path: "/customers",
+        method: "get",
+        name: "list_customers",
+        query: &[
+            optional("page", "integer"),
+            optional("limit", "integer"),
+            optional("after", "string"),
+            optional("id:in", ID_LIST),
+            optional("email:in", "string"),
+            optional("customer_group_id:in", ID_LIST),
+            optional("date_created", "string"),
+            optional("date_created:min", "string"),
+            optional("date_created:max", "string"),
+            optional("date_modified", "string"),
+            optional("date_modified:min", "string"),
+            optional("date_modified:max", "string"),
+        ],
+        sends: None,
+        returns: Some(&CUSTOMER),
+        success: &["200", ANY_SUCCESS],
+    },
     Operation {
         path: VALUES,
         method: "get",

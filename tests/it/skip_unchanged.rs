@@ -32,7 +32,7 @@ fn expected_state<'a>(rows: impl IntoIterator<Item = &'a UpsertRow>) -> State {
 fn with_changes(customers: usize) -> Vec<UpsertRow> {
     let mut rows = cdnow();
     for row in rows.iter_mut().skip(1).step_by(270).take(customers) {
-        *row = UpsertRow::new(row.customer_id(), row.attribute().clone(), "changed");
+        *row = UpsertRow::new(row.customer().clone(), row.attribute().clone(), "changed");
     }
     rows
 }

@@ -20,7 +20,7 @@ fn with_bad_rows(seed: u64) -> (Vec<UpsertRow>, HashSet<usize>) {
     let indices: HashSet<usize> = rng.choose_multiple(0..rows.len(), 7).into_iter().collect();
     for &index in &indices {
         let row = &rows[index];
-        rows[index] = UpsertRow::new(row.customer_id(), row.attribute().clone(), BAD);
+        rows[index] = UpsertRow::new(row.customer().clone(), row.attribute().clone(), BAD);
     }
     (rows, indices)
 }

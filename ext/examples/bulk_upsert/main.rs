@@ -203,7 +203,7 @@ fn describe(outcome: &Outcome, path: &Path) -> Option<String> {
         (Some(row), Some(location)) => format!(
             "{kind}: {}: {location}: customer {}: {error}",
             path.display(),
-            row.customer_id()
+            row.customer()
         ),
         // The error of an unreadable line contains its location.
         _ => format!("{kind}: {error}"),

@@ -19,8 +19,13 @@ use crate::error::Error;
 use crate::list::{ReadRequest, ReadValues};
 use crate::normalization::Normalization;
 
-/// How long a changed row waits for more of them while unchanged rows are skipped.
+/// How long a changed row waits for more of them while unchanged rows are skipped, and a row for
+/// others that are being looked up.
 const MAX_WAIT_FOR_COMPANY: Duration = Duration::from_secs(5);
+
+/// A window that is full is sent while at most one row in this many waits for its customer: the others
+/// are enough to find rows of one customer.
+const MAX_STAGED_PART: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BufferConfig {
@@ -75,10 +80,20 @@ pub(crate) struct Buffer<R: BatchItem> {
     read_balance: ReadBalance,
     settled: Vec<(Slot<R>, Settlement)>,
     row_count: usize,
+    staged: StagedRows,
     /// The index of the next row of the input.
     next_index: u64,
     /// Rows with a lower index are due, whenever they came.
     due_before: u64,
+}
+
+/// The rows that were read and wait for their customers to be looked up. They count towards the
+/// window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct StagedRows {
+    pub count: usize,
+    /// Whether no row is read after them.
+    pub are_last: bool,
 }
 
 /// The customers with rows for one kind of batch.
@@ -400,6 +415,7 @@ impl<R: BatchItem> Buffer<R> {
             read_balance: ReadBalance::new(config.customers_per_call),
             settled: Vec::new(),
             row_count: 0,
+            staged: StagedRows::default(),
             next_index: 0,
             due_before: 0,
         }
@@ -424,8 +440,29 @@ impl<R: BatchItem> Buffer<R> {
         self.read_balance.was_suspended()
     }
 
+    /// Returns `true` if no more rows are to be read.
     pub(crate) fn is_full(&self) -> bool {
-        self.row_count >= self.config.window
+        self.row_count + self.staged.count >= self.config.window
+    }
+
+    /// Returns `true` if the window is full, and too many of its rows wait for their customers.
+    pub(crate) fn lacks_staged_rows(&self) -> bool {
+        let max_staged = self.config.window / MAX_STAGED_PART;
+        self.is_full() && self.staged.count > max_staged
+    }
+
+    pub(crate) fn set_staged(&mut self, staged: StagedRows) {
+        self.staged = staged;
+    }
+
+    /// Returns how long a row waits at most. It waits longer for rows that are being looked up, if they
+    /// are all that can come.
+    fn max_wait(&self) -> Duration {
+        let are_all = self.staged.are_last || self.lacks_staged_rows();
+        match self.staged.count > 0 && are_all {
+            true => self.config.max_wait.max(MAX_WAIT_FOR_COMPANY),
+            false => self.config.max_wait,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -721,7 +758,7 @@ impl<R: BatchItem> Buffer<R> {
     }
 
     fn is_flushed(&self, row: WaitingRow) -> bool {
-        self.is_full() || row.index < self.due_before
+        (self.is_full() && !self.lacks_staged_rows()) || row.index < self.due_before
     }
 
     /// Returns the index of the oldest row in the batch that [`next_batch`](Self::next_batch) returns,
@@ -736,7 +773,7 @@ impl<R: BatchItem> Buffer<R> {
         let (_, _, oldest) = self.candidates(kind, is_held).next()?;
         let is_full = || self.select(kind, limit, is_held).is_full;
         let is_due = if !self.waits_for_reads(kind) {
-            self.is_due(oldest, now, self.config.max_wait)
+            self.is_due(oldest, now, self.max_wait())
                 || (oldest.index < self.sendable.get(kind).flush_before && is_full())
         } else {
             // A smaller batch waits for the customers that are being read, or are yet to be.
@@ -763,7 +800,7 @@ impl<R: BatchItem> Buffer<R> {
         is_held: IsHeld<'_>,
     ) -> bool {
         if !self.config.skips_unchanged {
-            return now.saturating_duration_since(oldest.since) >= self.config.max_wait;
+            return now.saturating_duration_since(oldest.since) >= self.max_wait();
         }
         let window = u64::try_from(self.config.window).unwrap_or(u64::MAX);
         self.first_changed(kind, is_held).is_some_and(|changed| {
@@ -789,7 +826,7 @@ impl<R: BatchItem> Buffer<R> {
         let is_excluded = |id| !is_claimed(id) || is_held(id);
         let selection = self.select(kind, limit, &is_excluded);
         let (_, _, oldest) = self.candidates(kind, &is_excluded).next()?;
-        let has_waited = now.saturating_duration_since(oldest.since) >= self.config.max_wait;
+        let has_waited = now.saturating_duration_since(oldest.since) >= self.max_wait();
         if has_waited || oldest.index < self.due_before {
             self.sendable.get_mut(kind).flush_before = self.next_index;
         }
@@ -840,7 +877,7 @@ impl<R: BatchItem> Buffer<R> {
     pub(crate) fn due_identification(&self, now: Instant, is_held: IsHeld<'_>) -> Option<u64> {
         let (index, id) = self.unidentified.iter().find(|(_, id)| !is_held(**id))?;
         let oldest = self.customers.get(id)?.oldest()?;
-        let is_due = self.is_due(oldest, now, self.config.max_wait / 2);
+        let is_due = self.is_due(oldest, now, self.max_wait() / 2);
         is_due.then_some(*index)
     }
 
@@ -848,7 +885,7 @@ impl<R: BatchItem> Buffer<R> {
     pub(crate) fn has_due_read(&self, now: Instant, is_held: IsHeld<'_>) -> bool {
         self.unread_customers(is_held)
             .next()
-            .is_some_and(|(_, _, oldest)| self.is_due(oldest, now, self.config.max_wait / 2))
+            .is_some_and(|(_, _, oldest)| self.is_due(oldest, now, self.max_wait() / 2))
     }
 
     /// Returns the next read that is due, and its ID for [`finish_read`](Self::finish_read). Marks
@@ -1064,11 +1101,11 @@ impl<R: BatchItem> Buffer<R> {
                 return after(changed.at, MAX_WAIT_FOR_COMPANY);
             }
             let (_, _, oldest) = self.candidates(kind, is_held).next()?;
-            after(oldest.since, self.config.max_wait)
+            after(oldest.since, self.max_wait())
         };
         let batches = BatchKind::ALL.into_iter().filter_map(batch);
         let read = self.unread_customers(is_held).next();
-        let read = read.and_then(|(_, _, oldest)| after(oldest.since, self.config.max_wait / 2));
+        let read = read.and_then(|(_, _, oldest)| after(oldest.since, self.max_wait() / 2));
         batches.chain(read).min()
     }
 

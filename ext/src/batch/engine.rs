@@ -7,9 +7,8 @@ use bigcommerce_sdk::types;
 use foldhash::{HashMap, HashMapExt};
 use tokio::time::Instant;
 
-use super::buffer::{BatchLimit, Buffer, BufferConfig, IsHeld, Settlement};
+use super::buffer::{BatchLimit, Buffer, BufferConfig, IsHeld, Settlement, StagedRows};
 use super::item::{BatchItem, BatchKind, PerKind};
-use super::resends::Resends;
 use super::size_learner::{Size, SizeLearner};
 use super::slot::{PendingRow, Slot};
 use super::split::{
@@ -22,6 +21,7 @@ use crate::event::WaitReason;
 use crate::list::{ReadRequest, ReadValues};
 use crate::normalization::Normalization;
 use crate::outcome::{Outcome, OutcomeKind, Summary};
+use crate::resends::Resends;
 
 /// The maximum number of batches that wait for their next attempt. No new batch starts meanwhile.
 const MAX_WAITING_JOBS: usize = 10;
@@ -246,6 +246,16 @@ impl<R: BatchItem> Engine<R> {
             && self.outcome_bytes < MAX_OUTCOME_BYTES
     }
 
+    /// Sets the rows that were read and are not pushed yet.
+    pub(crate) fn set_staged(&mut self, staged: StagedRows) {
+        self.buffer.set_staged(staged);
+    }
+
+    /// Returns `true` if the window is full, and too many of its rows are staged.
+    pub(crate) fn lacks_staged_rows(&self) -> bool {
+        self.buffer.lacks_staged_rows()
+    }
+
     /// Returns `true` if rows wait for the window to fill up or for the input to become idle.
     pub(crate) fn has_unflushed_rows(&self) -> bool {
         self.buffer.has_unflushed_rows()
@@ -297,11 +307,17 @@ impl<R: BatchItem> Engine<R> {
         self.settle_next(Some(row), OutcomeKind::NotSent(error.clone()));
     }
 
+    /// Settles the next row of the input as not sent, because its customer could not be looked up.
+    pub(crate) fn push_unresolved(&mut self, row: R, error: &Error) {
+        self.push_unsent(row, error);
+        self.count_unsuccessful(error);
+    }
+
     fn settle_next(&mut self, row: Option<R>, kind: OutcomeKind) {
         let index = self.next_index;
         self.next_index += 1;
-        // A row that was not sent because the run was stopped: no later one is stored.
-        self.resends.record(index, None, &kind);
+        let target = row.as_ref().map(|row| row.customer());
+        self.resends.record(index, target.flatten(), None, kind.standing());
         self.settle(index, row, kind);
     }
 
@@ -1177,9 +1193,10 @@ impl<R: BatchItem> Engine<R> {
             wire,
             ..
         } = row;
-        let key = Some(R::key(&wire)).filter(|_| R::HAS_CUSTOMERS);
-        self.resends.record(index, key, &kind);
+        let ids = Some(R::key(&wire)).filter(|_| R::HAS_CUSTOMERS);
         let row = R::from_wire(wire, metadata);
+        self.resends
+            .record(index, row.customer(), ids, kind.standing());
         self.settle(index, Some(row), kind);
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use crate::attributes::Definitions;
+use crate::customer_key::CustomerKey;
 use crate::error::Violation;
 use crate::outcome::{OutcomeKind, RunKind};
 
@@ -58,6 +59,12 @@ pub trait BatchItem: Send + Sized + 'static {
 
     /// Returns the kind of the batch that the row is sent in.
     fn batch_kind(wire: &Self::Wire) -> BatchKind;
+
+    /// Returns the customer as it was given, `None` for the ID of a value.
+    fn customer(&self) -> Option<&CustomerKey>;
+
+    /// Sets the ID of a customer that was found.
+    fn set_customer_id(&mut self, id: i64);
 
     /// Returns `true` if the row names an attribute whose ID is not known yet.
     fn is_named(&self) -> bool;

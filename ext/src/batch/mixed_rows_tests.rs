@@ -18,6 +18,7 @@ use crate::event::WaitReason;
 use crate::list::{ReadRequest, ReadValues};
 use crate::normalization::Normalization;
 use crate::outcome::{Outcome, OutcomeKind};
+use crate::resends::Standing;
 use crate::value::{UpsertRow, WireRow};
 
 type Key = (i64, i64);
@@ -505,7 +506,7 @@ proptest! {
                 OutcomeKind::Superseded { by } => {
                     let later = &simulation.outcomes[by];
                     prop_assert!(*by > index as u64 && scenario.rows[*by as usize].0 == *key);
-                    prop_assert!(later.kind.is_in_effect(), "{:?}", later.kind);
+                    prop_assert!(later.kind.standing() == Standing::InEffect, "{:?}", later.kind);
                 }
                 OutcomeKind::Rejected(_) => prop_assert_eq!(*value, Some(BAD)),
                 OutcomeKind::Unknown(_) => { latest.insert(*key, None); }
@@ -539,7 +540,7 @@ proptest! {
             prop_assert!(match outcome.kind {
                 OutcomeKind::Rejected(_) => is_bad,
                 OutcomeKind::Superseded { .. } => true,
-                _ => outcome.kind.is_in_effect(),
+                _ => outcome.kind.standing() == Standing::InEffect,
             }, "{:?}", outcome);
         }
         let summary = simulation.engine.summary();

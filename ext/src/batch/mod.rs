@@ -11,7 +11,6 @@ mod mixed_rows_tests;
 #[cfg(test)]
 mod model_tests;
 mod read_balance;
-mod resends;
 mod size_learner;
 #[cfg(test)]
 mod skip_unchanged_tests;
@@ -19,6 +18,7 @@ mod slot;
 mod split;
 mod watermark;
 
+pub(crate) use buffer::StagedRows;
 pub(crate) use engine::{BatchEvent, Conditions, Engine, EngineCall, EngineConfig, is_missing};
 pub(crate) use item::{BatchItem, BatchKind};
 pub(crate) use size_learner::Size;

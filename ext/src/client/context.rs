@@ -59,6 +59,11 @@ impl RunContext {
         self
     }
 
+    /// Returns the observer of the run.
+    pub(crate) fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
     /// Notifies the observer of an outage that has started or ended, once, and of shared limits that
     /// are out of reach.
     pub(crate) fn report_availability(&self, client: &Client) {
@@ -136,6 +141,15 @@ impl<T> CallOutcome<T> {
             result,
             requests,
             hold: None,
+        }
+    }
+
+    /// Converts the result of a successful call.
+    pub(crate) fn map<U>(self, convert: impl FnOnce(T) -> U) -> CallOutcome<U> {
+        CallOutcome {
+            result: self.result.map(convert),
+            requests: self.requests,
+            hold: self.hold,
         }
     }
 

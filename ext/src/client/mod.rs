@@ -50,11 +50,11 @@ pub(crate) use lease::{Lease, Ticket};
 use limiter::{LimiterStatus, SharedLimits};
 pub use limits::Limits;
 pub(crate) use log::TARGET;
-pub(crate) use operation::{LIST_VALUES, Operation};
+pub(crate) use operation::{LIST_CUSTOMERS, LIST_VALUES, Operation};
 pub use outage::OnOutage;
 pub(crate) use outage::{Availability, AvailabilityWatch, ProbeGuard};
 pub(crate) use paging::{
-    PageHead, PageId, PageScheduler, PageSize, Shortfall, TotalChange, read_pages,
+    PageHead, PageId, PageReader, PageScheduler, PageSize, Shortfall, TotalChange, read_pages,
 };
 pub use retry::RetryPolicy;
 pub(crate) use runtime::current_runtime;
@@ -124,6 +124,13 @@ impl Client {
             shared: Arc::clone(&self.shared),
             retry: Arc::new(retry),
         }
+    }
+
+    /// Returns a client of the same store that makes at most this number of attempts per call.
+    pub(crate) fn with_max_attempts(&self, attempts: u32) -> Self {
+        let mut retry = RetryPolicy::clone(&self.retry);
+        retry.max_attempts = retry.max_attempts.min(attempts);
+        self.with_retry(retry)
     }
 
     /// Replaces the access token, for all clones of the store.

@@ -7,6 +7,8 @@ use reqwest::{Method, Url};
 
 /// The name of the operation that lists values.
 pub(crate) const LIST_VALUES: &str = "list_attribute_values";
+/// The name of the operation that lists customers.
+pub(crate) const LIST_CUSTOMERS: &str = "list_customers";
 const CREATE_ATTRIBUTES: &str = "create_attributes";
 
 /// An operation of the API.
@@ -44,6 +46,12 @@ impl Operation {
             LIST_VALUES,
             format!("GET /customers/attribute-values, page {page}{query},"),
         )
+    }
+
+    /// Creates the operation of one page of customers.
+    pub(crate) fn list_customers(page: u64) -> Self {
+        let label = format!("GET /customers, page {page},");
+        Self::read(LIST_CUSTOMERS, label)
     }
 
     pub(crate) fn list_attributes() -> Self {

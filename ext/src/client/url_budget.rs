@@ -1,4 +1,4 @@
-//! The number of bytes that a URL has for lists of IDs.
+//! The number of bytes that a URL has for lists of IDs or addresses.
 
 /// A URL length that every proxy and server accepts.
 pub(crate) const MAX_URL_LEN: usize = 2_000;
@@ -16,4 +16,24 @@ pub(crate) fn room_for_ids(base_url: &str) -> usize {
 pub(crate) fn id_len(id: i64) -> usize {
     let digits = id.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
     usize::try_from(digits).unwrap_or(0) + COMMA_LEN
+}
+
+/// Splits a list into parts of at most `max_len` bytes, but at least one item each.
+pub(crate) fn split_by_len<T>(
+    mut items: &[T],
+    max_len: usize,
+    item_len: impl Fn(&T) -> usize,
+) -> Vec<&[T]> {
+    let mut parts = Vec::new();
+    while !items.is_empty() {
+        let mut len = 0;
+        let fitting = items.iter().take_while(|item| {
+            len += item_len(item);
+            len <= max_len
+        });
+        let (part, rest) = items.split_at(fitting.count().max(1));
+        parts.push(part);
+        items = rest;
+    }
+    parts
 }

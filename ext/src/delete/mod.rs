@@ -19,6 +19,7 @@ use crate::run::{
     DEFAULT_LINGER, DEFAULT_MAX_WAIT, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes,
     RunOptions,
 };
+use crate::staging::ResolveOptions;
 
 use selection::SelectionDelete;
 
@@ -294,6 +295,7 @@ impl DeleteOptions {
             on_outage: self.on_outage,
             stop,
             observer,
+            resolve: ResolveOptions::default(),
             initial_rows: ids,
         }
     }

@@ -6,11 +6,11 @@ use futures_util::future::{self, FutureExt, Shared};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::DeleteOptions;
-use crate::attributes;
 use crate::client::{Client, RunContext, StopFuture, in_task};
+use crate::date_filter::FilterMatch;
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
-use crate::list::{Filter, FilterMatch, ListOptions, ValidFilter, Values};
+use crate::list::{Filter, ListOptions, ValidFilter, Values, resolve};
 use crate::outcome::{Outcome, OutcomeKind, Report, RunKind, Summary};
 use crate::run::Outcomes;
 
@@ -142,33 +142,23 @@ impl SelectionDelete {
         outcome.is_some_and(|outcome| matches!(outcome.kind, OutcomeKind::Deleted))
     }
 
-    /// Validates the filter, and replaces the attribute's name by its ID.
+    /// Validates the filter, finds its customers and attributes, and replaces the attribute's name by its
+    /// ID.
     ///
     /// Listed values have the attribute's ID but not its name. Only by the ID can they show that
     /// the server ignores the condition and lists the values of all attributes.
     pub(super) async fn resolve(&mut self, filter: Filter) -> Result<ValidFilter, Error> {
-        let name = filter.attribute_name.clone();
-        let mut filter = filter.validate()?;
-        if name.is_none() && !filter.has_names() {
+        let filter = filter.validate()?;
+        if !filter.needs_attribute_id() && !filter.has_unresolved_keys() {
             return Ok(filter);
         }
         let client = self.client.clone();
         let run =
             RunContext::new(&client, self.observer.clone()).with_on_outage(self.options.on_outage);
-        let fetch = in_task(async move { attributes::fetch(&client, &run, 0).await });
-        let outcome = self.until_stopped(fetch).await?;
+        let resolve = in_task(async move { resolve(&client, &run, 0, filter, true).await });
+        let outcome = self.until_stopped(resolve).await?;
         self.requests += u64::from(outcome.requests);
-        let definitions = outcome.result.map_err(|failure| failure.error)?;
-        if filter.has_names() {
-            filter.resolve_names(&definitions)?;
-        }
-        if let Some(name) = name {
-            match definitions.by_name(&name) {
-                Ok(attribute) => filter.resolve_name(attribute.id),
-                Err(violation) => return Err(Error::invalid_input(violation.to_string())),
-            }
-        }
-        Ok(filter)
+        outcome.result.map_err(|failure| failure.error)
     }
 
     /// Lists the selected values, except those that the server has rejected.

@@ -1,12 +1,13 @@
 //! The conditions of a list or a delete, and the queries that request them.
 
 use bigcommerce_sdk::{self as sdk, IdList, types};
-use chrono::{DateTime, Utc};
 
-use super::date_filter::{DateFilter, FilterMatch};
 use crate::attributes::Definitions;
 use crate::client::SdkResult;
-use crate::client::url_budget::{FIXED_LEN, MAX_URL_LEN, id_len};
+use crate::client::url_budget::{FIXED_LEN, MAX_URL_LEN, id_len, split_by_len};
+use crate::customer_key::CustomerKey;
+use crate::customers::AccountChoice;
+use crate::date_filter::{DateConditions, DateFilter, FilterMatch};
 use crate::error::{Error, Violation};
 use crate::value::AttributeKey;
 
@@ -18,6 +19,11 @@ const PERCENT_ENCODED_BYTE_LEN: usize = 3;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub customers: Option<Vec<i64>>,
+    /// The customers that are not given by their IDs.
+    pub customer_keys: Vec<CustomerKey>,
+    /// The attribute whose values are the external IDs.
+    pub external_id: Option<AttributeKey>,
+    pub choice: AccountChoice,
     pub attributes: Option<Vec<i64>>,
     /// The attributes that are given by their names.
     pub names: Vec<AttributeKey>,
@@ -26,15 +32,14 @@ pub(crate) struct Filter {
     pub modified: DateConditions,
 }
 
-/// The conditions for one of a value's dates.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct DateConditions {
-    pub on: Option<DateFilter>,
-    pub since: Option<DateFilter>,
-    pub until: Option<DateFilter>,
-}
-
 impl Filter {
+    /// Selects the values of these customers.
+    pub(crate) fn set_customers(&mut self, customers: impl Iterator<Item = CustomerKey>) {
+        let (ids, keys): (Vec<_>, Vec<_>) = customers.partition(|key| key.id().is_some());
+        self.customers = Some(ids.iter().filter_map(CustomerKey::id).collect());
+        self.customer_keys = keys;
+    }
+
     /// Selects the values of these attributes.
     pub(crate) fn set_attributes(&mut self, attributes: impl Iterator<Item = AttributeKey>) {
         let (ids, names): (Vec<_>, Vec<_>) = attributes.partition(|key| key.id().is_some());
@@ -58,6 +63,12 @@ impl Filter {
                 "attribute_name is empty: it must be the name of an attribute",
             ));
         }
+        let has_external = |key: &CustomerKey| matches!(key, CustomerKey::External(_));
+        if self.external_id.is_none() && self.customer_keys.iter().any(has_external) {
+            return Err(Error::invalid_input(
+                "customers contains an external ID: name its attribute with external_id()",
+            ));
+        }
         for (field, ids) in [
             ("customers", &mut self.customers),
             ("attributes", &mut self.attributes),
@@ -76,12 +87,10 @@ impl Filter {
 
     fn without_ids(&self) -> Self {
         Self {
-            customers: None,
-            attributes: None,
-            names: Vec::new(),
             attribute_name: self.attribute_name.clone(),
             created: self.created,
             modified: self.modified,
+            ..Self::default()
         }
     }
 
@@ -122,14 +131,55 @@ impl ValidFilter {
         queries
     }
 
-    /// Returns `true` if attributes are given by names that are not resolved yet.
-    pub(crate) fn has_names(&self) -> bool {
-        !self.0.names.is_empty()
+    /// Returns `true` if customers or attributes are given by keys that are not resolved yet.
+    pub(crate) fn has_unresolved_keys(&self) -> bool {
+        !self.0.names.is_empty() || !self.0.customer_keys.is_empty()
+    }
+
+    /// Returns `true` if the attribute is given by its name, by which listed values can't be checked.
+    pub(crate) fn needs_attribute_id(&self) -> bool {
+        self.0.attribute_name.is_some()
+    }
+
+    /// Returns `true` if resolving the keys takes the store's attributes.
+    pub(super) fn names_attributes(&self) -> bool {
+        let external_id = self.0.external_id.as_ref();
+        let names_external_id = external_id.is_some_and(|key| key.id().is_none());
+        !self.0.names.is_empty() || (names_external_id && !self.0.customer_keys.is_empty())
+    }
+
+    /// Takes the customers that are not given by their IDs.
+    pub(super) fn take_customer_keys(&mut self) -> Vec<CustomerKey> {
+        std::mem::take(&mut self.0.customer_keys)
+    }
+
+    pub(super) fn choice(&self) -> AccountChoice {
+        self.0.choice
+    }
+
+    /// Returns the ID of the attribute that has the external IDs.
+    pub(super) fn external_attribute(&self, definitions: &Definitions) -> Result<i64, Error> {
+        let key = self.0.external_id.as_ref();
+        let invalid = |violation: Violation| Error::invalid_input(violation.to_string());
+        let definition = key.map(|key| definitions.get(key).map_err(invalid)).transpose()?;
+        let id = key.and_then(AttributeKey::id);
+        Ok(definition.flatten().map(|found| found.id).or(id).unwrap_or_default())
+    }
+
+    /// Adds the IDs of the customers that are given by other keys.
+    pub(super) fn add_customers(&mut self, found: impl Iterator<Item = i64>) {
+        let ids = self.0.customers.get_or_insert_default();
+        ids.extend(found);
+        ids.sort_unstable();
+        ids.dedup();
     }
 
     /// Adds the IDs of the attributes that are given by their names.
-    pub(crate) fn resolve_names(&mut self, definitions: &Definitions) -> Result<(), Error> {
+    pub(super) fn resolve_names(&mut self, definitions: &Definitions) -> Result<(), Error> {
         let Self(filter) = self;
+        if filter.names.is_empty() {
+            return Ok(());
+        }
         let ids = filter.attributes.get_or_insert_default();
         for key in std::mem::take(&mut filter.names) {
             let definition = definitions.get(&key);
@@ -142,13 +192,18 @@ impl ValidFilter {
     }
 
     /// Replaces the attribute's name by its ID.
-    pub(crate) fn resolve_name(&mut self, id: i64) {
+    pub(super) fn resolve_attribute_name(&mut self, definitions: &Definitions) -> Result<(), Error> {
         let Self(filter) = self;
-        filter.attribute_name = None;
+        let Some(name) = filter.attribute_name.take() else {
+            return Ok(());
+        };
+        let invalid = |violation: Violation| Error::invalid_input(violation.to_string());
+        let id = definitions.by_name(&name).map_err(invalid)?.id;
         match &mut filter.attributes {
             Some(ids) => ids.retain(|&attribute| attribute == id),
             None => filter.attributes = Some(vec![id]),
         }
+        Ok(())
     }
 
     /// Compares a listed value with the filter, except for the attribute's name.
@@ -162,25 +217,6 @@ impl ValidFilter {
             .max(check_id(&filter.attributes, value.attribute_id))
             .max(filter.created.check(value.date_created))
             .max(filter.modified.check(value.date_modified))
-    }
-}
-
-impl DateConditions {
-    fn check(&self, date: Option<DateTime<Utc>>) -> FilterMatch {
-        let Self { on, since, until } = *self;
-        let Some(date) = date else {
-            return match on.or(since).or(until) {
-                Some(_) => FilterMatch::Undated,
-                None => FilterMatch::Matches,
-            };
-        };
-        let checks = [
-            on.map(|on| on.check_on(date)),
-            since.map(|since| since.check_since(date)),
-            until.map(|until| until.check_until(date)),
-        ];
-        let worst = checks.into_iter().flatten().max();
-        worst.unwrap_or(FilterMatch::Matches)
     }
 }
 
@@ -240,21 +276,11 @@ fn ids_len(ids: &[i64]) -> usize {
 /// Splits IDs into lists of at most `max_len` bytes, but at least one ID each. Without a list of
 /// IDs there is one result, `None`.
 fn split_ids(ids: Option<&[i64]>, max_len: usize) -> Vec<Option<&[i64]>> {
-    let Some(mut ids) = ids else {
+    let Some(ids) = ids else {
         return vec![None];
     };
-    let mut lists = Vec::new();
-    while !ids.is_empty() {
-        let mut len = 0;
-        let fitting = ids.iter().take_while(|&&id| {
-            len += id_len(id);
-            len <= max_len
-        });
-        let (list, rest) = ids.split_at(fitting.count().max(1));
-        lists.push(Some(list));
-        ids = rest;
-    }
-    lists
+    let lists = split_by_len(ids, max_len, |&id| id_len(id));
+    lists.into_iter().map(Some).collect()
 }
 
 #[cfg(test)]

@@ -1,32 +1,58 @@
 //! Lists of attribute values: their conditions, and how their pages are read.
 
-mod date_filter;
+mod external_ids;
 mod filter;
-mod id_set;
 mod pages;
 mod read_request;
+mod resolve;
 
 use std::fmt;
 
 use crate::client::{Client, OnOutage, RunSettings, run_methods};
 
-pub use date_filter::DateFilter;
-pub(crate) use date_filter::FilterMatch;
+pub(crate) use external_ids::{ExternalIds, list_external_ids};
 pub(crate) use filter::{Filter, ValidFilter};
 pub(crate) use pages::ListOptions;
 pub use pages::{Page, Pages, Values};
 pub(crate) use read_request::{ReadRequest, ReadValues, check, probe, read};
+pub(crate) use resolve::resolve;
 
 /// Adds the methods that set the conditions of a builder with a `filter`. The argument begins the
 /// documentation of each method.
 macro_rules! filter_methods {
     ($limits_to_values:literal) => {
-        #[doc = concat!($limits_to_values, " of these customers.")]
+        #[doc = concat!($limits_to_values, " of these customers, given by their IDs, e-mail addresses or external IDs.")]
         ///
         /// An empty list selects nothing. A list of any length is split into queries that each fit
-        /// a URL.
-        pub fn customers(mut self, ids: impl IntoIterator<Item = i64>) -> Self {
-            self.filter.customers = Some(ids.into_iter().collect());
+        /// a URL. Addresses and external IDs are looked up first. One that no customer has, or several, is
+        /// an error, and nothing else is sent.
+        pub fn customers<C: Into<$crate::customer_key::CustomerKey>>(
+            mut self,
+            customers: impl IntoIterator<Item = C>,
+        ) -> Self {
+            self.filter
+                .set_customers(customers.into_iter().map(Into::into));
+            self
+        }
+
+        /// Names the attribute whose values are the IDs that another system has for the customers; see
+        /// [`Upsert::external_id`](crate::Upsert::external_id).
+        pub fn external_id(mut self, attribute: impl Into<$crate::value::AttributeKey>) -> Self {
+            self.filter.external_id = Some(attribute.into());
+            self
+        }
+
+        /// Limits the accounts that an e-mail address may stand for to those of this channel; see
+        /// [`Upsert::in_channel`](crate::Upsert::in_channel).
+        pub fn in_channel(mut self, channel_id: i64) -> Self {
+            self.filter.choice.channel = Some(channel_id);
+            self
+        }
+
+        /// Chooses the account that was created last if several have the same e-mail address; see
+        /// [`Upsert::newest_account`](crate::Upsert::newest_account).
+        pub fn newest_account(mut self) -> Self {
+            self.filter.choice.is_newest = true;
             self
         }
 
@@ -52,37 +78,37 @@ macro_rules! filter_methods {
         }
 
         #[doc = concat!($limits_to_values, " created on this date or at this time.")]
-        pub fn created_on(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
+        pub fn created_on(mut self, when: impl Into<$crate::date_filter::DateFilter>) -> Self {
             self.filter.created.on = Some(when.into());
             self
         }
 
         #[doc = concat!($limits_to_values, " created on or after this date or time.")]
-        pub fn created_since(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
+        pub fn created_since(mut self, when: impl Into<$crate::date_filter::DateFilter>) -> Self {
             self.filter.created.since = Some(when.into());
             self
         }
 
         #[doc = concat!($limits_to_values, " created on or before this date or time.")]
-        pub fn created_until(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
+        pub fn created_until(mut self, when: impl Into<$crate::date_filter::DateFilter>) -> Self {
             self.filter.created.until = Some(when.into());
             self
         }
 
         #[doc = concat!($limits_to_values, " last modified on this date or at this time.")]
-        pub fn modified_on(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
+        pub fn modified_on(mut self, when: impl Into<$crate::date_filter::DateFilter>) -> Self {
             self.filter.modified.on = Some(when.into());
             self
         }
 
         #[doc = concat!($limits_to_values, " last modified on or after this date or time.")]
-        pub fn modified_since(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
+        pub fn modified_since(mut self, when: impl Into<$crate::date_filter::DateFilter>) -> Self {
             self.filter.modified.since = Some(when.into());
             self
         }
 
         #[doc = concat!($limits_to_values, " last modified on or before this date or time.")]
-        pub fn modified_until(mut self, when: impl Into<$crate::list::DateFilter>) -> Self {
+        pub fn modified_until(mut self, when: impl Into<$crate::date_filter::DateFilter>) -> Self {
             self.filter.modified.until = Some(when.into());
             self
         }

@@ -11,17 +11,17 @@ use futures_util::stream::{FusedStream, Stream};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
-use super::date_filter::FilterMatch;
 use super::filter::{Query, ValidFilter};
-use super::id_set::IdSet;
-use crate::attributes::{self, Definitions};
+use super::resolve::resolve;
 use crate::client::{
     CallOutcome, CallSet, Client, LIST_VALUES, OnOutage, Operation, PageHead, PageId,
     PageScheduler, PageSize, RunContext, Shortfall, StopFuture, TARGET, TotalChange, call,
     current_runtime,
 };
+use crate::date_filter::FilterMatch;
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::id_set::IdSet;
 
 /// A page of a list.
 #[derive(Clone, Debug)]
@@ -65,16 +65,16 @@ impl fmt::Debug for ListOptions {
 pub struct Pages {
     client: Client,
     run: Arc<RunContext>,
-    /// `None` if it is invalid.
+    /// `None` if it is invalid, and while its keys are looked up.
     filter: Option<ValidFilter>,
     queries: Vec<Arc<Query>>,
     allow_incomplete: bool,
     scheduler: PageScheduler<Result<types::AttributeValuePage, Error>>,
     page_size: PageSize,
     calls: CallSet<(PageId, u64), CallOutcome<types::AttributeValuePage>>,
-    /// The request of the attributes whose names are to be resolved.
-    attribute_calls: CallSet<(), CallOutcome<Definitions>>,
-    /// Whether names are to be resolved before the first page.
+    /// The lookup of the filter's keys.
+    resolve_calls: CallSet<(), CallOutcome<ValidFilter>>,
+    /// Whether keys are to be resolved before the first page.
     must_resolve: bool,
     calls_started: u64,
     requests: u64,
@@ -100,7 +100,7 @@ impl Pages {
             Ok(filter) => (Some(filter), None),
             Err(error) => (None, Some(error)),
         };
-        let must_resolve = filter.as_ref().is_some_and(ValidFilter::has_names);
+        let must_resolve = filter.as_ref().is_some_and(ValidFilter::has_unresolved_keys);
         let mut pages = Self {
             scheduler: PageScheduler::new(0, 0),
             run: Arc::new(
@@ -110,7 +110,7 @@ impl Pages {
             client,
             filter,
             queries: Vec::new(),
-            attribute_calls: CallSet::default(),
+            resolve_calls: CallSet::default(),
             must_resolve,
             allow_incomplete: options.allow_incomplete,
             calls: CallSet::default(),
@@ -141,31 +141,25 @@ impl Pages {
         self.scheduler = PageScheduler::new(self.queries.len(), max_ahead);
     }
 
-    /// Resolves the names of attributes. Returns an error if that fails.
-    fn poll_names(&mut self, cx: &mut Context<'_>, runtime: &Handle) -> Poll<Result<(), Error>> {
+    /// Finds the customers and attributes that are not given by their IDs. Returns an error if that
+    /// fails.
+    fn poll_keys(&mut self, cx: &mut Context<'_>, runtime: &Handle) -> Poll<Result<(), Error>> {
         if !self.must_resolve {
             return Poll::Ready(Ok(()));
         }
-        if self.attribute_calls.len() == 0 {
+        if let Some(filter) = self.filter.take() {
             let number = self.calls_started;
             self.calls_started += 1;
             let (client, run) = (self.client.clone(), Arc::clone(&self.run));
-            let task = async move { attributes::fetch(&client, &run, number).await };
-            self.attribute_calls.spawn(runtime, (), number, task);
+            let task = async move { resolve(&client, &run, number, filter, false).await };
+            self.resolve_calls.spawn(runtime, (), number, task);
         }
-        let Some(((), call, outcome)) = self.attribute_calls.poll_finished(cx) else {
+        let Some(((), _, outcome)) = self.resolve_calls.poll_finished(cx) else {
             return Poll::Pending;
         };
         self.must_resolve = false;
         self.requests += u64::from(outcome.requests);
-        self.run.notify(Event::CallFinished {
-            call,
-            operation: Operation::list_attributes().name,
-        });
-        let definitions = outcome.result.map_err(|failure| failure.error)?;
-        if let Some(filter) = &mut self.filter {
-            filter.resolve_names(&definitions)?;
-        }
+        self.filter = Some(outcome.result.map_err(|failure| failure.error)?);
         self.plan();
         Poll::Ready(Ok(()))
     }
@@ -392,9 +386,10 @@ impl Stream for Pages {
         {
             this.is_done = true;
             this.calls = CallSet::default();
+            this.resolve_calls = CallSet::default();
             return Poll::Ready(Some(Err(error)));
         }
-        if let Err(error) = ready!(this.poll_names(cx, &runtime)) {
+        if let Err(error) = ready!(this.poll_keys(cx, &runtime)) {
             this.is_done = true;
             return Poll::Ready(Some(Err(error)));
         }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bigcommerce_sdk::types;
 
-use super::date_filter::FilterMatch;
 use super::filter::{Filter, Query};
 use super::pages::{fetch, page_head};
 use crate::client::{
     AttemptInfo, CallFailure, CallOutcome, Client, Lease, Operation, PageId, PageSize,
     RequestOutcome, RunContext, Shortfall, read_pages, request,
 };
+use crate::date_filter::FilterMatch;
 use crate::error::Error;
 
 /// A request for the values of these attributes of these customers.

@@ -207,10 +207,7 @@ impl Observed {
         let texts = memory.texts();
         for outcome in report.outcomes() {
             let Some(row) = &outcome.row else { continue };
-            let key = row
-                .attribute()
-                .id()
-                .map(|attribute| (row.customer_id(), attribute));
+            let key = row.customer_id().zip(row.attribute().id());
             let text = key.and_then(|key| texts.get(&key)).map(String::as_str);
             let is_true = match &outcome.kind {
                 OutcomeKind::Stored(Some(record)) => text == Some(&record.attribute_value),

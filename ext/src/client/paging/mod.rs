@@ -7,4 +7,4 @@ mod sequential;
 pub(super) use page_size::PageLimit;
 pub(crate) use page_size::PageSize;
 pub(crate) use scheduler::{PageHead, PageId, PageScheduler, Shortfall, TotalChange};
-pub(crate) use sequential::read_pages;
+pub(crate) use sequential::{PageReader, read_pages};

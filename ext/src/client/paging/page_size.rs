@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::scheduler::PageId;
-use crate::client::{CallFailure, Client};
+use crate::client::{CallFailure, Client, TARGET};
 use crate::error::ErrorKind;
 
 /// The provider's maximum.
@@ -97,7 +97,8 @@ impl PageSize {
     /// Shrinks the page after a rejection. Returns `false` if a smaller page is not worth a try.
     fn try_shrink(&mut self, query: usize, rejected: u64, failure: &CallFailure) -> bool {
         let may_be_size = match failure.error.kind() {
-            ErrorKind::TooLarge => true,
+            // A URL that is too long is not the page's fault.
+            ErrorKind::TooLarge => failure.error.status() != Some(414),
             ErrorKind::InvalidRequest => failure.error.status() == Some(422),
             _ => false,
         };
@@ -105,7 +106,14 @@ impl PageSize {
         let Some(smaller) = smaller.filter(|_| may_be_size) else {
             return false;
         };
-        tracing::debug!(target: crate::client::TARGET, rejected, smaller, "requesting smaller pages");
+        let store = self.client.label();
+        tracing::debug!(
+            target: TARGET,
+            store = &*store,
+            rejected,
+            smaller,
+            "requesting smaller pages"
+        );
         self.size = self.size.min(smaller);
         self.rejected_query = Some(query);
         true

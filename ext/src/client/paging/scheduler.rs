@@ -13,7 +13,7 @@ const MAX_FUTILE_RECHECKS: u32 = 2;
 const USUAL_SIZES: [u64; 3] = [50, 100, 250];
 
 /// A page: the index of its query, and its number within the query, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PageId {
     pub query: usize,
     pub number: u64,

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 /// A set of IDs, with one bit for each. 64 neighbouring IDs share one word.
 #[derive(Debug, Default)]
-pub(super) struct IdSet(HashMap<i64, u64>);
+pub(crate) struct IdSet(HashMap<i64, u64>);
 
 impl IdSet {
     /// Adds an ID. Returns `true` if it is new.
-    pub(super) fn insert(&mut self, id: i64) -> bool {
+    pub(crate) fn insert(&mut self, id: i64) -> bool {
         let bits = self.0.entry(id.div_euclid(64)).or_default();
         let bit = 1 << id.rem_euclid(64);
         let is_new = *bits & bit == 0;

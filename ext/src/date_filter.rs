@@ -36,7 +36,7 @@ impl<Tz: TimeZone> From<DateTime<Tz>> for DateFilter {
 
 impl DateFilter {
     /// Returns the parameter for a lower bound or an exact match.
-    pub(super) fn to_param(self) -> String {
+    pub(crate) fn to_param(self) -> String {
         match self.0 {
             DateOrTime::Date(date) => date.to_string(),
             DateOrTime::Time(time) => time.to_rfc3339_opts(SecondsFormat::Secs, true),
@@ -44,7 +44,7 @@ impl DateFilter {
     }
 
     /// Returns the parameter for an upper bound: a time is rounded up to a whole second.
-    pub(super) fn to_max_param(self) -> String {
+    pub(crate) fn to_max_param(self) -> String {
         let next_second = match self.0 {
             DateOrTime::Time(time) if time.timestamp_subsec_nanos() > 0 => {
                 time.checked_add_signed(TimeDelta::seconds(1))
@@ -55,7 +55,7 @@ impl DateFilter {
     }
 
     /// Compares a value's date with this exact match.
-    pub(super) fn check_on(self, date: DateTime<Utc>) -> FilterMatch {
+     fn check_on(self, date: DateTime<Utc>) -> FilterMatch {
         match self.0 {
             DateOrTime::Date(_) => self.check_since(date).max(self.check_until(date)),
             DateOrTime::Time(time) => {
@@ -65,7 +65,7 @@ impl DateFilter {
     }
 
     /// Compares a value's date with this lower bound.
-    pub(super) fn check_since(self, date: DateTime<Utc>) -> FilterMatch {
+     fn check_since(self, date: DateTime<Utc>) -> FilterMatch {
         FilterMatch::excluded_unless(match self.0 {
             DateOrTime::Date(day) => {
                 let midnight = day.and_time(NaiveTime::MIN).and_utc();
@@ -78,7 +78,7 @@ impl DateFilter {
     }
 
     /// Compares a value's date with this upper bound.
-    pub(super) fn check_until(self, date: DateTime<Utc>) -> FilterMatch {
+     fn check_until(self, date: DateTime<Utc>) -> FilterMatch {
         match self.0 {
             DateOrTime::Date(day) => {
                 let midnight = day.and_time(NaiveTime::MIN).and_utc();
@@ -97,6 +97,33 @@ impl DateFilter {
     }
 }
 
+/// The conditions for one of a value's dates.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DateConditions {
+    pub on: Option<DateFilter>,
+    pub since: Option<DateFilter>,
+    pub until: Option<DateFilter>,
+}
+
+impl DateConditions {
+    pub(crate) fn check(&self, date: Option<DateTime<Utc>>) -> FilterMatch {
+        let Self { on, since, until } = *self;
+        let Some(date) = date else {
+            return match on.or(since).or(until) {
+                Some(_) => FilterMatch::Undated,
+                None => FilterMatch::Matches,
+            };
+        };
+        let checks = [
+            on.map(|on| on.check_on(date)),
+            since.map(|since| since.check_since(date)),
+            until.map(|until| until.check_until(date)),
+        ];
+        let worst = checks.into_iter().flatten().max();
+        worst.unwrap_or(FilterMatch::Matches)
+    }
+}
+
 /// How a listed value compares with the filter, from the best to the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FilterMatch {
@@ -109,7 +136,7 @@ pub(crate) enum FilterMatch {
 }
 
 impl FilterMatch {
-    pub(super) fn excluded_unless(matches: bool) -> Self {
+    pub(crate) fn excluded_unless(matches: bool) -> Self {
         match matches {
             true => Self::Matches,
             false => Self::Excluded,

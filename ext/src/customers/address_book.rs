@@ -1,0 +1,252 @@
+//! Which addresses are asked for, in which request, and what is known of them. Pure.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::{HashMap, HashMapExt, HashSet};
+use tokio::time::Instant;
+
+use super::account::{Account, AccountChoice, Resolution};
+use super::address::{Address, fold, url_len};
+use crate::error::{Error, ErrorKind};
+
+/// The maximum number of addresses whose answers are kept.
+const MAX_ANSWERS: usize = 100_000;
+/// How long an answer is kept: customers come and go.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// The addresses of one request, as they are written.
+pub(crate) type Lookup = Vec<Arc<str>>;
+
+/// The accounts that the server has listed for a lookup.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FoundAccounts {
+    /// The address of each account, and the account.
+    pub accounts: Vec<(String, Account)>,
+    /// Why an address without an account may have one all the same.
+    pub doubt: Option<Error>,
+}
+
+/// What is known of an address.
+#[derive(Clone, Debug)]
+pub(crate) enum AddressState {
+    /// The address was not asked for, or the answer is not there.
+    Pending,
+    Known(Resolution),
+    /// The lookup has failed after all retries.
+    Failed(Error),
+}
+
+/// The addresses that are to be looked up, and the answers.
+///
+/// An address is asked for as it was written first. If no customer has it, it is asked for in lower
+/// case: the server may distinguish case. The answers hold for one spelling each.
+#[derive(Debug)]
+pub(crate) struct AddressBook {
+    choice: AccountChoice,
+    /// The number of URL bytes that the addresses of a request may take.
+    max_len: usize,
+    max_wait: Duration,
+    entries: HashMap<Arc<str>, Entry>,
+    /// The addresses to be asked for, and since when they wait.
+    unasked: VecDeque<(Arc<str>, Instant)>,
+    unasked_len: usize,
+    /// Parts of requests that the server has refused.
+    parts: VecDeque<Lookup>,
+    /// The addresses with an answer, oldest first.
+    answered: VecDeque<(Arc<str>, Instant)>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Unanswered,
+    Answered { resolution: Resolution, at: Instant },
+    Failed { error: Error, at: Instant },
+}
+
+impl AddressBook {
+    pub(crate) fn new(choice: AccountChoice, max_len: usize, max_wait: Duration) -> Self {
+        Self {
+            choice,
+            max_len,
+            max_wait,
+            entries: HashMap::new(),
+            unasked: VecDeque::new(),
+            unasked_len: 0,
+            parts: VecDeque::new(),
+            answered: VecDeque::new(),
+        }
+    }
+
+    /// Asks for an address, unless there is an answer that is young enough.
+    pub(crate) fn request(&mut self, address: &Address, now: Instant) {
+        self.ask(&address.written, now);
+        if self.needs_second_look(address) {
+            self.ask(&address.folded, now);
+        }
+    }
+
+    fn ask(&mut self, written: &Arc<str>, now: Instant) {
+        match self.entries.get(written) {
+            Some(Entry::Unanswered) => return,
+            Some(Entry::Answered { at, .. }) if now < *at + MAX_AGE => return,
+            _ => {}
+        }
+        self.entries.insert(Arc::clone(written), Entry::Unanswered);
+        self.unasked_len += url_len(written);
+        self.unasked.push_back((Arc::clone(written), now));
+    }
+
+    /// Returns `true` if no customer has the address as it was written.
+    fn needs_second_look(&self, address: &Address) -> bool {
+        let entry = self.entries.get(&address.written);
+        !address.is_folded()
+            && matches!(
+                entry,
+                Some(Entry::Answered {
+                    resolution: Resolution::None(None),
+                    ..
+                })
+            )
+    }
+
+    /// Returns what is known of an address. Asks for it if its answer was forgotten.
+    pub(crate) fn find(&mut self, address: &Address, now: Instant) -> AddressState {
+        let written = match self.needs_second_look(address) {
+            true => &address.folded,
+            false => &address.written,
+        };
+        match self.entries.get(written) {
+            Some(Entry::Answered { resolution, .. }) => AddressState::Known(resolution.clone()),
+            Some(Entry::Failed { error, .. }) => AddressState::Failed(error.clone()),
+            Some(Entry::Unanswered) => AddressState::Pending,
+            None => {
+                let written = Arc::clone(written);
+                self.ask(&written, now);
+                AddressState::Pending
+            }
+        }
+    }
+
+    /// Returns `true` if an address waits to be asked for.
+    pub(crate) fn has_unasked(&self) -> bool {
+        !self.unasked.is_empty() || !self.parts.is_empty()
+    }
+
+    /// Returns when a lookup is due although its URL is not full.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let (_, since) = self.unasked.front()?;
+        since.checked_add(self.max_wait)
+    }
+
+    /// Returns the addresses of the next request, if one is due: its URL is full, its oldest address
+    /// has waited long enough, or nothing is to be waited for (`is_flushed`).
+    pub(crate) fn next_lookup(&mut self, now: Instant, is_flushed: bool) -> Option<Lookup> {
+        if let Some(part) = self.parts.pop_front() {
+            return Some(part);
+        }
+        let is_due = self.next_due().is_some_and(|due| due <= now);
+        if !is_due && !is_flushed && self.unasked_len <= self.max_len {
+            return None;
+        }
+        let mut len = 0;
+        let mut lookup = Vec::new();
+        while let Some((written, _)) = self.unasked.front() {
+            let address_len = url_len(written);
+            if !lookup.is_empty() && len + address_len > self.max_len {
+                break;
+            }
+            len += address_len;
+            lookup.extend(self.unasked.pop_front().map(|(written, _)| written));
+        }
+        self.unasked_len -= len;
+        (!lookup.is_empty()).then_some(lookup)
+    }
+
+    /// Records the answer to a lookup.
+    pub(crate) fn record_answer(&mut self, lookup: Lookup, found: FoundAccounts, now: Instant) {
+        let mut accounts: HashMap<String, Vec<Account>> = HashMap::new();
+        for (address, account) in found.accounts {
+            accounts.entry(fold(&address)).or_default().push(account);
+        }
+        for written in lookup {
+            let folded = fold(&written);
+            let accounts = accounts.get(&folded).map_or(&[][..], Vec::as_slice);
+            let entry = match &found.doubt {
+                Some(doubt) if accounts.is_empty() => Entry::Failed {
+                    error: doubt.clone(),
+                    at: now,
+                },
+                _ => Entry::Answered {
+                    resolution: self.choice.resolve(accounts),
+                    at: now,
+                },
+            };
+            self.record(&written, entry, now);
+            if accounts.is_empty() && folded != *written && found.doubt.is_none() {
+                self.ask(&folded.into(), now);
+            }
+        }
+    }
+
+    /// Records that a lookup has failed. If its addresses may be the reason, they are asked for in
+    /// two parts.
+    pub(crate) fn record_failure(&mut self, mut lookup: Lookup, error: &Error, now: Instant) {
+        if error.kind() == ErrorKind::TooLarge {
+            let len: usize = lookup.iter().map(|written| url_len(written)).sum();
+            self.max_len = self.max_len.min(len / 2);
+        }
+        if lookup.len() > 1 && may_be_addresses(error) {
+            let second = lookup.split_off(lookup.len() / 2);
+            self.parts.extend([lookup, second]);
+            return;
+        }
+        for written in lookup {
+            let error = error.clone();
+            self.record(&written, Entry::Failed { error, at: now }, now);
+        }
+    }
+
+    fn record(&mut self, written: &Arc<str>, entry: Entry, now: Instant) {
+        self.entries.insert(Arc::clone(written), entry);
+        self.answered.push_back((Arc::clone(written), now));
+        while let Some((_, at)) = self.answered.front()
+            && (self.answered.len() > MAX_ANSWERS || *at + MAX_AGE <= now)
+            && let Some((written, at)) = self.answered.pop_front()
+        {
+            // An address that was asked for again has a later answer.
+            let is_latest = match self.entries.get(&written) {
+                Some(Entry::Answered { at: latest, .. } | Entry::Failed { at: latest, .. }) => {
+                    *latest == at
+                }
+                Some(Entry::Unanswered) | None => false,
+            };
+            if is_latest {
+                self.entries.remove(&written);
+            }
+        }
+    }
+}
+
+/// Returns `true` if fewer addresses, or others, may succeed.
+fn may_be_addresses(error: &Error) -> bool {
+    !error.ends_run()
+        && matches!(
+            error.kind(),
+            ErrorKind::InvalidRequest
+                | ErrorKind::TooLarge
+                | ErrorKind::Unavailable
+                | ErrorKind::Timeout
+                | ErrorKind::InvalidResponse
+        )
+}
+
+/// Returns `true` if the server has listed only accounts with these addresses.
+pub(crate) fn lists_only<'a>(
+    lookup: &[Arc<str>],
+    mut listed: impl Iterator<Item = &'a str>,
+) -> bool {
+    let asked: HashSet<_> = lookup.iter().map(|written| fold(written)).collect();
+    listed.all(|address| asked.contains(&fold(address)))
+}

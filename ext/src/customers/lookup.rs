@@ -1,0 +1,190 @@
+//! Looking up customers for runs: by address, and by listing all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bigcommerce_sdk::types::CustomerPage;
+use foldhash::{HashMap, HashMapExt, HashSet};
+use tokio::time::Instant;
+
+use super::account::{Account, AccountChoice, Resolution};
+use super::address::{Address, fold};
+use super::address_book::{AddressBook, AddressState, FoundAccounts, Lookup, lists_only};
+use super::filter::{CustomerQuery, PageStart};
+use super::read::{CustomerReader, fetch, head, incomplete};
+use crate::client::{
+    CallFailure, CallOutcome, Client, PageId, PageSize, RunContext, read_pages,
+};
+use crate::client::url_budget::room_for_ids;
+use crate::error::Error;
+
+/// How often a lookup of several addresses is tried before it is made in parts.
+const MAX_ATTEMPTS_TOGETHER: u32 = 3;
+
+/// Asks for the customers with these addresses.
+pub(crate) async fn look_up(
+    client: &Client,
+    run: &RunContext,
+    number: u64,
+    lookup: &Lookup,
+) -> CallOutcome<FoundAccounts> {
+    let client = match lookup.len() {
+        0 | 1 => client.clone(),
+        _ => client.with_max_attempts(MAX_ATTEMPTS_TOGETHER),
+    };
+    let client = &client;
+    let query = Arc::new(CustomerQuery::for_addresses(lookup.clone()));
+    let fetch_page = |query: Arc<CustomerQuery>, page: PageId, size| async move {
+        let start = PageStart::Number(page.number);
+        fetch(client, run, number, &query, page.number, start, size).await
+    };
+    let mut accounts: HashMap<i64, (String, Account)> = HashMap::new();
+    let mut total = None;
+    let mut is_ignored = false;
+    let accept = |page: CustomerPage| {
+        let shown = page.data.len() as i64;
+        total = head(&page).pagination.and_then(|pagination| pagination.total);
+        let listed = page.data.iter().map(|customer| customer.email.as_str());
+        is_ignored |= !lists_only(lookup, listed);
+        // All customers of a large store are not worth reading.
+        if is_ignored && total.is_none_or(|total| total > shown) {
+            return Err(CallFailure::from(Error::filter_ignored()));
+        }
+        let before = accounts.len();
+        for customer in page.data {
+            let account = Account::from(&customer);
+            accounts.insert(account.id, (customer.email, account));
+        }
+        Ok((accounts.len() - before) as u64)
+    };
+    let page_size = PageSize::new(client, None);
+    let outcome = read_pages(&[query], page_size, fetch_page, head, accept).await;
+    let result = match outcome.result {
+        Ok(None) => Ok(FoundAccounts {
+            doubt: match (is_ignored, total) {
+                (true, _) => Some(Error::filter_ignored()),
+                (false, None) => Some(Error::no_total("customers")),
+                (false, Some(_)) => None,
+            },
+            accounts: accounts.into_values().collect(),
+        }),
+        Ok(Some(shortfall)) => Err(incomplete(shortfall).into()),
+        // Fewer addresses would not help.
+        Err(_) if is_ignored => Ok(FoundAccounts {
+            accounts: Vec::new(),
+            doubt: Some(Error::filter_ignored()),
+        }),
+        Err(failure) => Err(failure),
+    };
+    CallOutcome::new(result, outcome.requests)
+}
+
+/// The customers of the store by their addresses, in lower case.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    customers: HashMap<Box<str>, Resolution>,
+    /// When the list began: a customer who came later may be missing.
+    pub since: Instant,
+}
+
+impl Listing {
+    /// Returns the customer with this address, or none if the listing is `young` enough to be believed
+    /// in that.
+    pub(crate) fn resolve(&self, folded: &str, is_young: bool) -> Option<Resolution> {
+        let listed = self.customers.get(folded).cloned();
+        listed.or_else(|| is_young.then_some(Resolution::None(None)))
+    }
+}
+
+/// Which customers a listing keeps, and when it is not worthwhile.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListingScope {
+    /// The addresses that are needed, in lower case; `None` for all.
+    pub wanted: Option<HashSet<Arc<str>>>,
+    /// The number of requests that the listing may take.
+    pub max_requests: Option<u64>,
+}
+
+/// Lists all customers of the store. Returns `None` if that would take too many requests.
+pub(crate) async fn list_all(
+    client: &Client,
+    run: &Arc<RunContext>,
+    number: u64,
+    choice: AccountChoice,
+    scope: ListingScope,
+) -> CallOutcome<Option<Listing>> {
+    let since = Instant::now();
+    let queries = vec![CustomerQuery::default()];
+    let mut reader = CustomerReader::new(client.clone(), Arc::clone(run), number, queries);
+    let mut accounts: HashMap<Box<str>, Vec<Account>> = HashMap::new();
+    while let Some(page) = reader.next_page().await {
+        let page = match page {
+            Ok(page) => page,
+            Err(failure) => return CallOutcome::new(Err(failure), reader.requests()),
+        };
+        let page_size = page.len().max(1) as u64;
+        if let Some(max_requests) = scope.max_requests
+            && u64::from(reader.requests()) == 1
+            && reader.total().is_none_or(|total| total.div_ceil(page_size) > max_requests)
+        {
+            return CallOutcome::new(Ok(None), reader.requests());
+        }
+        for customer in page {
+            let folded = fold(&customer.email);
+            let wanted = scope.wanted.as_ref();
+            if wanted.is_none_or(|wanted| wanted.contains(folded.as_str())) {
+                let account = Account::from(&customer);
+                accounts.entry(folded.into()).or_default().push(account);
+            }
+        }
+    }
+    let requests = reader.requests();
+    let without_total = || reader.total().is_none().then(|| Error::no_total("customers"));
+    if let Some(error) = reader.incomplete().or_else(without_total) {
+        return CallOutcome::new(Err(error.into()), requests);
+    }
+    let resolve = |(address, accounts): (_, Vec<_>)| (address, choice.resolve(&accounts));
+    let listing = Listing {
+        customers: accounts.into_iter().map(resolve).collect(),
+        since,
+    };
+    CallOutcome::new(Ok(Some(listing)), requests)
+}
+
+/// The answers to the lookup of a list of addresses.
+pub(crate) struct FoundAddresses(AddressBook);
+
+impl FoundAddresses {
+    /// Returns what is known of an address.
+    pub(crate) fn find(&mut self, address: &Address) -> AddressState {
+        self.0.find(address, Instant::now())
+    }
+}
+
+/// Looks up a list of addresses, one request after the other.
+pub(crate) async fn look_up_all(
+    client: &Client,
+    run: &RunContext,
+    number: u64,
+    addresses: impl Iterator<Item = &Address>,
+    choice: AccountChoice,
+) -> CallOutcome<FoundAddresses> {
+    let room = room_for_ids(client.base_url());
+    let mut book = AddressBook::new(choice, room, Duration::ZERO);
+    for address in addresses {
+        book.request(address, Instant::now());
+    }
+    let mut requests = 0;
+    while let Some(lookup) = book.next_lookup(Instant::now(), true) {
+        let outcome = look_up(client, run, number, &lookup).await;
+        requests += outcome.requests;
+        match outcome.result {
+            Ok(found) => book.record_answer(lookup, found, Instant::now()),
+            Err(failure) if failure.error.ends_run() || *run.stopping.borrow() => {
+                return CallOutcome::new(Err(failure), requests);
+            }
+            Err(failure) => book.record_failure(lookup, &failure.error, Instant::now()),
+        }
+    }
+    CallOutcome::new(Ok(FoundAddresses(book)), requests)
+}

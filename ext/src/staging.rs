@@ -1,0 +1,448 @@
+//! The rows in front of the window: they wait, in the order of the input, until their customers and
+//! attributes are known. Pure.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::HashSet;
+use tokio::time::Instant;
+
+use crate::attributes::Definitions;
+use crate::customer_key::CustomerKey;
+use crate::customers::{
+    AccountChoice, Address, AddressBook, AddressState, Listing, ListingScope, Lookup,
+    url_len,
+};
+use crate::error::{Error, Violation};
+use crate::list::ExternalIds;
+use crate::row::Row;
+use crate::value::AttributeKey;
+
+/// How long it is believed that a customer whom a listing has not shown does not exist.
+const MAX_LISTING_AGE: Duration = Duration::from_secs(600);
+/// The number of lookups from which on a listing is worth a try.
+pub(crate) const MIN_LOOKUPS_FOR_LISTING: u64 = 4;
+
+/// How the keys of rows are resolved.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ResolveOptions {
+    /// The attribute whose values are the external IDs.
+    pub external_id: Option<AttributeKey>,
+    pub choice: AccountChoice,
+    /// The listing of all customers to begin with, if it is worthwhile.
+    pub listing: Option<ListingScope>,
+}
+
+/// A request that rows wait for.
+#[derive(Debug)]
+pub(crate) enum StagingCall {
+    Attributes,
+    /// Lists all customers.
+    Listing(ListingScope),
+    /// Lists the values of the attribute with this ID.
+    ExternalIds(i64),
+    Addresses(Lookup),
+}
+
+/// A row that leaves the room.
+pub(crate) enum StagedOutcome<R> {
+    /// The row's keys are known.
+    Ready(R),
+    /// The input yielded an error instead of a row.
+    InputError(Error),
+    Invalid(R, Violation),
+    /// The row's customer could not be looked up.
+    Failed(R, Error),
+}
+
+/// A list that is requested once.
+#[derive(Debug)]
+enum Once<T> {
+    NotRequested,
+    Requested,
+    Known(T),
+    Failed(Error),
+}
+
+impl<T> Once<T> {
+    fn record(&mut self, result: Result<T, Error>) {
+        *self = match result {
+            Ok(known) => Self::Known(known),
+            Err(error) => Self::Failed(error),
+        };
+    }
+
+    fn is_pending(&self) -> bool {
+        matches!(self, Self::NotRequested | Self::Requested)
+    }
+}
+
+/// The rows that wait for lookups, and what was looked up.
+pub(crate) struct Staging<R> {
+    rows: VecDeque<StagedItem<R>>,
+    /// The number of rows that need attributes, and of those that need external IDs.
+    needing_attributes: usize,
+    needing_external_ids: usize,
+    /// Whether values are validated against their attributes' types; `None` to validate only values
+    /// of attributes given by name.
+    checks_types: Option<bool>,
+    external_id: Option<AttributeKey>,
+    definitions: Once<Definitions>,
+    external_ids: Once<ExternalIds>,
+    /// `None` without a listing, and after one that was not worthwhile.
+    listing: Option<Once<Listing>>,
+    listing_scope: ListingScope,
+    addresses: AddressBook,
+    is_idle: bool,
+    input_ended: bool,
+}
+
+enum StagedItem<R> {
+    Error(Error),
+    Row {
+        row: R,
+        customer: StagedCustomer,
+        checks_type: bool,
+        needs_attributes: bool,
+    },
+}
+
+enum StagedCustomer {
+    Known,
+    Invalid(Violation),
+    Address(Address),
+    External(Arc<str>),
+}
+
+impl<R: Row> Staging<R> {
+    pub(crate) fn new(
+        options: ResolveOptions,
+        checks_types: Option<bool>,
+        max_url_len: usize,
+        max_wait: Duration,
+    ) -> Self {
+        let ResolveOptions {
+            external_id,
+            choice,
+            listing,
+        } = options;
+        Self {
+            rows: VecDeque::new(),
+            needing_attributes: 0,
+            needing_external_ids: 0,
+            checks_types,
+            external_id,
+            definitions: Once::NotRequested,
+            external_ids: Once::NotRequested,
+            listing: listing.as_ref().map(|_| Once::NotRequested),
+            listing_scope: listing.unwrap_or_default(),
+            addresses: AddressBook::new(choice, max_url_len, max_wait),
+            is_idle: false,
+            input_ended: false,
+        }
+    }
+
+    /// Returns the number of rows that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Accepts the next item of the input.
+    pub(crate) fn push(&mut self, item: Result<R, Error>, now: Instant) {
+        self.is_idle = false;
+        let row = match item {
+            Ok(row) => row,
+            Err(error) => return self.rows.push_back(StagedItem::Error(error)),
+        };
+        let is_named = row.is_named();
+        let checks_type = self.checks_types.unwrap_or(is_named);
+        let customer = match row.customer() {
+            None | Some(CustomerKey::Id(_)) => StagedCustomer::Known,
+            Some(CustomerKey::Email(address)) => match Address::parse(address) {
+                Ok(address) => StagedCustomer::Address(address),
+                Err(violation) => StagedCustomer::Invalid(violation),
+            },
+            Some(CustomerKey::External(_)) if self.external_id.is_none() => {
+                let text = "is an external ID: name its attribute with external_id()".to_owned();
+                StagedCustomer::Invalid(Violation::new("customer", text))
+            }
+            Some(CustomerKey::External(external)) => {
+                StagedCustomer::External(Arc::clone(external))
+            }
+        };
+        match &customer {
+            StagedCustomer::Address(address) => self.request(&address.clone(), now),
+            StagedCustomer::External(_) => self.needing_external_ids += 1,
+            StagedCustomer::Known | StagedCustomer::Invalid(_) => {}
+        }
+        let needs_attributes = is_named || checks_type;
+        self.needing_attributes += usize::from(needs_attributes);
+        self.rows.push_back(StagedItem::Row {
+            row,
+            customer,
+            checks_type,
+            needs_attributes,
+        });
+    }
+
+    /// Asks for an address, unless the listing has it or may have it.
+    fn request(&mut self, address: &Address, now: Instant) {
+        let is_listed = match &self.listing {
+            None | Some(Once::Failed(_)) => false,
+            Some(Once::NotRequested | Once::Requested) => true,
+            Some(Once::Known(listing)) => {
+                let listed = listing.resolve(&address.folded, is_young(listing, now));
+                listed.is_some()
+            }
+        };
+        if !is_listed {
+            self.addresses.request(address, now);
+        }
+    }
+
+    /// Records the end of the input. Lookups don't wait for more rows.
+    pub(crate) fn end_input(&mut self) {
+        self.input_ended = true;
+    }
+
+    /// Returns `true` if the input has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.input_ended
+    }
+
+    /// Records that the input is idle. Lookups don't wait for more rows.
+    pub(crate) fn mark_idle(&mut self) {
+        self.is_idle = true;
+    }
+
+    /// Returns `true` if the input has been idle since the last row.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.is_idle
+    }
+
+    /// Returns `true` if an address waits for more of them.
+    pub(crate) fn has_unflushed_rows(&self) -> bool {
+        !self.is_idle && self.addresses.has_unasked()
+    }
+
+    /// Returns when a lookup is due although its URL is not full.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.addresses.next_due()
+    }
+
+    /// Returns the next request to make. `is_stuck` tells that no more rows can be read before one of
+    /// the lookups.
+    pub(crate) fn next_call(&mut self, now: Instant, is_stuck: bool) -> Option<StagingCall> {
+        let names_external_id = self.needing_external_ids > 0
+            && self.external_ids.is_pending()
+            && self.external_id.as_ref().is_some_and(|key| key.id().is_none());
+        let needs_attributes = self.needing_attributes > 0 || names_external_id;
+        if needs_attributes && matches!(self.definitions, Once::NotRequested) {
+            self.definitions = Once::Requested;
+            return Some(StagingCall::Attributes);
+        }
+        if self.needing_external_ids > 0 && matches!(self.external_ids, Once::NotRequested) {
+            match self.external_attribute() {
+                Some(Ok(id)) => {
+                    self.external_ids = Once::Requested;
+                    return Some(StagingCall::ExternalIds(id));
+                }
+                Some(Err(error)) => self.external_ids = Once::Failed(error),
+                None => {}
+            }
+        }
+        if let Some(Once::NotRequested) = &self.listing
+            && self.has_address()
+        {
+            self.listing = Some(Once::Requested);
+            return Some(StagingCall::Listing(std::mem::take(&mut self.listing_scope)));
+        }
+        let is_flushed = self.input_ended || self.is_idle || is_stuck;
+        let lookup = self.addresses.next_lookup(now, is_flushed)?;
+        Some(StagingCall::Addresses(lookup))
+    }
+
+    fn has_address(&self) -> bool {
+        let is_address = |item: &StagedItem<R>| {
+            matches!(
+                item,
+                StagedItem::Row {
+                    customer: StagedCustomer::Address(_),
+                    ..
+                }
+            )
+        };
+        self.rows.iter().any(is_address)
+    }
+
+    /// Returns the ID of the attribute that has the external IDs, once it is known.
+    fn external_attribute(&self) -> Option<Result<i64, Error>> {
+        let key = self.external_id.as_ref()?;
+        if let Some(id) = key.id() {
+            return Some(Ok(id));
+        }
+        let invalid = |violation: Violation| Error::invalid_input(violation.to_string());
+        match &self.definitions {
+            Once::Known(definitions) => {
+                let found = definitions.get(key).map_err(invalid);
+                Some(found.map(|found| found.map_or(0, |definition| definition.id)))
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn record_attributes(&mut self, definitions: Definitions) {
+        self.definitions = Once::Known(definitions);
+    }
+
+    pub(crate) fn record_external_ids(&mut self, result: Result<ExternalIds, Error>) {
+        self.external_ids.record(result);
+    }
+
+    /// Records the listing. Without one, the addresses are looked up.
+    pub(crate) fn record_listing(&mut self, listing: Option<Listing>, now: Instant) {
+        self.listing = listing.map(Once::Known);
+        let mut addresses = Vec::new();
+        for item in &self.rows {
+            if let StagedItem::Row {
+                customer: StagedCustomer::Address(address),
+                ..
+            } = item
+            {
+                addresses.push(address.clone());
+            }
+        }
+        for address in addresses {
+            self.request(&address, now);
+        }
+    }
+
+    pub(crate) fn address_book(&mut self) -> &mut AddressBook {
+        &mut self.addresses
+    }
+
+    /// Returns the next row, once everything that it needs is known.
+    pub(crate) fn next_row(&mut self, now: Instant) -> Option<StagedOutcome<R>> {
+        let resolved = self.resolve_first(now)?;
+        let item = self.rows.pop_front()?;
+        let StagedItem::Row {
+            mut row,
+            customer,
+            checks_type,
+            needs_attributes,
+        } = item
+        else {
+            return match item {
+                StagedItem::Error(error) => Some(StagedOutcome::InputError(error)),
+                StagedItem::Row { .. } => None,
+            };
+        };
+        self.needing_attributes -= usize::from(needs_attributes);
+        if let StagedCustomer::External(_) = customer {
+            self.needing_external_ids -= 1;
+        }
+        if let StagedCustomer::Invalid(violation) = customer {
+            return Some(StagedOutcome::Invalid(row, violation));
+        }
+        if let Once::Known(definitions) = &self.definitions
+            && needs_attributes
+            && let Err(violation) = row.resolve(definitions, checks_type)
+        {
+            return Some(StagedOutcome::Invalid(row, violation));
+        }
+        Some(match resolved {
+            Resolved::Given => StagedOutcome::Ready(row),
+            Resolved::Found(id) => {
+                row.set_customer_id(id);
+                StagedOutcome::Ready(row)
+            }
+            Resolved::Invalid(violation) => StagedOutcome::Invalid(row, violation),
+            Resolved::Failed(error) => StagedOutcome::Failed(row, error),
+        })
+    }
+
+    /// Returns what is found for the first row, `None` while it waits.
+    fn resolve_first(&mut self, now: Instant) -> Option<Resolved> {
+        let StagedItem::Row {
+            customer,
+            needs_attributes,
+            row,
+            ..
+        } = self.rows.front()?
+        else {
+            return Some(Resolved::Given);
+        };
+        if *needs_attributes && self.definitions.is_pending() {
+            return None;
+        }
+        let key = row.customer();
+        let resolution = match customer {
+            StagedCustomer::Known | StagedCustomer::Invalid(_) => return Some(Resolved::Given),
+            StagedCustomer::External(external) => match &self.external_ids {
+                Once::NotRequested | Once::Requested => return None,
+                Once::Failed(error) => return Some(Resolved::Failed(error.clone())),
+                Once::Known(ids) => ids.get(external),
+            },
+            StagedCustomer::Address(address) => {
+                let listed = match &self.listing {
+                    Some(Once::NotRequested | Once::Requested) => return None,
+                    Some(Once::Known(listing)) => listing.resolve(&address.folded, is_young(listing, now)),
+                    Some(Once::Failed(_)) | None => None,
+                };
+                match listed {
+                    Some(listed) => Ok(listed),
+                    None => match self.addresses.find(address, now) {
+                        AddressState::Pending => return None,
+                        AddressState::Known(resolution) => Ok(resolution),
+                        AddressState::Failed(error) => Err(error),
+                    },
+                }
+            }
+        };
+        Some(match (resolution, key) {
+            (Err(error), _) => Resolved::Failed(error),
+            (Ok(resolution), Some(key)) => match resolution.id(key) {
+                Ok(id) => Resolved::Found(id),
+                Err(violation) => Resolved::Invalid(violation),
+            },
+            (Ok(_), None) => Resolved::Given,
+        })
+    }
+
+    /// Takes the rows that wait, because the run was stopped. The input's errors among them keep their
+    /// places.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Result<R, Error>> + use<R> {
+        self.needing_attributes = 0;
+        self.needing_external_ids = 0;
+        let rows = std::mem::take(&mut self.rows).into_iter();
+        rows.map(|item| match item {
+            StagedItem::Error(error) => Err(error),
+            StagedItem::Row { row, .. } => Ok(row),
+        })
+    }
+}
+
+/// Whether the customer of the first row is known.
+enum Resolved {
+    /// The row was given with all that it needs.
+    Given,
+    Found(i64),
+    Invalid(Violation),
+    Failed(Error),
+}
+
+/// Returns the number of requests that look these addresses up, if a URL has room for `max_len` bytes
+/// of them.
+pub(crate) fn lookups_for(addresses: &HashSet<Arc<str>>, max_len: usize) -> u64 {
+    let len: usize = addresses.iter().map(|address| url_len(address)).sum();
+    len.div_ceil(max_len.max(1)) as u64
+}
+
+fn is_young(listing: &Listing, now: Instant) -> bool {
+    now.saturating_duration_since(listing.since) < MAX_LISTING_AGE
+}
