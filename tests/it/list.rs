@@ -218,7 +218,7 @@ async fn an_empty_list_of_ids_or_an_invalid_filter_sends_nothing() {
     sandbox.insert(1, 1, "x");
     let store = store(sandbox.base_url());
     let empty: [fn(List) -> List; 3] = [
-        |list| list.customers([]),
+        |list| list.customers([0_i64; 0]),
         |list| list.attributes([0_i64; 0]),
         |list| list.customers([1]).attributes([0_i64; 0]),
     ];

@@ -24,7 +24,10 @@ fn expected_state<'a>(rows: impl IntoIterator<Item = &'a UpsertRow>) -> State {
     let rows = rows
         .into_iter()
         .map(|row| (key(row), row.value().expect("a value").to_owned()));
-    rows.map(|((customer, attribute), value)| ((customer, attribute.expect("an ID")), value))
+    rows.map(|((customer, attribute), value)| {
+        let key = customer.zip(attribute);
+        (key.expect("two IDs"), value)
+    })
         .collect()
 }
 

@@ -16,7 +16,7 @@ use crate::state::Shared;
 use crate::target::Target;
 use crate::upsert::Batch;
 use crate::wire::ApiResponse;
-use crate::{definitions, delete, list, upsert};
+use crate::{customer_list, definitions, delete, list, upsert};
 
 /// An admitted request whose body has been read.
 pub(crate) struct AdmittedRequest {
@@ -34,6 +34,7 @@ enum Action {
     Get,
     Delete,
     GetAttributes,
+    GetCustomers,
     PostAttributes(Result<Vec<Result<NewAttribute, InvalidRow>>, InvalidBody>),
     RejectMethod { allowed: &'static str },
     RejectPath,
@@ -57,6 +58,7 @@ impl AdmittedRequest {
             Some(Operation::CreateAttributes) => {
                 Action::PostAttributes(definitions::parse_body(headers, body))
             }
+            Some(Operation::ListCustomers) => Action::GetCustomers,
             None => match target {
                 Target::Values => Action::RejectMethod {
                     allowed: "GET, PUT, DELETE",
@@ -64,6 +66,7 @@ impl AdmittedRequest {
                 Target::Attributes => Action::RejectMethod {
                     allowed: "GET, POST",
                 },
+                Target::Customers => Action::RejectMethod { allowed: "GET" },
                 Target::OtherPath | Target::OtherStore => Action::RejectPath,
             },
         };
@@ -105,6 +108,7 @@ impl AdmittedRequest {
             Action::Get => list::get(shared, query, fault),
             Action::Delete => delete::delete(shared, query),
             Action::GetAttributes => definitions::get(shared, query),
+            Action::GetCustomers => customer_list::get(shared, query, fault),
             Action::PostAttributes(Ok(rows)) => definitions::post(shared, rows),
             Action::RejectMethod { allowed } => {
                 let title = "The method is not allowed for this path";

@@ -6,10 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::attributes::AttributeType;
+use crate::customers::SandboxCustomer;
 use crate::fault_plan::FaultPlan;
 use crate::sandbox::Sandbox;
 use crate::settings::{
-    BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta, ListOrder, ResponseOrder,
+    BatchRejection, Duplicates, EmailSplit, ErrorKeys, LimitTooLarge, ListMeta, ListOrder, ResponseOrder,
     Settings, TooLarge, UnknownId,
 };
 
@@ -228,6 +229,45 @@ impl SandboxBuilder {
     ) -> Self {
         let definition = (name.into(), attribute_type);
         self.settings.attributes.insert(id, definition);
+        self
+    }
+
+    /// Adds a customer of all channels. Several customers may have the same e-mail address.
+    ///
+    /// Values may be stored for customers that don't exist.
+    pub fn customer(self, id: i64, email: impl Into<String>) -> Self {
+        self.customers([SandboxCustomer::new(id, email)])
+    }
+
+    /// Adds customers.
+    pub fn customers(mut self, customers: impl IntoIterator<Item = SandboxCustomer>) -> Self {
+        self.settings.customers.extend(customers);
+        self
+    }
+
+    /// Sets when the addresses of `email:in` are split at their commas, which the provider does not
+    /// document (default after decoding).
+    pub fn email_split(mut self, split: EmailSplit) -> Self {
+        self.settings.email_split = split;
+        self
+    }
+
+    /// Lets `email:in` distinguish case. The provider does not document whether it does; by default it
+    /// doesn't.
+    pub fn distinguish_case(mut self) -> Self {
+        self.settings.distinguishes_case = true;
+        self
+    }
+
+    /// Lets `email:in` be ignored, so that all customers match.
+    pub fn ignore_emails(mut self) -> Self {
+        self.settings.ignores_emails = true;
+        self
+    }
+
+    /// Leaves the cursors out of lists of customers, which then reject `after` and `before`.
+    pub fn without_cursors(mut self) -> Self {
+        self.settings.has_cursors = false;
         self
     }
 

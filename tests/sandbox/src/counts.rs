@@ -18,6 +18,8 @@ pub struct Counts {
     pub attribute_gets: u64,
     /// POST requests for the attribute definitions of this store, whatever the response.
     pub attribute_posts: u64,
+    /// GET requests for the customers of this store, whatever the response.
+    pub customer_gets: u64,
     /// Requests in flight at the time of the snapshot.
     pub in_flight: usize,
     /// The highest number of requests in flight at once. Requests rejected with 429 for too many

@@ -19,6 +19,8 @@ pub enum Operation {
     ListAttributes,
     /// POST of attribute definitions.
     CreateAttributes,
+    /// GET of customers.
+    ListCustomers,
 }
 
 impl Operation {
@@ -29,6 +31,7 @@ impl Operation {
         Self::Delete,
         Self::ListAttributes,
         Self::CreateAttributes,
+        Self::ListCustomers,
     ];
 
     /// Returns `None` if the target has no such method.
@@ -39,13 +42,17 @@ impl Operation {
             (Target::Values, &Method::DELETE) => Some(Self::Delete),
             (Target::Attributes, &Method::GET) => Some(Self::ListAttributes),
             (Target::Attributes, &Method::POST) => Some(Self::CreateAttributes),
+            (Target::Customers, &Method::GET) => Some(Self::ListCustomers),
             _ => None,
         }
     }
 
     /// Returns `true` if the read-only scope is enough.
     pub(crate) fn is_read(self) -> bool {
-        matches!(self, Self::List | Self::ListAttributes)
+        matches!(
+            self,
+            Self::List | Self::ListAttributes | Self::ListCustomers
+        )
     }
 }
 
@@ -252,9 +259,12 @@ impl Fault {
                 operation != Operation::Delete
             }
             Self::LateExecution | Self::LateBehindGateway | Self::Accepted => !operation.is_read(),
-            Self::TotalTooLarge => matches!(operation, Operation::Upsert | Operation::List),
+            Self::TotalTooLarge => matches!(
+                operation,
+                Operation::Upsert | Operation::List | Operation::ListCustomers
+            ),
             Self::ShortPage | Self::EmptyPage | Self::TotalTooSmall | Self::IgnoredFilters => {
-                operation == Operation::List
+                matches!(operation, Operation::List | Operation::ListCustomers)
             }
             Self::RateLimited
             | Self::Busy

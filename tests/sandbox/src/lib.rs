@@ -128,6 +128,8 @@ mod busy_customers;
 mod busy_guard;
 mod clock;
 mod counts;
+mod customer_list;
+mod customers;
 mod dates;
 mod definitions;
 mod delete;
@@ -160,11 +162,12 @@ mod wire;
 pub use attributes::{AttributeType, StoredAttribute};
 pub use builder::SandboxBuilder;
 pub use counts::Counts;
+pub use customers::SandboxCustomer;
 pub use fault::{Fault, Operation, UnknownFault};
 pub use fault_plan::FaultPlan;
 pub use sandbox::Sandbox;
 pub use settings::{
-    BatchRejection, Duplicates, ErrorKeys, LimitTooLarge, ListMeta, ListOrder, ResponseOrder,
+    BatchRejection, Duplicates, EmailSplit, ErrorKeys, LimitTooLarge, ListMeta, ListOrder, ResponseOrder,
     TooLarge, UnknownId,
 };
 pub use store::StoredValue;

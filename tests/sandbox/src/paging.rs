@@ -6,6 +6,7 @@ use crate::wire::{Links, Pagination};
 
 pub(crate) const VALUES: &str = "/customers/attribute-values";
 pub(crate) const ATTRIBUTES: &str = "/customers/attributes";
+pub(crate) const CUSTOMERS: &str = "/customers";
 
 const DEFAULT_LIMIT: usize = 50;
 

@@ -58,10 +58,10 @@ pub(crate) fn apply_to_response(fault: &mut ActiveFault, values: &mut Vec<Stored
 
 /// Applies the fault to a page of a list and to the total that its pagination shows, if it shows
 /// totals. The page begins after `offset` values. Returns `true` if either changes.
-pub(crate) fn apply_to_list(
+pub(crate) fn apply_to_list<T>(
     fault: &mut ActiveFault,
     offset: usize,
-    values: &mut Vec<StoredValue>,
+    values: &mut Vec<T>,
     total: &mut usize,
     has_totals: bool,
 ) -> bool {

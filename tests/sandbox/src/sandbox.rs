@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::attributes::StoredAttribute;
 use crate::clock::Clock;
 use crate::counts::Counts;
+use crate::customers::SandboxCustomer;
 use crate::fault::Fault;
 use crate::fault_plan::FaultPlan;
 use crate::fault_schedule::FaultSchedule;
@@ -103,6 +104,23 @@ impl Sandbox {
     /// if it existed.
     pub fn remove(&self, id: i64) -> bool {
         self.shared.lock().store.remove(id).is_some()
+    }
+
+    /// Adds a customer directly, or replaces the one with the same ID.
+    pub fn insert_customer(&self, customer: SandboxCustomer) {
+        let now = self.shared.clock.now();
+        self.shared.lock().customers.insert(customer, now);
+    }
+
+    /// Deletes a customer directly. Values of the customer stay. Returns `true` if it existed.
+    pub fn remove_customer(&self, id: i64) -> bool {
+        self.shared.lock().customers.remove(id)
+    }
+
+    /// Returns the raw queries of the latest 100,000 requests for customers, oldest first.
+    pub fn customer_queries(&self) -> Vec<String> {
+        let state = self.shared.lock();
+        state.customer_queries.iter().map(str::to_owned).collect()
     }
 
     /// Sets the latency of all requests that have not started waiting. See also

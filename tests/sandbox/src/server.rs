@@ -68,7 +68,8 @@ async fn respond(
 
 fn count_arrival(shared: &Shared, head: &Parts) -> Target {
     let target = Target::from_path(head.uri.path(), &shared.settings.store_hash);
-    let counts = &mut shared.lock().counts;
+    let state = &mut *shared.lock();
+    let counts = &mut state.counts;
     counts.requests += 1;
     counts.longest_url = counts.longest_url.max(url_length(head));
     match Operation::from_request(&head.method, target) {
@@ -77,6 +78,11 @@ fn count_arrival(shared: &Shared, head: &Parts) -> Target {
         Some(Operation::Delete) => counts.deletes += 1,
         Some(Operation::ListAttributes) => counts.attribute_gets += 1,
         Some(Operation::CreateAttributes) => counts.attribute_posts += 1,
+        Some(Operation::ListCustomers) => {
+            counts.customer_gets += 1;
+            let query = head.uri.query().unwrap_or_default();
+            state.customer_queries.push(query);
+        }
         None => {}
     }
     target

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
 use crate::attributes::AttributeType;
+use crate::customers::SandboxCustomer;
 use crate::fault_plan::FaultPlan;
 
 /// What happens to the valid rows of a PUT or POST that is rejected with 422 for its invalid rows.
@@ -136,6 +137,17 @@ pub enum ListMeta {
     None,
 }
 
+/// When a list of e-mail addresses in a query is split at its commas.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmailSplit {
+    /// After the query was percent-decoded.
+    #[default]
+    AfterDecoding,
+    /// Before the query is percent-decoded, so that an encoded comma is a part of an address.
+    BeforeDecoding,
+}
+
 pub(crate) type RejectRule = Arc<dyn Fn(i64, i64, &str) -> Option<String> + Send + Sync>;
 
 #[derive(Clone)]
@@ -167,6 +179,11 @@ pub(crate) struct Settings {
     pub url_limit: usize,
     pub attributes: BTreeMap<i64, (String, AttributeType)>,
     pub known_attributes: Option<HashSet<i64>>,
+    pub customers: Vec<SandboxCustomer>,
+    pub email_split: EmailSplit,
+    pub distinguishes_case: bool,
+    pub ignores_emails: bool,
+    pub has_cursors: bool,
     pub reject: Option<RejectRule>,
     pub faults: FaultPlan,
 }
@@ -201,6 +218,11 @@ impl Default for Settings {
             url_limit: 8192,
             attributes: BTreeMap::new(),
             known_attributes: None,
+            customers: Vec::new(),
+            email_split: EmailSplit::default(),
+            distinguishes_case: false,
+            ignores_emails: false,
+            has_cursors: true,
             reject: None,
             faults: FaultPlan::none(),
         }

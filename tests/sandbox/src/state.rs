@@ -6,10 +6,12 @@ use crate::attributes::Attributes;
 use crate::busy_customers::BusyCustomers;
 use crate::clock::Clock;
 use crate::counts::Counts;
+use crate::customers::Customers;
 use crate::fault::Fault;
 use crate::fault_schedule::FaultSchedule;
 use crate::other_app::OtherApp;
 use crate::page_cache::PageCache;
+use crate::query::RecentQueries;
 use crate::quota::Quota;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -28,6 +30,8 @@ pub(crate) struct State {
     pub latency: Duration,
     pub store: Store,
     pub attributes: Attributes,
+    pub customers: Customers,
+    pub customer_queries: RecentQueries,
     pub page_cache: PageCache,
     pub fault_schedule: Option<FaultSchedule>,
     pub fault_counts: BTreeMap<Fault, u64>,
@@ -50,6 +54,10 @@ impl Shared {
         for (id, (name, attribute_type)) in &settings.attributes {
             attributes.define(*id, name.clone(), *attribute_type, clock.now());
         }
+        let mut customers = Customers::default();
+        for customer in &settings.customers {
+            customers.insert(customer.clone(), clock.now());
+        }
         let state = State {
             counts: Counts::default(),
             quota: settings
@@ -58,6 +66,8 @@ impl Shared {
             latency: settings.latency,
             store: Store::default(),
             attributes,
+            customers,
+            customer_queries: RecentQueries::default(),
             page_cache: PageCache::default(),
             fault_schedule: FaultSchedule::start(settings.faults.clone()),
             fault_counts: BTreeMap::new(),

@@ -3,6 +3,7 @@
 pub(crate) enum Target {
     Values,
     Attributes,
+    Customers,
     /// A path of this store that is not served.
     OtherPath,
     /// Another store, or no store at all.
@@ -18,6 +19,7 @@ impl Target {
         match path_in_store {
             Some("v3/customers/attribute-values") => Self::Values,
             Some("v3/customers/attributes") => Self::Attributes,
+            Some("v3/customers") => Self::Customers,
             Some(_) => Self::OtherPath,
             None => Self::OtherStore,
         }
@@ -29,11 +31,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_paths_of_one_store_are_served() {
+    fn three_paths_of_one_store_are_served() {
         let values = "/stores/abc/v3/customers/attribute-values";
         let attributes = "/stores/abc/v3/customers/attributes";
         assert_eq!(Target::from_path(values, "abc"), Target::Values);
         assert_eq!(Target::from_path(attributes, "abc"), Target::Attributes);
+        let customers = "/stores/abc/v3/customers";
+        assert_eq!(Target::from_path(customers, "abc"), Target::Customers);
         assert_eq!(Target::from_path(values, "ab"), Target::OtherStore);
         assert_eq!(Target::from_path(values, "abcd"), Target::OtherStore);
         for path in [

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::attributes::StoredAttribute;
+use crate::customers::SandboxCustomer;
 use crate::store::StoredValue;
 
 /// A response before it is sent.
@@ -45,7 +46,24 @@ impl ApiResponse {
     }
 
     pub(crate) fn page(data: impl Serialize, pagination: impl Into<Option<Pagination>>) -> Self {
-        let meta = pagination.into().map(|pagination| Meta { pagination });
+        let meta = pagination.into().map(|pagination| Meta {
+            pagination: Some(pagination),
+            cursor_pagination: None,
+        });
+        Self::json(StatusCode::OK, &Page { data, meta })
+    }
+
+    /// Creates a page that may have cursors, too.
+    pub(crate) fn cursor_page(
+        data: impl Serialize,
+        pagination: Option<Pagination>,
+        cursor_pagination: Option<Cursors>,
+    ) -> Self {
+        let has_meta = pagination.is_some() || cursor_pagination.is_some();
+        let meta = has_meta.then_some(Meta {
+            pagination,
+            cursor_pagination,
+        });
         Self::json(StatusCode::OK, &Page { data, meta })
     }
 
@@ -167,7 +185,65 @@ fn serialize_date<S: Serializer>(date: &DateTime<Utc>, serializer: S) -> Result<
 
 #[derive(Serialize)]
 struct Meta {
-    pagination: Pagination,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pagination: Option<Pagination>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor_pagination: Option<Cursors>,
+}
+
+/// The cursors of the first and the last record of a page, empty for an empty page.
+#[derive(Serialize)]
+pub(crate) struct Cursors {
+    start_cursor: String,
+    end_cursor: String,
+}
+
+impl Cursors {
+    pub(crate) fn of(customers: &[SandboxCustomer]) -> Self {
+        let cursor = |customer: Option<&SandboxCustomer>| {
+            customer.map_or(String::new(), |customer| format!("c{:x}", customer.id))
+        };
+        Self {
+            start_cursor: cursor(customers.first()),
+            end_cursor: cursor(customers.last()),
+        }
+    }
+
+    /// Returns the ID of the customer with this cursor.
+    pub(crate) fn parse(text: &str) -> Option<i64> {
+        i64::from_str_radix(text.strip_prefix('c')?, 16).ok()
+    }
+}
+
+/// Serializes as an array of [`CustomerRecord`]s.
+pub(crate) struct CustomerRecords<'a>(pub &'a [SandboxCustomer]);
+
+impl Serialize for CustomerRecords<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|customer| {
+            let date = customer.date_created.unwrap_or_default();
+            CustomerRecord {
+                id: customer.id,
+                email: &customer.email,
+                customer_group_id: customer.group_id,
+                channel_ids: customer.channel_ids.as_deref(),
+                date_created: date,
+                date_modified: date,
+            }
+        }))
+    }
+}
+
+#[derive(Serialize)]
+struct CustomerRecord<'a> {
+    id: i64,
+    email: &'a str,
+    customer_group_id: i64,
+    channel_ids: Option<&'a [i64]>,
+    #[serde(serialize_with = "serialize_date")]
+    date_created: DateTime<Utc>,
+    #[serde(serialize_with = "serialize_date")]
+    date_modified: DateTime<Utc>,
 }
 
 #[derive(Serialize)]

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 pub const PATH: &str = "/customers/attribute-values";
 pub const ATTRIBUTES: &str = "/customers/attributes";
+pub const CUSTOMERS: &str = "/customers";
 
 pub struct TestResponse {
     pub status: u16,
@@ -106,6 +107,11 @@ pub async fn get(base_url: &str, query: &str) -> TestResponse {
 
 pub async fn get_attributes(base_url: &str, query: &str) -> TestResponse {
     let url = format!("{base_url}{ATTRIBUTES}?{query}");
+    send(request(Method::GET, &url, "")).await
+}
+
+pub async fn get_customers(base_url: &str, query: &str) -> TestResponse {
+    let url = format!("{base_url}{CUSTOMERS}?{query}");
     send(request(Method::GET, &url, "")).await
 }
 

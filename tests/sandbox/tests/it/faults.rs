@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigcommerce_sandbox::{Fault, FaultPlan, Operation, Sandbox};
+use bigcommerce_sandbox::{Fault, FaultPlan, Operation, Sandbox, SandboxCustomer};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use crate::raw_client::{
 async fn start_with(plan: FaultPlan) -> Sandbox {
     let sandbox = Sandbox::builder()
         .quota(100, Duration::from_secs(30))
+        .customers((1..=5).map(|id| SandboxCustomer::new(id, format!("c{id}@example.com"))))
         .faults(plan)
         .start()
         .await
@@ -111,7 +112,10 @@ fn values_after(operation: Operation, execution: &Execution) -> Vec<(i64, String
     let old = (1..=5).map(|n| (n, "old".to_owned()));
     match operation {
         _ if *execution == Execution::None => old.collect(),
-        Operation::List | Operation::ListAttributes | Operation::CreateAttributes => old.collect(),
+        Operation::List
+        | Operation::ListAttributes
+        | Operation::CreateAttributes
+        | Operation::ListCustomers => old.collect(),
         Operation::Delete => old.filter(|(n, _)| *n != 1 && *n != 3).collect(),
         Operation::Upsert => {
             let rows = new_rows();

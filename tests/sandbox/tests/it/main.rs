@@ -7,6 +7,7 @@
 mod attributes;
 mod client;
 mod customer_overlaps;
+mod customers;
 mod delete;
 mod fault_plan;
 mod faults;

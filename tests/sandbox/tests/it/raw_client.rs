@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{ATTRIBUTES, PATH, row};
+use crate::client::{ATTRIBUTES, CUSTOMERS, PATH, row};
 
 /// The bytes read until the response was complete or the connection was closed.
 pub struct RawResponse {
@@ -115,6 +115,7 @@ pub async fn send_operation(sandbox: &Sandbox, operation: Operation) -> RawRespo
         Operation::List => client.send("GET", "attribute_id:in=1", "").await,
         Operation::Delete => client.send("DELETE", "id:in=5001,5003", "").await,
         Operation::ListAttributes => client.send_to(ATTRIBUTES, "GET", "", "").await,
+        Operation::ListCustomers => client.send_to(CUSTOMERS, "GET", "id:in=1,2,3", "").await,
         Operation::CreateAttributes => {
             let body = r#"[{"name":"Tier","type":"string"}]"#;
             client.send_to(ATTRIBUTES, "POST", "", body).await;

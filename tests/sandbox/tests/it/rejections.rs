@@ -86,7 +86,7 @@ async fn other_stores_paths_and_methods_are_rejected() {
         send(request(Method::GET, &other_store, "")).await.status,
         404
     );
-    let other_path = format!("{base_url}/customers");
+    let other_path = format!("{base_url}/customers/addresses");
     assert_eq!(
         send(request(Method::GET, &other_path, "")).await.status,
         404
