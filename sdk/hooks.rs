@@ -13,6 +13,7 @@ use crate::credentials::{Credentials, InvalidToken};
 use crate::generated::{Client, Error};
 use crate::redirects::count_followed;
 use crate::response::{ResponseHead, ResponseRecorder, SentOperation};
+use crate::text_list::write_commas;
 
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
@@ -25,9 +26,10 @@ impl ClientHooks<Credentials> for Client {
             .find(|(name, value)| name.ends_with(":in") && value.is_empty());
         if let Some((name, _)) = empty_list {
             return Err(Error::InvalidRequest(format!(
-                "the list of IDs in {name} is empty: give at least one ID"
+                "the list in {name} is empty: give at least one ID or text"
             )));
         }
+        write_commas(request.url_mut());
         let headers = request.headers_mut();
         // The generator adds it, and this API doesn't define it.
         headers.remove("api-version");

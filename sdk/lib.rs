@@ -1,5 +1,5 @@
 //! Typed bindings for BigCommerce's [Customer Attribute Values][reference] endpoints, and for the
-//! endpoints that list and create the attributes themselves.
+//! endpoints that list and create the attributes themselves and list customers.
 //!
 //! `build.rs` generates [`Client`], its request [`builder`]s and the [`types`] from an OpenAPI
 //! document. By default this is the document vendored in `bigcommerce-openapi`. To use another one,
@@ -63,6 +63,7 @@ mod id_list;
 mod lenient;
 mod redirects;
 mod response;
+mod text_list;
 mod transport;
 
 // The generator leaves some public items and `# Errors` undocumented, adds a prelude that this
@@ -91,6 +92,7 @@ pub use error::BuildError;
 pub use generated::{ByteStream, Client, ClientInfo, Error, ResponseValue, builder, types};
 pub use id_list::IdList;
 pub use response::{ResponseHead, ResponseRecorder, SentOperation};
+pub use text_list::TextList;
 pub use transport::{build_http, harden};
 
 // Compiles the program that the repository's README shows.

@@ -55,7 +55,7 @@ impl DateFilter {
     }
 
     /// Compares a value's date with this exact match.
-     fn check_on(self, date: DateTime<Utc>) -> FilterMatch {
+    fn check_on(self, date: DateTime<Utc>) -> FilterMatch {
         match self.0 {
             DateOrTime::Date(_) => self.check_since(date).max(self.check_until(date)),
             DateOrTime::Time(time) => {
@@ -65,7 +65,7 @@ impl DateFilter {
     }
 
     /// Compares a value's date with this lower bound.
-     fn check_since(self, date: DateTime<Utc>) -> FilterMatch {
+    fn check_since(self, date: DateTime<Utc>) -> FilterMatch {
         FilterMatch::excluded_unless(match self.0 {
             DateOrTime::Date(day) => {
                 let midnight = day.and_time(NaiveTime::MIN).and_utc();
@@ -78,7 +78,7 @@ impl DateFilter {
     }
 
     /// Compares a value's date with this upper bound.
-     fn check_until(self, date: DateTime<Utc>) -> FilterMatch {
+    fn check_until(self, date: DateTime<Utc>) -> FilterMatch {
         match self.0 {
             DateOrTime::Date(day) => {
                 let midnight = day.and_time(NaiveTime::MIN).and_utc();

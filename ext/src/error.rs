@@ -289,7 +289,9 @@ impl Error {
         Self::new(
             ErrorKind::InvalidResponse,
             Explanation::new(
-                format!("the list of {items} changed while it was read, so that some may be missing"),
+                format!(
+                    "the list of {items} changed while it was read, so that some may be missing"
+                ),
                 "try again later",
             ),
         )

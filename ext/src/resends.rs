@@ -183,7 +183,10 @@ mod tests {
 
     #[test]
     fn a_customer_who_was_not_found_may_be_any_with_a_key_of_another_kind() {
-        let (jane, bob) = (CustomerKey::from("Jane@x.com "), CustomerKey::from("bob@x.com"));
+        let (jane, bob) = (
+            CustomerKey::from("Jane@x.com "),
+            CustomerKey::from("bob@x.com"),
+        );
         let external = CustomerKey::external("D-7");
         let left_after = |later: &CustomerKey| {
             let mut resends = Resends::default();

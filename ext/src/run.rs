@@ -23,8 +23,8 @@ use crate::batch::{
 use crate::client::url_budget::room_for_ids;
 use crate::client::{
     AttemptInfo, Availability, AvailabilityWatch, CallFailure, CallOutcome, CallSet, Client,
-    LIST_CUSTOMERS, LIST_VALUES, Lease, OnOutage, Operation, ProbeGuard, RequestOutcome, RunContext, StopFuture, TARGET, Ticket,
-    current_runtime, request,
+    LIST_CUSTOMERS, LIST_VALUES, Lease, OnOutage, Operation, ProbeGuard, RequestOutcome,
+    RunContext, StopFuture, TARGET, Ticket, current_runtime, request,
 };
 use crate::customers::{self, AccountChoice, FoundAccounts, Listing, Lookup};
 use crate::error::Error;
@@ -419,7 +419,9 @@ impl<S, R: Row> Outcomes<S, R> {
             (_, Ok(StagingResult::Listing(listing))) => self.staging.record_listing(listing, now),
             (_, Ok(StagingResult::ExternalIds(ids))) => self.staging.record_external_ids(Ok(ids)),
             (StagingKey::Addresses(lookup), Ok(StagingResult::Addresses(found))) => {
-                self.staging.address_book().record_answer(lookup, found, now);
+                self.staging
+                    .address_book()
+                    .record_answer(lookup, found, now);
             }
             (StagingKey::Addresses(lookup), Err(error)) => {
                 let book = self.staging.address_book();

@@ -11,8 +11,7 @@ use tokio::time::Instant;
 use crate::attributes::Definitions;
 use crate::customer_key::CustomerKey;
 use crate::customers::{
-    AccountChoice, Address, AddressBook, AddressState, Listing, ListingScope, Lookup,
-    url_len,
+    AccountChoice, Address, AddressBook, AddressState, Listing, ListingScope, Lookup, url_len,
 };
 use crate::error::{Error, Violation};
 use crate::list::ExternalIds;
@@ -171,9 +170,7 @@ impl<R: Row> Staging<R> {
                 let text = "is an external ID: name its attribute with external_id()".to_owned();
                 StagedCustomer::Invalid(Violation::new("customer", text))
             }
-            Some(CustomerKey::External(external)) => {
-                StagedCustomer::External(Arc::clone(external))
-            }
+            Some(CustomerKey::External(external)) => StagedCustomer::External(Arc::clone(external)),
         };
         match &customer {
             StagedCustomer::Address(address) => self.request(&address.clone(), now),
@@ -240,7 +237,10 @@ impl<R: Row> Staging<R> {
     pub(crate) fn next_call(&mut self, now: Instant, is_stuck: bool) -> Option<StagingCall> {
         let names_external_id = self.needing_external_ids > 0
             && self.external_ids.is_pending()
-            && self.external_id.as_ref().is_some_and(|key| key.id().is_none());
+            && self
+                .external_id
+                .as_ref()
+                .is_some_and(|key| key.id().is_none());
         let needs_attributes = self.needing_attributes > 0 || names_external_id;
         if needs_attributes && matches!(self.definitions, Once::NotRequested) {
             self.definitions = Once::Requested;
@@ -260,7 +260,9 @@ impl<R: Row> Staging<R> {
             && self.has_address()
         {
             self.listing = Some(Once::Requested);
-            return Some(StagingCall::Listing(std::mem::take(&mut self.listing_scope)));
+            return Some(StagingCall::Listing(std::mem::take(
+                &mut self.listing_scope,
+            )));
         }
         let is_flushed = self.input_ended || self.is_idle || is_stuck;
         let lookup = self.addresses.next_lookup(now, is_flushed)?;
@@ -391,7 +393,9 @@ impl<R: Row> Staging<R> {
             StagedCustomer::Address(address) => {
                 let listed = match &self.listing {
                     Some(Once::NotRequested | Once::Requested) => return None,
-                    Some(Once::Known(listing)) => listing.resolve(&address.folded, is_young(listing, now)),
+                    Some(Once::Known(listing)) => {
+                        listing.resolve(&address.folded, is_young(listing, now))
+                    }
                     Some(Once::Failed(_)) | None => None,
                 };
                 match listed {

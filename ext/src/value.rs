@@ -91,10 +91,7 @@ impl UpsertRow {
     ///
     /// Its outcome is [`Deleted`](crate::OutcomeKind::Deleted), or
     /// [`Unchanged`](crate::OutcomeKind::Unchanged) if the store has no value.
-    pub fn absent(
-        customer: impl Into<CustomerKey>,
-        attribute: impl Into<AttributeKey>,
-    ) -> Self {
+    pub fn absent(customer: impl Into<CustomerKey>, attribute: impl Into<AttributeKey>) -> Self {
         Self::new(customer, attribute, Value::ABSENT)
     }
 }
@@ -515,7 +512,11 @@ mod tests {
             assert_eq!(violation.to_string(), expected);
         }
         for value in [None, Some(String::new()), Some("é".repeat(255))] {
-            for customer in [1.into(), "jane@example.com".into(), CustomerKey::external("D-7")] {
+            for customer in [
+                1.into(),
+                "jane@example.com".into(),
+                CustomerKey::external("D-7"),
+            ] {
                 let row = UpsertRow::new(customer, 1, value.clone());
                 let mut row = row.with_tag("t").with_payload(7);
                 if row.customer_id().is_none() {

@@ -5,9 +5,14 @@
 /// The paths of the operations, relative to a store's base URL.
 pub(crate) const VALUES: &str = "/customers/attribute-values";
 pub(crate) const ATTRIBUTES: &str = "/customers/attributes";
+pub(crate) const CUSTOMERS: &str = "/customers";
 
 /// The schema of comma-joined IDs in a query. The SDK has its own type for it.
 pub(crate) const ID_LIST: &str = "IdList";
+/// The schema of comma-joined texts in a query, such as e-mail addresses.
+pub(crate) const TEXT_LIST: &str = "TextList";
+/// The schemas for which the SDK has its own types.
+pub(crate) const OWN_TYPES: [&str; 2] = [ID_LIST, TEXT_LIST];
 
 /// Headers that the client sets on every request, in lower case.
 const CLIENT_HEADERS: [&str; 4] = ["accept", "authorization", "content-type", "x-auth-token"];
@@ -42,6 +47,8 @@ pub(crate) struct QueryParameter {
     pub(crate) kind: &'static str,
     /// `true` if every request has this parameter.
     pub(crate) is_always_sent: bool,
+    /// `true` if the endpoint is known to have it, whether a document declares it or not.
+    pub(crate) is_known: bool,
 }
 
 /// An item of a request's array.
@@ -71,6 +78,9 @@ pub(crate) struct Record {
     pub(crate) fields: &'static [(&'static str, &'static str)],
     /// The fields that a record can have, declared or not: name, type and format.
     pub(crate) optional: &'static [(&'static str, &'static str, &'static str)],
+    /// The fields with lists of IDs, null or not, of a record whose other lists and objects are not
+    /// bound. `None` if all of its fields are.
+    pub(crate) own_lists: Option<&'static [&'static str]>,
 }
 
 impl Record {
@@ -89,6 +99,14 @@ const fn optional(name: &'static str, kind: &'static str) -> QueryParameter {
         name,
         kind,
         is_always_sent: false,
+        is_known: false,
+    }
+}
+
+const fn known(name: &'static str, kind: &'static str) -> QueryParameter {
+    QueryParameter {
+        is_known: true,
+        ..optional(name, kind)
     }
 }
 
@@ -125,6 +143,7 @@ static VALUE: Record = Record {
         ("date_created", "string", "date-time"),
         ("date_modified", "string", "date-time"),
     ],
+    own_lists: None,
 };
 
 static ATTRIBUTE: Record = Record {
@@ -135,6 +154,7 @@ static ATTRIBUTE: Record = Record {
         ("date_created", "string", "date-time"),
         ("date_modified", "string", "date-time"),
     ],
+    own_lists: None,
 };
 
 static CUSTOMER: Record = Record {
@@ -142,37 +162,31 @@ static CUSTOMER: Record = Record {
     page: "CustomerPage",
     fields: &[("id", "integer"), ("email", "string")],
     optional: &[
+        ("first_name", "string", ""),
+        ("last_name", "string", ""),
+        ("company", "string", ""),
+        ("phone", "string", ""),
         ("customer_group_id", "integer", "int64"),
+        ("notes", "string", ""),
+        ("tax_exempt_category", "string", ""),
+        ("registration_ip_address", "string", ""),
         ("date_created", "string", "date-time"),
         ("date_modified", "string", "date-time"),
+        ("address_count", "integer", "int64"),
+        ("attribute_count", "integer", "int64"),
+        (
+            "accepts_product_review_abandoned_cart_emails",
+            "boolean",
+            "",
+        ),
+        ("origin_channel_id", "integer", "int64"),
     ],
+    own_lists: Some(&["channel_ids"]),
 };
 
 pub(crate) static RECORDS: [&Record; 3] = [&VALUE, &ATTRIBUTE, &CUSTOMER];
 
 pub(crate) static OPERATIONS: [Operation; 6] = [
-    Operation {
-        path: "/customers",
-        method: "get",
-        name: "list_customers",
-        query: &[
-            optional("page", "integer"),
-            optional("limit", "integer"),
-            optional("after", "string"),
-            optional("id:in", ID_LIST),
-            optional("email:in", "string"),
-            optional("customer_group_id:in", ID_LIST),
-            optional("date_created", "string"),
-            optional("date_created:min", "string"),
-            optional("date_created:max", "string"),
-            optional("date_modified", "string"),
-            optional("date_modified:min", "string"),
-            optional("date_modified:max", "string"),
-        ],
-        sends: None,
-        returns: Some(&CUSTOMER),
-        success: &["200", ANY_SUCCESS],
-    },
     Operation {
         path: VALUES,
         method: "get",
@@ -211,6 +225,7 @@ pub(crate) static OPERATIONS: [Operation; 6] = [
             name: "id:in",
             kind: ID_LIST,
             is_always_sent: true,
+            is_known: false,
         }],
         sends: None,
         returns: None,
@@ -234,6 +249,29 @@ pub(crate) static OPERATIONS: [Operation; 6] = [
         returns: Some(&ATTRIBUTE),
         // The provider's endpoints respond with 200 or 201 when they create something.
         success: &["200", "201", ANY_SUCCESS],
+    },
+    Operation {
+        path: CUSTOMERS,
+        method: "get",
+        name: "list_customers",
+        query: &[
+            known("page", "integer"),
+            known("limit", "integer"),
+            known("after", "string"),
+            known("before", "string"),
+            known("id:in", ID_LIST),
+            known("email:in", TEXT_LIST),
+            known("customer_group_id:in", ID_LIST),
+            known("date_created", "string"),
+            known("date_created:min", "string"),
+            known("date_created:max", "string"),
+            known("date_modified", "string"),
+            known("date_modified:min", "string"),
+            known("date_modified:max", "string"),
+        ],
+        sends: None,
+        returns: Some(&CUSTOMER),
+        success: &["200", ANY_SUCCESS],
     },
 ];
 

@@ -87,7 +87,12 @@ async fn an_upsert_with_a_permanent_fault_claims_nothing_without_evidence() {
             .map(|stored| stored.customer_id)
             .collect();
         for outcome in report.outcomes() {
-            let customer = outcome.row.as_ref().expect("a row").customer_id().expect("an ID");
+            let customer = outcome
+                .row
+                .as_ref()
+                .expect("a row")
+                .customer_id()
+                .expect("an ID");
             match &outcome.kind {
                 OutcomeKind::Stored(_) => assert!(stored.contains(&customer), "{fault}"),
                 OutcomeKind::NotSent(_) => assert!(!stored.contains(&customer), "{fault}"),

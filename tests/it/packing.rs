@@ -43,7 +43,10 @@ async fn store_in_236_requests(rows: Vec<UpsertRow>) {
         .iter()
         .map(|row| {
             (
-                (row.customer_id().expect("an ID"), row.attribute().id().expect("an ID")),
+                (
+                    row.customer_id().expect("an ID"),
+                    row.attribute().id().expect("an ID"),
+                ),
                 row.value().expect("a value").to_owned(),
             )
         })

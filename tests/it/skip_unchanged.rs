@@ -28,7 +28,7 @@ fn expected_state<'a>(rows: impl IntoIterator<Item = &'a UpsertRow>) -> State {
         let key = customer.zip(attribute);
         (key.expect("two IDs"), value)
     })
-        .collect()
+    .collect()
 }
 
 /// Returns the rows of the bundled customers with one changed value for some customers, far apart.

@@ -15,7 +15,10 @@ const MAX_DESCRIBED: usize = 5;
 pub type Key = (i64, i64);
 
 pub fn key(row: &UpsertRow) -> Key {
-    (row.customer_id().unwrap_or_default(), row.attribute().id().unwrap_or_default())
+    (
+        row.customer_id().unwrap_or_default(),
+        row.attribute().id().unwrap_or_default(),
+    )
 }
 
 /// Writes numbers as the server does when it normalizes them, for comparison.

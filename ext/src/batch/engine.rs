@@ -317,7 +317,8 @@ impl<R: BatchItem> Engine<R> {
         let index = self.next_index;
         self.next_index += 1;
         let target = row.as_ref().map(|row| row.customer());
-        self.resends.record(index, target.flatten(), None, kind.standing());
+        self.resends
+            .record(index, target.flatten(), None, kind.standing());
         self.settle(index, row, kind);
     }
 

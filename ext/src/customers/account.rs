@@ -55,9 +55,7 @@ impl AccountChoice {
         meant.sort_unstable_by_key(|account| account.id);
         meant.dedup_by_key(|account| account.id);
         match (&*meant, self.channel) {
-            ([], Some(channel)) if !accounts.is_empty() => {
-                Resolution::None(Some(channel))
-            }
+            ([], Some(channel)) if !accounts.is_empty() => Resolution::None(Some(channel)),
             ([], _) => Resolution::None(None),
             ([only], _) => Resolution::One(only.id),
             _ if self.is_newest => {
@@ -65,9 +63,7 @@ impl AccountChoice {
                 let is_dated = meant.iter().all(|account| account.created.is_some());
                 let age = |account: &&&Account| (account.created.filter(|_| is_dated), account.id);
                 let newest = meant.iter().max_by_key(age);
-                newest.map_or(Resolution::None(None), |newest| {
-                    Resolution::One(newest.id)
-                })
+                newest.map_or(Resolution::None(None), |newest| Resolution::One(newest.id))
             }
             _ => Resolution::Several(meant.iter().map(|account| account.id).collect()),
         }
@@ -135,16 +131,28 @@ mod tests {
         let choice = |channel, is_newest| AccountChoice { channel, is_newest };
         let in_channel = |channel| Resolution::None(Some(channel));
         for (accounts, choice, expected) in [
-            (&accounts[..], choice(None, false), Resolution::Several([5, 7, 9].into())),
+            (
+                &accounts[..],
+                choice(None, false),
+                Resolution::Several([5, 7, 9].into()),
+            ),
             (&accounts, choice(None, true), Resolution::One(7)),
-            (&accounts, choice(Some(2), false), Resolution::Several([5, 7].into())),
+            (
+                &accounts,
+                choice(Some(2), false),
+                Resolution::Several([5, 7].into()),
+            ),
             (&accounts, choice(Some(3), false), Resolution::One(5)),
             (&accounts[..1], choice(Some(2), true), in_channel(2)),
             (&accounts[..1], choice(None, false), Resolution::One(9)),
             (&undated, choice(None, true), Resolution::One(9)),
             (&[], choice(Some(2), true), Resolution::None(None)),
         ] {
-            assert_eq!(choice.resolve(accounts), expected, "{choice:?} {accounts:?}");
+            assert_eq!(
+                choice.resolve(accounts),
+                expected,
+                "{choice:?} {accounts:?}"
+            );
         }
         // A record that comes twice is one account.
         let twice = [accounts[0].clone(), accounts[0].clone()];

@@ -101,15 +101,24 @@ mod tests {
         let long = format!("{}@example.com", "x".repeat(244));
         for (text, expected) in [
             ("  ", "customer is empty"),
-            ("4711", "customer is not an e-mail address, because it has no @"),
+            (
+                "4711",
+                "customer is not an e-mail address, because it has no @",
+            ),
             ("jane,doe@example.com", "customer contains a comma"),
             ("jane doe@example.com", "customer contains a space"),
-            ("jane@exam\u{0}ple.com", "customer contains a space or a control character"),
+            (
+                "jane@exam\u{0}ple.com",
+                "customer contains a space or a control character",
+            ),
             (&*long, "customer has more than 255 characters"),
         ] {
             let violation = parse(text).expect_err(text).to_string();
             assert!(violation.starts_with(expected), "{violation}");
-            assert!(text.trim().is_empty() || !violation.contains(text), "{violation}");
+            assert!(
+                text.trim().is_empty() || !violation.contains(text),
+                "{violation}"
+            );
         }
         assert!(parse(&long[1..]).is_ok());
     }

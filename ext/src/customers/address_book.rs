@@ -292,15 +292,24 @@ mod tests {
         /// Answers a lookup with these accounts.
         fn answer(&mut self, lookup: &[String], accounts: &[(&str, i64)]) {
             let found = FoundAccounts {
-                accounts: accounts.iter().map(|&(a, id)| (a.into(), account(id))).collect(),
+                accounts: accounts
+                    .iter()
+                    .map(|&(a, id)| (a.into(), account(id)))
+                    .collect(),
                 doubt: None,
             };
-            let lookup = lookup.iter().map(|address| address.as_str().into()).collect();
+            let lookup = lookup
+                .iter()
+                .map(|address| address.as_str().into())
+                .collect();
             self.book.record_answer(lookup, found, self.now);
         }
 
         fn fail(&mut self, lookup: &[String], error: &Error) {
-            let lookup = lookup.iter().map(|address| address.as_str().into()).collect();
+            let lookup = lookup
+                .iter()
+                .map(|address| address.as_str().into())
+                .collect();
             self.book.record_failure(lookup, error, self.now);
         }
     }
@@ -356,17 +365,29 @@ mod tests {
         let lookup = clocked.next(true);
         assert_eq!(lookup, ["jane@x.com"]);
         clocked.answer(&lookup, &[("JANE@x.com", 7)]);
-        assert_eq!(clocked.find("Jane@X.com").expect("found"), Some(Resolution::One(7)));
-        assert_eq!(clocked.find("jane@x.com").expect("found"), Some(Resolution::One(7)));
+        assert_eq!(
+            clocked.find("Jane@X.com").expect("found"),
+            Some(Resolution::One(7))
+        );
+        assert_eq!(
+            clocked.find("jane@x.com").expect("found"),
+            Some(Resolution::One(7))
+        );
         // Another spelling may be another account on a server that distinguishes case.
         clocked.request("JANE@x.com");
         let lookup = clocked.next(true);
         clocked.answer(&lookup, &[("JANE@x.com", 8)]);
-        assert_eq!(clocked.find("JANE@x.com").expect("found"), Some(Resolution::One(8)));
+        assert_eq!(
+            clocked.find("JANE@x.com").expect("found"),
+            Some(Resolution::One(8))
+        );
         clocked.request("nobody@x.com");
         let lookup = clocked.next(true);
         clocked.answer(&lookup, &[]);
-        assert_eq!(clocked.find("nobody@x.com").expect("an answer"), Some(NOBODY));
+        assert_eq!(
+            clocked.find("nobody@x.com").expect("an answer"),
+            Some(NOBODY)
+        );
         assert!(!clocked.book.has_unasked());
     }
 
@@ -385,7 +406,10 @@ mod tests {
         clocked.request("jane@x.com");
         let lookup = clocked.next(true);
         clocked.answer(&lookup, &[("jane@x.com", 7)]);
-        assert_eq!(clocked.find("jane@x.com").expect("found"), Some(Resolution::One(7)));
+        assert_eq!(
+            clocked.find("jane@x.com").expect("found"),
+            Some(Resolution::One(7))
+        );
         for n in 0..MAX_ANSWERS {
             let lookup = [format!("{n}@x.com")];
             clocked.answer(&lookup, &[]);
@@ -417,7 +441,10 @@ mod tests {
             }
         }
         assert_eq!(lookups, [5, 2, 3, 1, 2]);
-        assert_eq!(clocked.find("aa@x.de").expect("found"), Some(Resolution::One(1)));
+        assert_eq!(
+            clocked.find("aa@x.de").expect("found"),
+            Some(Resolution::One(1))
+        );
         assert_eq!(clocked.find("dd@x.de").expect("an answer"), Some(NOBODY));
         assert!(clocked.find(bad).is_err());
         // A later row has another try.
@@ -448,13 +475,22 @@ mod tests {
         for address in ["jane@x.com", "bob@x.com"] {
             clocked.request(address);
         }
-        let lookup = clocked.book.next_lookup(clocked.now, true).expect("a lookup");
+        let lookup = clocked
+            .book
+            .next_lookup(clocked.now, true)
+            .expect("a lookup");
         let found = FoundAccounts {
-            accounts: vec![("jane@x.com".into(), account(7)), ("eve@x.com".into(), account(9))],
+            accounts: vec![
+                ("jane@x.com".into(), account(7)),
+                ("eve@x.com".into(), account(9)),
+            ],
             doubt: Some(Error::filter_ignored()),
         };
         clocked.book.record_answer(lookup, found, clocked.now);
-        assert_eq!(clocked.find("jane@x.com").expect("found"), Some(Resolution::One(7)));
+        assert_eq!(
+            clocked.find("jane@x.com").expect("found"),
+            Some(Resolution::One(7))
+        );
         assert!(clocked.find("bob@x.com").is_err());
     }
 }

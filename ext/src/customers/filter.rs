@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bigcommerce_sdk::{self as sdk, IdList, types};
+use bigcommerce_sdk::{self as sdk, IdList, TextList, types};
 use foldhash::HashSet;
 
 use super::address::{Address, fold, url_len};
@@ -69,7 +69,10 @@ impl CustomerFilter {
         let mut addresses: Vec<_> = self.addresses.iter().flatten().collect();
         let mut seen = HashSet::default();
         addresses.retain(|address| seen.insert(Arc::clone(&address.written)));
-        let addresses: Vec<_> = addresses.into_iter().map(|a| Arc::clone(&a.written)).collect();
+        let addresses: Vec<_> = addresses
+            .into_iter()
+            .map(|a| Arc::clone(&a.written))
+            .collect();
         let addresses = self.addresses.as_ref().map(|_| addresses);
         self.queries_for(addresses.as_deref(), base_url)
     }
@@ -81,7 +84,11 @@ impl CustomerFilter {
         base_url: &str,
     ) -> Vec<CustomerQuery> {
         let room = room_for_ids(base_url).saturating_sub(OTHER_PARAMS_LEN);
-        let lists = [addresses.is_some(), self.ids.is_some(), self.groups.is_some()];
+        let lists = [
+            addresses.is_some(),
+            self.ids.is_some(),
+            self.groups.is_some(),
+        ];
         let lists = lists.into_iter().filter(|is_there| *is_there).count();
         let max_len = room / lists.max(1);
         let addresses = split(addresses, max_len, |address| url_len(address));
@@ -172,7 +179,7 @@ impl CustomerQuery {
         };
         if let Some(addresses) = &self.addresses {
             let addresses = addresses.iter().map(|address| address.to_string());
-            request = request.email_in(addresses.collect::<Vec<_>>().join(","));
+            request = request.email_in(addresses.collect::<TextList>());
         }
         if let Some(ids) = &self.ids {
             request = request.id_in(IdList::from(ids.clone()));

@@ -12,10 +12,8 @@ use super::address::{Address, fold};
 use super::address_book::{AddressBook, AddressState, FoundAccounts, Lookup, lists_only};
 use super::filter::{CustomerQuery, PageStart};
 use super::read::{CustomerReader, fetch, head, incomplete};
-use crate::client::{
-    CallFailure, CallOutcome, Client, PageId, PageSize, RunContext, read_pages,
-};
 use crate::client::url_budget::room_for_ids;
+use crate::client::{CallFailure, CallOutcome, Client, PageId, PageSize, RunContext, read_pages};
 use crate::error::Error;
 
 /// How often a lookup of several addresses is tried before it is made in parts.
@@ -43,7 +41,9 @@ pub(crate) async fn look_up(
     let mut is_ignored = false;
     let accept = |page: CustomerPage| {
         let shown = page.data.len() as i64;
-        total = head(&page).pagination.and_then(|pagination| pagination.total);
+        total = head(&page)
+            .pagination
+            .and_then(|pagination| pagination.total);
         let listed = page.data.iter().map(|customer| customer.email.as_str());
         is_ignored |= !lists_only(lookup, listed);
         // All customers of a large store are not worth reading.
@@ -125,7 +125,9 @@ pub(crate) async fn list_all(
         let page_size = page.len().max(1) as u64;
         if let Some(max_requests) = scope.max_requests
             && u64::from(reader.requests()) == 1
-            && reader.total().is_none_or(|total| total.div_ceil(page_size) > max_requests)
+            && reader
+                .total()
+                .is_none_or(|total| total.div_ceil(page_size) > max_requests)
         {
             return CallOutcome::new(Ok(None), reader.requests());
         }
@@ -139,7 +141,12 @@ pub(crate) async fn list_all(
         }
     }
     let requests = reader.requests();
-    let without_total = || reader.total().is_none().then(|| Error::no_total("customers"));
+    let without_total = || {
+        reader
+            .total()
+            .is_none()
+            .then(|| Error::no_total("customers"))
+    };
     if let Some(error) = reader.incomplete().or_else(without_total) {
         return CallOutcome::new(Err(error.into()), requests);
     }

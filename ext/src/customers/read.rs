@@ -96,8 +96,7 @@ impl CustomerReader {
         let fetched = fetched.await?;
         if let Some(last) = last.filter(|_| fetched.is_ok()) {
             // Only the cursor before a page is needed, and the one at its end.
-            cursors
-                .retain(|page, _| page.query == last.query && page.number + 1 >= last.number);
+            cursors.retain(|page, _| page.query == last.query && page.number + 1 >= last.number);
             cursors.insert(last, end);
         }
         Some(fetched)

@@ -161,9 +161,15 @@ impl ValidFilter {
     pub(super) fn external_attribute(&self, definitions: &Definitions) -> Result<i64, Error> {
         let key = self.0.external_id.as_ref();
         let invalid = |violation: Violation| Error::invalid_input(violation.to_string());
-        let definition = key.map(|key| definitions.get(key).map_err(invalid)).transpose()?;
+        let definition = key
+            .map(|key| definitions.get(key).map_err(invalid))
+            .transpose()?;
         let id = key.and_then(AttributeKey::id);
-        Ok(definition.flatten().map(|found| found.id).or(id).unwrap_or_default())
+        Ok(definition
+            .flatten()
+            .map(|found| found.id)
+            .or(id)
+            .unwrap_or_default())
     }
 
     /// Adds the IDs of the customers that are given by other keys.
@@ -192,7 +198,10 @@ impl ValidFilter {
     }
 
     /// Replaces the attribute's name by its ID.
-    pub(super) fn resolve_attribute_name(&mut self, definitions: &Definitions) -> Result<(), Error> {
+    pub(super) fn resolve_attribute_name(
+        &mut self,
+        definitions: &Definitions,
+    ) -> Result<(), Error> {
         let Self(filter) = self;
         let Some(name) = filter.attribute_name.take() else {
             return Ok(());

@@ -100,7 +100,9 @@ impl Pages {
             Ok(filter) => (Some(filter), None),
             Err(error) => (None, Some(error)),
         };
-        let must_resolve = filter.as_ref().is_some_and(ValidFilter::has_unresolved_keys);
+        let must_resolve = filter
+            .as_ref()
+            .is_some_and(ValidFilter::has_unresolved_keys);
         let mut pages = Self {
             scheduler: PageScheduler::new(0, 0),
             run: Arc::new(

@@ -3,9 +3,7 @@
 use super::external_ids::list_external_ids;
 use super::filter::ValidFilter;
 use crate::attributes::{self, Definitions};
-use crate::client::{
-    CallOutcome, Client, LIST_CUSTOMERS, LIST_VALUES, Operation, RunContext,
-};
+use crate::client::{CallOutcome, Client, LIST_CUSTOMERS, LIST_VALUES, Operation, RunContext};
 use crate::customer_key::CustomerKey;
 use crate::customers::{Address, AddressState, look_up_all};
 use crate::error::{Error, Violation};
@@ -78,13 +76,16 @@ impl Resolver<'_> {
             return Ok(Vec::new());
         }
         let wanted = addresses.iter().map(|(_, address)| address);
-        let outcome = look_up_all(self.client, self.run, self.number, wanted, filter.choice()).await;
+        let outcome =
+            look_up_all(self.client, self.run, self.number, wanted, filter.choice()).await;
         let mut found = self.finish(outcome, LIST_CUSTOMERS)?;
-        let ids = addresses.iter().map(|(key, address)| match found.find(address) {
-            AddressState::Known(resolution) => resolution.id(key).map_err(invalid),
-            AddressState::Failed(error) => Err(error),
-            AddressState::Pending => Err(Error::stopped()),
-        });
+        let ids = addresses
+            .iter()
+            .map(|(key, address)| match found.find(address) {
+                AddressState::Known(resolution) => resolution.id(key).map_err(invalid),
+                AddressState::Failed(error) => Err(error),
+                AddressState::Pending => Err(Error::stopped()),
+            });
         ids.collect()
     }
 

@@ -3,7 +3,7 @@ use quote::{format_ident, quote};
 use serde_json::{Value, json};
 
 use crate::constraints;
-use crate::contract::ID_LIST;
+use crate::contract::OWN_TYPES;
 use crate::schema::Schema;
 
 /// Implements `JsonSchema` for every generated type from the document's schema.
@@ -17,7 +17,7 @@ pub(super) fn impls(document: &Value) -> TokenStream {
     components
         .into_iter()
         .flatten()
-        .filter(|(name, _)| *name != ID_LIST)
+        .filter(|(name, _)| !OWN_TYPES.contains(&name.as_str()))
         .map(|(name, schema)| implementation(name, schema))
         .collect()
 }

@@ -6,14 +6,14 @@ use openapiv3::OpenAPI;
 use proc_macro2::{LexError, TokenStream};
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl};
 
-use crate::contract::ID_LIST;
+use crate::contract::OWN_TYPES;
 use crate::error::{Error, Problem};
 use crate::prepare::Prepared;
 
 /// Rust source generated from a document.
 ///
 /// A crate includes both files by `include!`. At its root it needs the types `Credentials` (the
-/// client's inner type) and `IdList` (comma-joined IDs), and the module `lenient` (deserializers of
+/// client's inner type) `IdList` and `TextList` (comma-joined IDs and texts), and the module `lenient` (deserializers of
 /// responses), as in `bigcommerce-sdk`. Its dependencies must include
 /// `progenitor-client`, `reqwest`, `serde`, `serde_json`, `chrono` and `schemars`.
 #[derive(Debug, Clone)]
@@ -83,12 +83,11 @@ fn settings() -> Result<GenerationSettings, LexError> {
         .with_interface(InterfaceStyle::Builder)
         .with_inner_type(credentials)
         .with_hooks(HooksMode::Expected)
-        .with_derive("PartialEq")
-        .with_replacement(
-            ID_LIST,
-            format!("crate::{ID_LIST}"),
-            [TypeImpl::Display].into_iter(),
-        );
+        .with_derive("PartialEq");
+    for name in OWN_TYPES {
+        let path = format!("crate::{name}");
+        settings.with_replacement(name, path, [TypeImpl::Display].into_iter());
+    }
     Ok(settings)
 }
 

@@ -1,11 +1,12 @@
 use serde_json::{Value, json};
 
 use super::accessors::parameters_mut;
-use crate::contract::{ID_LIST, OPERATIONS};
+use crate::contract::{ID_LIST, OPERATIONS, TEXT_LIST};
 use crate::error::Problem;
 use crate::schema::{Schema, text};
 
-/// Gives lists of IDs in the query the type `IdList`, which joins them by commas (`4,5,6`).
+/// Gives lists of IDs in the query the type `IdList`, and other lists to filter by (`…:in`) the type
+/// `TextList`, which join them by commas (`4,5,6`).
 ///
 /// progenitor sends an array as one parameter per item, of which the server keeps the last. The
 /// endpoints take commas, whatever the document's `explode` says. A list of anything else becomes
@@ -18,7 +19,9 @@ pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
                 continue;
             };
             if is_id_list(name, schema) {
-                parameter["schema"] = json!({"$ref": format!("#/components/schemas/{ID_LIST}")});
+                parameter["schema"] = reference(ID_LIST);
+            } else if name.ends_with(":in") {
+                parameter["schema"] = reference(TEXT_LIST);
             } else if is_list(schema) {
                 parameter["schema"] = json!({"type": "string"});
             }
@@ -26,13 +29,21 @@ pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
     }
     root["components"]["schemas"][ID_LIST] =
         json!({"type": "string", "description": "IDs, joined by commas."});
+    root["components"]["schemas"][TEXT_LIST] =
+        json!({"type": "string", "description": "Texts, joined by commas."});
     Ok(())
 }
 
-/// Returns `true` if a parameter's name or type shows that it is a list of IDs.
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// Returns `true` if a parameter's name, or the type of a list without the name of a filter, shows that
+/// it is a list of IDs.
 fn is_id_list(name: &str, schema: &Schema) -> bool {
     let items = schema.get("items").map(|items| text(items, "type"));
-    name.ends_with("id:in") || (is_list(schema) && matches!(items, Some("integer" | "number")))
+    let is_list_of_ids = is_list(schema) && matches!(items, Some("integer" | "number"));
+    name.ends_with("id:in") || (is_list_of_ids && !name.ends_with(":in"))
 }
 
 fn is_list(schema: &Schema) -> bool {
@@ -53,7 +64,8 @@ mod tests {
                 {"name": "attribute_id:in", "schema": {"type": "string"}},
                 {"name": "channels", "schema": list("number")},
                 {"name": "include", "schema": list("string")},
-                {"name": "name:in", "schema": list("string")},
+                {"name": "email:in", "schema": list("string")},
+                {"name": "size:in", "schema": list("number")},
                 {"name": "page", "schema": {"type": "integer"}},
             ]}}},
             "components": {"schemas": {}},
@@ -66,8 +78,14 @@ mod tests {
             .map(|p| p["schema"].clone())
             .collect();
         let id_list = json!({"$ref": "#/components/schemas/IdList"});
+        let text_list = json!({"$ref": "#/components/schemas/TextList"});
         let text = json!({"type": "string"});
-        let others = [text.clone(), text, json!({"type": "integer"})];
+        let others = [
+            text,
+            text_list.clone(),
+            text_list,
+            json!({"type": "integer"}),
+        ];
         assert_eq!(schemas[..3], [id_list.clone(), id_list.clone(), id_list]);
         assert_eq!(schemas[3..], others);
     }

@@ -2,7 +2,7 @@ use heck::{ToPascalCase, ToSnakeCase};
 use serde_json::{Value, json};
 
 use super::accessors::{operation_mut, parameters, request_mut, response_mut};
-use crate::contract::{ID_LIST, OPERATIONS, Operation, RECORDS, Row};
+use crate::contract::{OPERATIONS, OWN_TYPES, Operation, RECORDS, Row};
 use crate::error::Problem;
 use crate::read::Location;
 use crate::schema::{Schema, text};
@@ -11,8 +11,9 @@ const ERROR_BODY: &str = "ErrorBody";
 const PAGE_META: &str = "PageMeta";
 
 /// Roles that all pages share: the owner's name, its property, and the name of the property's type.
-const ROLES: [(&str, &str, &str); 2] = [
+const ROLES: [(&str, &str, &str); 3] = [
     (PAGE_META, "pagination", "Pagination"),
+    (PAGE_META, "cursor_pagination", "CursorPagination"),
     ("Pagination", "links", "PageLinks"),
 ];
 
@@ -44,7 +45,8 @@ fn rows() -> impl Iterator<Item = &'static Row> {
 
 /// Returns `true` if a role has this name.
 fn is_role(name: &str) -> bool {
-    [ID_LIST, ERROR_BODY, PAGE_META].contains(&name)
+    OWN_TYPES.contains(&name)
+        || [ERROR_BODY, PAGE_META].contains(&name)
         || ROLES.iter().any(|(.., role)| *role == name)
         || RECORDS.iter().any(|r| r.name == name || r.page == name)
         || rows().any(|row| row.name == name || row.enums.iter().any(|e| e.name == name))

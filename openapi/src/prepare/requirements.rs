@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::accessors::{parameters, request, response};
-use crate::contract::{EnumField, ID_LIST, OPERATIONS, Operation, RECORDS, Record, Row};
+use crate::contract::{EnumField, OPERATIONS, Operation, RECORDS, Record, Row};
 use crate::error::Problem;
 use crate::read::Location;
 use crate::schema::text;
@@ -110,7 +110,8 @@ fn check_query(root: &Value, operation: &Operation) -> Result<(), Problem> {
             .map(|parameter| &parameter["schema"]);
         match schema {
             Some(schema) if schema.get("$ref").is_some() => {
-                check_type(ID_LIST, query.kind, &location)?
+                let list = text(schema, "$ref").rsplit('/').next().unwrap_or_default();
+                check_type(list, query.kind, &location)?
             }
             Some(schema) => check_type(text(schema, "type"), query.kind, &location)?,
             None => {
@@ -159,7 +160,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::contract::{ATTRIBUTES, VALUES};
+    use crate::contract::{ATTRIBUTES, CUSTOMERS, OWN_TYPES, VALUES};
 
     fn document() -> Value {
         let object = |fields: &[(&str, &str)]| {
@@ -173,7 +174,9 @@ mod tests {
         let mut root = json!({"paths": {}});
         for operation in &OPERATIONS {
             let query = operation.query.iter().map(|query| match query.kind {
-                ID_LIST => json!({"in": "query", "name": query.name, "schema": {"$ref": ""}}),
+                list if OWN_TYPES.contains(&list) => {
+                    json!({"in": "query", "name": query.name, "schema": {"$ref": list}})
+                }
                 kind => json!({"in": "query", "name": query.name, "schema": {"type": kind}}),
             });
             let mut bound = json!({"parameters": query.collect::<Vec<_>>()});
@@ -250,7 +253,7 @@ mod tests {
                 checked += 1;
             }
         }
-        for (record, path) in RECORDS.into_iter().zip([VALUES, ATTRIBUTES]) {
+        for (record, path) in RECORDS.into_iter().zip([VALUES, ATTRIBUTES, CUSTOMERS]) {
             for (name, _) in record.fields {
                 let message = rejected_at(path, |item| remove_field(pointer(item, DATA), name));
                 let label = format!("GET {path}");
@@ -263,7 +266,7 @@ mod tests {
                 checked += 1;
             }
         }
-        assert_eq!(checked, 3 + 2 + 12 + 2 + 3 + 3);
+        assert_eq!(checked, 3 + 2 + 12 + 2 + 13 + 3 + 3 + 2);
     }
 
     #[test]

@@ -108,13 +108,17 @@ fn known_page(record: &Record) -> Schema {
         "total_pages": int64,
         "links": links,
     }));
+    let cursors = object(json!({"start_cursor": text, "end_cursor": text}));
     let optional = record.optional.iter().map(|(name, kind, format)| {
-        let field = json!({"type": kind, "format": format});
+        let field = match *format {
+            "" => json!({"type": kind}),
+            format => json!({"type": kind, "format": format}),
+        };
         ((*name).to_owned(), field)
     });
     let properties = json!({
         "data": {"type": "array", "items": object(optional.collect::<Schema>().into())},
-        "meta": object(json!({"pagination": pagination})),
+        "meta": object(json!({"pagination": pagination, "cursor_pagination": cursors})),
     });
     Schema::from_iter([
         ("type".to_owned(), "object".into()),

@@ -166,7 +166,7 @@ fn has_distinct_variants(values: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{ATTRIBUTES, VALUES};
+    use crate::contract::{ATTRIBUTES, CUSTOMERS, VALUES};
 
     fn page() -> Value {
         json!({"description": "", "content": {"application/json; charset=utf-8": {"schema": {}}}})
@@ -206,7 +206,11 @@ mod tests {
                     "put": {"responses": {"$ref": "#/dangling, but not ours"}},
                     "delete": {"responses": {}},
                 },
-                "/customers": {"get": {"responses": {"$ref": "#/dangling, but not ours"}}},
+                "/stores/{hash}/v3/customers": {
+                    "get": {"responses": {"200": page()}},
+                    "put": {"responses": {"$ref": "#/dangling, but not ours"}},
+                },
+                "/customers/addresses": {"get": {"responses": {"$ref": "#/dangling, but not ours"}}},
             },
             "components": {
                 "parameters": {
@@ -225,8 +229,8 @@ mod tests {
     fn the_contracts_operations_are_kept_and_expanded() {
         let mut root = document();
         select(&mut root).expect("has every operation");
-        assert_eq!(root["paths"].as_object().map(Map::len), Some(2));
-        for (path, methods) in [(VALUES, 3), (ATTRIBUTES, 2)] {
+        assert_eq!(root["paths"].as_object().map(Map::len), Some(3));
+        for (path, methods) in [(VALUES, 3), (ATTRIBUTES, 2), (CUSTOMERS, 1)] {
             let methods_kept = root["paths"][path].as_object().map(Map::len);
             assert_eq!(methods_kept, Some(methods), "{path}");
         }

@@ -611,6 +611,7 @@ fn parameters_that_are_new_missing_or_required() {
         [
             "GET /customers/attribute-values",
             "GET /customers/attributes",
+            "GET /customers",
         ]
         .map(|get| text.replace("{}", &format!("{get}: {page}")))
     };

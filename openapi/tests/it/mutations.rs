@@ -131,6 +131,7 @@ fn names_a_place(message: &str) -> bool {
     ];
     !message.contains('\n')
         && (message.contains("/customers/attribute")
+            || message.contains("/customers: ")
             || message.contains("#/")
             || message.contains(": refers ")
             || message.contains(": points outside")

@@ -31,15 +31,19 @@ fn every_component_has_a_type_and_a_json_schema() {
             "AttributeValuePage",
             "AttributeValueUpsert",
             "AttributeValueUpsertValue",
+            "CursorPagination",
+            "Customer",
+            "CustomerPage",
             "ErrorBody",
             "IdList",
             "PageLinks",
             "PageMeta",
             "Pagination",
+            "TextList",
         ]
     );
     for name in names {
-        let is_ours = name == "IdList";
+        let is_ours = matches!(name.as_str(), "IdList" | "TextList");
         let is_defined = ["struct", "enum"].into_iter().any(|kind| {
             let definition = format!("pub {kind} {name} {{");
             let tuple = format!("pub {kind} {name}(");
@@ -55,6 +59,7 @@ fn every_component_has_a_type_and_a_json_schema() {
         "delete_attribute_values",
         "list_attributes",
         "create_attributes",
+        "list_customers",
     ] {
         let method = format!("fn {method}");
         for signature in [format!("{method}(&self)"), format!("{method}<F>(&self")] {

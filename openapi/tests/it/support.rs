@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bigcommerce_openapi::{Document, Generated, Prepared, VENDORED};
@@ -5,14 +6,16 @@ use serde_json::{Map, Value};
 
 pub const VALUES: &str = "/customers/attribute-values";
 pub const ATTRIBUTES: &str = "/customers/attributes";
+pub const CUSTOMERS: &str = "/customers";
 
 /// The operations that the SDK binds: path and method.
-pub const OPERATIONS: [(&str, &str); 5] = [
+pub const OPERATIONS: [(&str, &str); 6] = [
     (VALUES, "get"),
     (VALUES, "put"),
     (VALUES, "delete"),
     (ATTRIBUTES, "get"),
     (ATTRIBUTES, "post"),
+    (CUSTOMERS, "get"),
 ];
 
 pub fn vendored() -> Value {
@@ -66,6 +69,62 @@ pub fn assert_same_types(one: &Value, other: &Value) {
     };
     assert_same_lines(&types(&one.0), &types(&other.0));
     assert_same_lines(&one.1, &other.1);
+}
+
+/// Asserts that every public item of the code from `ours` is in the code from `other`, with the same
+/// type. There may be more.
+#[track_caller]
+pub fn assert_covers(other: &Value, ours: &Value) {
+    let [other, ours] = [other, ours].map(|root| code(&prepare_without_prose(root)));
+    for (other, ours) in [(&other.0, &ours.0), (&other.1, &ours.1)] {
+        let other: BTreeSet<_> = public_items(other).into_iter().collect();
+        let ours = public_items(ours);
+        assert!(ours.len() > 50, "{ours:?}");
+        let missing: Vec<_> = ours.iter().filter(|item| !other.contains(*item)).collect();
+        assert!(missing.is_empty(), "{missing:#?}");
+    }
+}
+
+/// Returns the public items of formatted code, each with the items around it.
+fn public_items(code: &str) -> Vec<String> {
+    let indentation = |line: &str| line.len() - line.trim_start().len();
+    let mut items = Vec::new();
+    let mut around: Vec<(usize, &str)> = Vec::new();
+    let mut lines = code.lines();
+    while let Some(line) = lines.next() {
+        let level = indentation(line);
+        let text = line.trim();
+        if text.is_empty() {
+            continue;
+        }
+        around.retain(|(outer, _)| *outer < level);
+        if text.starts_with("pub ") {
+            let mut item = text.to_owned();
+            let ends = |line: &str| line.ends_with(['{', ',', ';']) && indentation(line) == level;
+            if !ends(line) {
+                for line in lines.by_ref() {
+                    item.push_str(line.trim());
+                    if ends(line) {
+                        break;
+                    }
+                }
+            }
+            let outer: Vec<_> = around.iter().map(|(_, text)| *text).collect();
+            items.push(format!("{} / {item}", outer.join(" / ")));
+        }
+        let opens = [
+            "pub mod",
+            "pub struct",
+            "pub enum",
+            "impl",
+            "pub trait",
+            "mod",
+        ];
+        if opens.iter().any(|start| text.starts_with(start)) {
+            around.push((level, text));
+        }
+    }
+    items
 }
 
 fn prepare_without_prose(root: &Value) -> Prepared {

@@ -6,8 +6,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    ATTRIBUTES, OPERATIONS, VALUES, assert_same, assert_same_types, differences, each_object,
-    each_parameter, operation, remove, vendored,
+    ATTRIBUTES, CUSTOMERS, OPERATIONS, VALUES, assert_covers, assert_same, assert_same_types,
+    differences, each_object, each_parameter, operation, remove, vendored,
 };
 
 #[track_caller]
@@ -456,4 +456,136 @@ fn backwards(value: &Value) -> String {
         }
         other => other.to_string(),
     }
+}
+
+#[test]
+fn customers_can_be_declared_in_many_ways() {
+    let fields = "/components/schemas/Customer/properties";
+    let change_field = |name: &'static str, schema: Value| {
+        move |root: &mut Value| {
+            let fields = root.pointer_mut(fields).expect("has customers");
+            fields[name] = schema.clone();
+        }
+    };
+    let drop_field = |name: &'static str| {
+        move |root: &mut Value| {
+            remove(root.pointer_mut(fields).expect("has customers"), name);
+        }
+    };
+    let changes: [(&str, Box<dyn Fn(&mut Value)>); 13] = [
+        (
+            "sub-resources",
+            Box::new(change_field(
+                "addresses",
+                json!({"type": "array", "items": {"type": "object", "properties": {
+                    "country": {"type": "object", "properties": {"code": {"type": "string"}}},
+                }}}),
+            )),
+        ),
+        (
+            "authentication",
+            Box::new(change_field("authentication", json!({"type": "object"}))),
+        ),
+        (
+            "channel_ids of numbers",
+            Box::new(change_field(
+                "channel_ids",
+                json!({"type": "array", "items": {"type": "number"}}),
+            )),
+        ),
+        (
+            "channel_ids of small integers",
+            Box::new(change_field(
+                "channel_ids",
+                json!({"type": "array", "items": {"type": "integer", "format": "int32"}}),
+            )),
+        ),
+        (
+            "channel_ids of anything",
+            Box::new(change_field(
+                "channel_ids",
+                json!({"oneOf": [{"type": "array", "items": {}}, {"type": "string"}]}),
+            )),
+        ),
+        ("no channel_ids", Box::new(drop_field("channel_ids"))),
+        ("no group", Box::new(drop_field("customer_group_id"))),
+        (
+            "an address with a format",
+            Box::new(change_field(
+                "email",
+                json!({"type": "string", "format": "email", "nullable": true}),
+            )),
+        ),
+        (
+            "no cursors",
+            Box::new(|root| {
+                let get = operation(root, CUSTOMERS, "get");
+                let parameters = get["parameters"].as_array_mut().expect("has parameters");
+                parameters.retain(|parameter| {
+                    let to = parameter["$ref"].as_str().unwrap_or_default();
+                    !to.ends_with("/After") && !to.ends_with("/Before")
+                });
+                remove(
+                    &mut root["components"]["schemas"]["PageMeta"]["properties"],
+                    "cursor_pagination",
+                );
+            }),
+        ),
+        (
+            "no parameters at all",
+            Box::new(|root| {
+                remove(operation(root, CUSTOMERS, "get"), "parameters");
+            }),
+        ),
+        (
+            "headers and include",
+            Box::new(|root| {
+                let get = operation(root, CUSTOMERS, "get");
+                let parameters = get["parameters"].as_array_mut().expect("has parameters");
+                parameters.extend([
+                    json!({"name": "Accept", "in": "header", "required": true, "schema": {}}),
+                    json!({"name": "include", "in": "query", "explode": false, "schema":
+                        {"type": "array", "items": {"type": "string", "enum": ["addresses"]}}}),
+                    json!({"name": "name:in", "in": "query", "schema":
+                        {"type": "array", "items": {"type": "string"}}}),
+                ]);
+            }),
+        ),
+        (
+            "numbers",
+            Box::new(|root| {
+                let parameters = &mut root["components"]["parameters"];
+                parameters["Limit"]["schema"] = json!({"type": "number"});
+                parameters["Page"]["schema"] = json!({"type": "number", "format": "double"});
+            }),
+        ),
+        (
+            "another name, inline",
+            Box::new(|root| {
+                let customer = remove(&mut root["components"]["schemas"], "Customer");
+                let page = &mut root["components"]["schemas"]["CustomerPage"];
+                page["properties"]["data"]["items"] = customer;
+                rename(root, "CustomerPage", "customer_Full");
+            }),
+        ),
+    ];
+    let mut all = vendored();
+    for (name, change) in &changes {
+        let mut changed = vendored();
+        change(&mut changed);
+        assert_ne!(changed, vendored(), "{name} changes nothing");
+        assert_covers(&changed, &vendored());
+        let breaking = differences(&vendored(), &changed).into_iter();
+        let breaking: Vec<_> = breaking
+            .filter(|text| text.starts_with("breaking"))
+            .collect();
+        assert!(
+            breaking.iter().all(|text| text.contains("email")),
+            "{name}: {breaking:?}"
+        );
+        if !matches!(*name, "no parameters at all" | "no cursors") {
+            change(&mut all);
+        }
+    }
+    assert_covers(&all, &vendored());
 }

@@ -10,8 +10,8 @@ use crate::customers::SandboxCustomer;
 use crate::fault_plan::FaultPlan;
 use crate::sandbox::Sandbox;
 use crate::settings::{
-    BatchRejection, Duplicates, EmailSplit, ErrorKeys, LimitTooLarge, ListMeta, ListOrder, ResponseOrder,
-    Settings, TooLarge, UnknownId,
+    BatchRejection, Duplicates, EmailSplit, ErrorKeys, LimitTooLarge, ListMeta, ListOrder,
+    ResponseOrder, Settings, TooLarge, UnknownId,
 };
 
 impl Sandbox {

@@ -36,9 +36,7 @@ pub(crate) fn get(
         state.count_fault(fault.fault);
     }
     let cursor = filter.cursor;
-    let mut page = filter
-        .selection
-        .page(&state.customers, cursor, &request);
+    let mut page = filter.selection.page(&state.customers, cursor, &request);
     let has_totals = settings.list_meta == ListMeta::Full && cursor.is_none();
     if let Some(fault) = &mut fault {
         let (customers, total) = (&mut page.customers, &mut page.total);
@@ -133,13 +131,13 @@ impl CustomerFilter {
                 let (field, order) = text.split_once(':').unwrap_or((text, "asc"));
                 let is_field = ["date_created", "last_name", "date_modified"].contains(&field);
                 if !is_field || !["asc", "desc"].contains(&order) {
-                    return Err(InvalidParameter::new(name, "must be a field and a direction"));
+                    return Err(InvalidParameter::new(
+                        name,
+                        "must be a field and a direction",
+                    ));
                 }
             }
-            _ => selection
-                .dates
-                .get_or_insert_default()
-                .set(name, text)?,
+            _ => selection.dates.get_or_insert_default().set(name, text)?,
         }
         Ok(())
     }
@@ -166,9 +164,10 @@ impl Selection {
             let total = named.len();
             let page = match cursor {
                 None => take(named.into_iter().skip(request.offset()), request),
-                Some(Cursor::After(id)) => {
-                    take(named.into_iter().filter(|customer| customer.id > id), request)
-                }
+                Some(Cursor::After(id)) => take(
+                    named.into_iter().filter(|customer| customer.id > id),
+                    request,
+                ),
                 Some(Cursor::Before(id)) => {
                     let before = named.into_iter().rev().filter(|customer| customer.id < id);
                     reversed(take(before, request))

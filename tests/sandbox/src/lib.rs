@@ -167,7 +167,7 @@ pub use fault::{Fault, Operation, UnknownFault};
 pub use fault_plan::FaultPlan;
 pub use sandbox::Sandbox;
 pub use settings::{
-    BatchRejection, Duplicates, EmailSplit, ErrorKeys, LimitTooLarge, ListMeta, ListOrder, ResponseOrder,
-    TooLarge, UnknownId,
+    BatchRejection, Duplicates, EmailSplit, ErrorKeys, LimitTooLarge, ListMeta, ListOrder,
+    ResponseOrder, TooLarge, UnknownId,
 };
 pub use store::StoredValue;

@@ -90,7 +90,9 @@ pub(crate) fn raw_items(query: Option<&str>, wanted: &str) -> Vec<String> {
     let decode = |item: &str| {
         let pair = format!("item={item}");
         let mut decoded = form_urlencoded::parse(pair.as_bytes());
-        decoded.next().map_or(String::new(), |(_, item)| item.into_owned())
+        decoded
+            .next()
+            .map_or(String::new(), |(_, item)| item.into_owned())
     };
     items.map(decode).collect()
 }
