@@ -87,6 +87,8 @@ pub(crate) struct Staging<R> {
     /// of attributes given by name.
     checks_types: Option<bool>,
     external_id: Option<AttributeKey>,
+    /// The ID of the attribute that has the external IDs, once it is known.
+    external_attribute: Option<i64>,
     definitions: Once<Definitions>,
     external_ids: Once<ExternalIds>,
     /// `None` without a listing, and after one that was not worthwhile.
@@ -131,6 +133,7 @@ impl<R: Row> Staging<R> {
             needing_attributes: 0,
             needing_external_ids: 0,
             checks_types,
+            external_attribute: external_id.as_ref().and_then(AttributeKey::id),
             external_id,
             definitions: Once::NotRequested,
             external_ids: Once::NotRequested,
@@ -246,15 +249,12 @@ impl<R: Row> Staging<R> {
             self.definitions = Once::Requested;
             return Some(StagingCall::Attributes);
         }
-        if self.needing_external_ids > 0 && matches!(self.external_ids, Once::NotRequested) {
-            match self.external_attribute() {
-                Some(Ok(id)) => {
-                    self.external_ids = Once::Requested;
-                    return Some(StagingCall::ExternalIds(id));
-                }
-                Some(Err(error)) => self.external_ids = Once::Failed(error),
-                None => {}
-            }
+        if self.needing_external_ids > 0
+            && matches!(self.external_ids, Once::NotRequested)
+            && let Some(id) = self.external_attribute
+        {
+            self.external_ids = Once::Requested;
+            return Some(StagingCall::ExternalIds(id));
         }
         if let Some(Once::NotRequested) = &self.listing
             && self.has_address()
@@ -282,23 +282,18 @@ impl<R: Row> Staging<R> {
         self.rows.iter().any(is_address)
     }
 
-    /// Returns the ID of the attribute that has the external IDs, once it is known.
-    fn external_attribute(&self) -> Option<Result<i64, Error>> {
-        let key = self.external_id.as_ref()?;
-        if let Some(id) = key.id() {
-            return Some(Ok(id));
-        }
-        let invalid = |violation: Violation| Error::invalid_input(violation.to_string());
-        match &self.definitions {
-            Once::Known(definitions) => {
-                let found = definitions.get(key).map_err(invalid);
-                Some(found.map(|found| found.map_or(0, |definition| definition.id)))
-            }
-            _ => None,
-        }
-    }
-
     pub(crate) fn record_attributes(&mut self, definitions: Definitions) {
+        if let Some(key) = &self.external_id
+            && key.id().is_none()
+        {
+            match definitions.get(key) {
+                Ok(definition) => self.external_attribute = definition.map(|found| found.id),
+                Err(violation) => {
+                    let error = Error::invalid_input(violation.to_string());
+                    self.external_ids = Once::Failed(error);
+                }
+            }
+        }
         self.definitions = Once::Known(definitions);
     }
 

@@ -98,7 +98,7 @@ async fn empty_and_invalid_filters_send_nothing() {
         |delete| delete.ids([]),
         |delete| delete.customers([0_i64; 0]),
         |delete| delete.attributes([0_i64; 0]),
-        |delete| delete.customers([]).attributes([101]),
+        |delete| delete.customers([0_i64; 0]).attributes([101]),
         |delete| delete.customers([1]).attributes([0_i64; 0]),
     ];
     for select in empty {

@@ -7,7 +7,7 @@ use bigcommerce_ext::sdk::types::AttributeType;
 use bigcommerce_ext::{
     Error, ErrorKind, Event, Limits, OutcomeKind, Report, RetryPolicy, Store, UpsertRow,
 };
-use bigcommerce_sandbox::{Fault, FaultPlan, Operation, Sandbox};
+use bigcommerce_sandbox::{Fault, FaultPlan, Operation, Sandbox, SandboxCustomer};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, sleep};
 
@@ -122,7 +122,11 @@ enum OperationResult {
 /// Runs an operation in a store with these faults.
 async fn run(operation: Operation, plan: FaultPlan) -> (Sandbox, OperationResult) {
     let plan = plan.operations([operation]);
-    let builder = Sandbox::builder().attribute(101, "Tier").faults(plan);
+    let customers = (1..=6).map(|id| SandboxCustomer::new(id, format!("c{id}@example.com")));
+    let builder = Sandbox::builder()
+        .attribute(101, "Tier")
+        .customers(customers)
+        .faults(plan);
     let sandbox = builder.start().await.expect("a sandbox");
     let ids: Vec<_> = (1..=6)
         .map(|customer| sandbox.insert(customer, 101, "x"))
@@ -156,6 +160,12 @@ async fn run(operation: Operation, plan: FaultPlan) -> (Sandbox, OperationResult
                 },
             }
         }
+        Operation::ListCustomers => {
+            let listed = store.customers().stream().try_collect::<Vec<_>>().await;
+            listed.map_or_else(failed, |customers| {
+                complete(customers.iter().map(|customer| customer.id).eq(1..=6))
+            })
+        }
         Operation::ListAttributes => {
             let listed = store.attributes().list().await;
             listed.map_or_else(failed, |attributes| complete(attributes.len() == 1))
@@ -184,6 +194,7 @@ async fn other_operations_with_one_fault_complete() {
             Operation::Delete,
             Operation::ListAttributes,
             Operation::CreateAttributes,
+            Operation::ListCustomers,
         ] {
             // A total that is too large can't be told from a list that is incomplete. Attributes
             // that are not listed after their creation are not created again.
@@ -218,6 +229,7 @@ async fn other_operations_with_a_permanent_fault_end_with_its_error() {
             Operation::List,
             Operation::Delete,
             Operation::ListAttributes,
+            Operation::ListCustomers,
         ] {
             let plan = FaultPlan::seeded(1).rate(1.0).only([fault]);
             let (_sandbox, result) = run(operation, plan).await;

@@ -5,6 +5,7 @@ mod answers;
 mod any_server;
 mod attributes;
 mod contract;
+mod customers;
 mod delete;
 mod errors;
 mod failures;

@@ -451,6 +451,9 @@ impl<T> PageScheduler<T> {
             }
             if shown.is_none() || shown > before {
                 (first_try.content, first_try.facts) = (content, facts);
+            } else if let (Some(first), Some(facts)) = (&mut first_try.facts, facts) {
+                // A page by cursor has no total of its own.
+                first.total = first.total.or(facts.total);
             }
             if progress.futile_rechecks >= MAX_FUTILE_RECHECKS {
                 self.accept_short_pages(page.query);
