@@ -240,11 +240,14 @@ impl Error {
         )
     }
 
-    pub(crate) fn filter_ignored() -> Self {
+    /// Creates the error of a list of `items` that shows others than the filter selects.
+    pub(crate) fn filter_ignored(items: &str) -> Self {
         Self::new(
             ErrorKind::InvalidResponse,
-            "the server listed records that the filter excludes, so it seems to ignore a filter: the \
-             list was not used",
+            format!(
+                "the server listed {items} that the filter excludes, so it seems to ignore a filter: \
+                 the list was not used"
+            ),
         )
     }
 

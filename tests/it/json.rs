@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bigcommerce_ext::testing::{self, events};
 use bigcommerce_ext::{
-    Error, ErrorKind, Event, Outcome, OutcomeKind, Report, Summary, UpsertRow, WaitReason,
+    CustomerKey, Error, ErrorKind, Event, Outcome, OutcomeKind, Report, Summary, UpsertRow,
+    WaitReason,
 };
 use jsonschema::Validator;
 use serde::Serialize;
@@ -37,6 +38,8 @@ fn rows_make_a_round_trip() {
         UpsertRow::new(2048, "Loyalty tier", "").with_tag("line 7"),
         UpsertRow::new(2048, "Points", "\u{e9}\n\"quoted\""),
         UpsertRow::absent(2048, 102).with_tag(""),
+        UpsertRow::new("Jane+x@example.com", 101, "x"),
+        UpsertRow::new(CustomerKey::external("D-7"), "Points", 7),
     ];
     for row in rows {
         let json = valid(&row);
@@ -54,6 +57,10 @@ fn rows_make_a_round_trip() {
     assert_eq!(
         serde_json::to_value(&row).expect("JSON"),
         json!({"customer": 1, "attribute": "Tier", "value": "Gold", "tag": "t"})
+    );
+    assert_eq!(
+        valid(&UpsertRow::new(CustomerKey::external("D-7"), 101, "x"))["customer"],
+        json!({"external": "D-7"})
     );
     assert_eq!(
         valid(&UpsertRow::absent(1, 101)),
@@ -97,8 +104,16 @@ fn numbers_are_values_and_mistakes_are_named() {
             "missing field `attribute`",
         ),
         (
-            json!({"customer": "1", "attribute": 2, "value": "x"}),
-            "expected i64",
+            json!({"customer": 1.5, "attribute": 2, "value": "x"}),
+            "the ID or the e-mail address of a customer",
+        ),
+        (
+            json!({"customer": {"externl": "D-7"}, "attribute": 2, "value": "x"}),
+            "unknown field `externl`, expected `external`",
+        ),
+        (
+            json!({"customer": {}, "attribute": 2, "value": "x"}),
+            "missing field `external`",
         ),
         (
             json!({"customer": 1, "attribute": 2.5, "value": "x"}),
@@ -292,4 +307,25 @@ async fn a_run_of_json_rows_reports_json() {
         .collect();
     kinds.sort_by_key(Value::to_string);
     assert_eq!(kinds, ["rejected", "stored", "unchanged"]);
+}
+
+#[tokio::test]
+async fn an_outcome_shows_the_customers_key_and_the_id_that_was_found() {
+    let sandbox = Sandbox::builder().customer(7, "jane@example.com").start();
+    let sandbox = sandbox.await.expect("a sandbox");
+    let store = store(sandbox.base_url());
+    let rows = ["Jane@example.com", "nobody@example.com"];
+    let rows = rows.map(|address| UpsertRow::new(address, 101, "x"));
+    let report = store.upsert().rows(rows).send().await.expect("a report");
+    let found = valid(&report.outcomes()[0]);
+    assert_eq!(
+        found["row"],
+        json!({"customer": "Jane@example.com", "customer_id": 7, "attribute": 101, "value": "x"})
+    );
+    // The row of an outcome is read as it was given.
+    let row: UpsertRow = serde_json::from_value(found["row"].clone()).expect("a row");
+    assert_eq!(row, UpsertRow::new("Jane@example.com", 101, "x"));
+    let unknown = valid(&report.outcomes()[1]);
+    assert_eq!(unknown["row"].get("customer_id"), None);
+    assert_eq!(unknown["error"]["kind"], "invalid_row");
 }

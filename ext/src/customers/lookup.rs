@@ -48,7 +48,7 @@ pub(crate) async fn look_up(
         is_ignored |= !lists_only(lookup, listed);
         // All customers of a large store are not worth reading.
         if is_ignored && total.is_none_or(|total| total > shown) {
-            return Err(CallFailure::from(Error::filter_ignored()));
+            return Err(CallFailure::from(Error::filter_ignored("customers")));
         }
         let before = accounts.len();
         for customer in page.data {
@@ -62,7 +62,7 @@ pub(crate) async fn look_up(
     let result = match outcome.result {
         Ok(None) => Ok(FoundAccounts {
             doubt: match (is_ignored, total) {
-                (true, _) => Some(Error::filter_ignored()),
+                (true, _) => Some(Error::filter_ignored("customers")),
                 (false, None) => Some(Error::no_total("customers")),
                 (false, Some(_)) => None,
             },
@@ -72,7 +72,7 @@ pub(crate) async fn look_up(
         // Fewer addresses would not help.
         Err(_) if is_ignored => Ok(FoundAccounts {
             accounts: Vec::new(),
-            doubt: Some(Error::filter_ignored()),
+            doubt: Some(Error::filter_ignored("customers")),
         }),
         Err(failure) => Err(failure),
     };

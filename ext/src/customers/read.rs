@@ -110,7 +110,10 @@ impl CustomerReader {
             let mut customers = page.data;
             let is_excluded = |customer| checker.check(customer) == FilterMatch::Excluded;
             if customers.iter().any(is_excluded) {
-                return (Err(CallFailure::from(Error::filter_ignored())), 0);
+                return (
+                    Err(CallFailure::from(Error::filter_ignored("customers"))),
+                    0,
+                );
             }
             customers.retain(|customer| ids.insert(customer.id));
             let new = customers.len() as u64;

@@ -42,16 +42,16 @@ impl Customers {
         let pages: PageStream = match filter {
             Err(error) => Box::pin(stream::iter([Err(error)])),
             Ok(filter) => {
-                let reading = Reading::new(client, filter, settings);
-                Box::pin(stream::unfold(Some(reading), |reading| async move {
-                    let mut reading = reading?;
+                let state = ListState::new(client, filter, settings);
+                Box::pin(stream::unfold(Some(state), |state| async move {
+                    let mut state = state?;
                     // A request goes on while the stream is not polled.
                     let task = in_task(async move {
-                        let page = reading.next_page().await;
-                        (page, reading)
+                        let page = state.next_page().await;
+                        (page, state)
                     });
                     match task.await {
-                        Ok((page, reading)) => Some((page?, Some(reading))),
+                        Ok((page, state)) => Some((page?, Some(state))),
                         Err(error) => Some((Err(error), None)),
                     }
                 }))
@@ -67,7 +67,7 @@ impl Customers {
 }
 
 /// The state of a list between two pages.
-struct Reading {
+struct ListState {
     client: Client,
     run: Arc<RunContext>,
     filter: CustomerFilter,
@@ -77,7 +77,7 @@ struct Reading {
     is_second_look: bool,
 }
 
-impl Reading {
+impl ListState {
     fn new(client: Client, filter: CustomerFilter, settings: RunSettings) -> Self {
         let on_outage = settings.on_outage.unwrap_or_default();
         let run = RunContext::new(&client, settings.observer).with_on_outage(on_outage);

@@ -282,7 +282,7 @@ impl Pages {
                 .iter()
                 .any(|value| check(value) == FilterMatch::Excluded)
             {
-                return (Err(Error::filter_ignored()), 0);
+                return (Err(Error::filter_ignored("values")), 0);
             }
             let count = values.len();
             values.retain(|value| match value.id {

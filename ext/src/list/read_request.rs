@@ -59,7 +59,7 @@ pub(crate) async fn read(
             .iter()
             .any(|value| filter.check(value) == FilterMatch::Excluded)
         {
-            return Err(CallFailure::from(Error::filter_ignored()));
+            return Err(CallFailure::from(Error::filter_ignored("values")));
         }
         let before = values.len();
         for value in page.data {

@@ -55,6 +55,9 @@ impl Resolver<'_> {
             filter.resolve_attribute_name(&definitions)?;
         }
         let keys = filter.take_customer_keys();
+        if keys.is_empty() {
+            return Ok(filter);
+        }
         let addresses = self.find_addresses(&keys, &filter).await?;
         let externals = self.find_externals(&keys, &filter, &definitions).await?;
         filter.add_customers(addresses.into_iter().chain(externals));
