@@ -7,11 +7,12 @@ use bigcommerce_ext::{
     CustomerKey, Error, ErrorKind, Event, Outcome, OutcomeKind, Report, Summary, UpsertRow,
     WaitReason,
 };
+use bigcommerce_sandbox::Sandbox;
 use jsonschema::Validator;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::support::sandbox;
+use crate::support::{sandbox, store};
 
 fn validator<T: schemars::JsonSchema>() -> Validator {
     let schema = schemars::schema_for!(T).to_value();
