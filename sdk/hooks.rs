@@ -5,7 +5,7 @@ use std::time::Instant;
 use http_body_util::Limited;
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::header::{CONTENT_LENGTH, HeaderName};
-use reqwest::{Body, Method, Request, Response, ResponseBuilderExt, StatusCode};
+use reqwest::{Body, Method, Request, Response, ResponseBuilderExt, StatusCode, Url};
 use serde_json::Value;
 use tracing::Instrument;
 
@@ -13,23 +13,15 @@ use crate::credentials::{Credentials, InvalidToken};
 use crate::generated::{Client, Error};
 use crate::redirects::count_followed;
 use crate::response::{ResponseHead, ResponseRecorder, SentOperation};
-use crate::text_list::write_commas;
+use crate::text_list::{SEPARATOR, join_by_commas};
 
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 impl ClientHooks<Credentials> for Client {
     async fn pre<E>(&self, request: &mut Request, _: &OperationInfo) -> Result<(), Error<E>> {
-        // The documentation doesn't say whether an empty list selects nothing or everything.
-        let empty_list = request
-            .url()
-            .query_pairs()
-            .find(|(name, value)| name.ends_with(":in") && value.is_empty());
-        if let Some((name, _)) = empty_list {
-            return Err(Error::InvalidRequest(format!(
-                "the list in {name} is empty: give at least one ID or text"
-            )));
-        }
-        write_commas(request.url_mut());
+        check_lists(request.url()).map_err(Error::InvalidRequest)?;
+        let query = request.url().query().map(join_by_commas);
+        request.url_mut().set_query(query.as_deref());
         let headers = request.headers_mut();
         // The generator adds it, and this API doesn't define it.
         headers.remove("api-version");
@@ -86,6 +78,33 @@ impl ClientHooks<Credentials> for Client {
         }
         Ok(response)
     }
+}
+
+/// Rejects empty lists, because the documentation doesn't say whether an empty list selects nothing or
+/// everything, and texts that a list can't carry.
+fn check_lists(url: &Url) -> Result<(), String> {
+    for (name, list) in url.query_pairs() {
+        if !name.ends_with(":in") {
+            continue;
+        }
+        let items = if name.ends_with("id:in") {
+            "ID"
+        } else {
+            "text"
+        };
+        if list.is_empty() {
+            return Err(format!(
+                "the list of {items}s in {name} is empty: give at least one {items}"
+            ));
+        }
+        if list.split(SEPARATOR).any(str::is_empty) {
+            return Err(format!(
+                "the list of {items}s in {name} has an element that is empty or contains U+001F, \
+                 which separates the elements: leave it out"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Reads the body, which is not documented, to its end. Returns `true` if it is a page of a gateway,

@@ -98,6 +98,18 @@ where
     Ok(read_integer(&Value::deserialize(deserializer)?))
 }
 
+/// Deserializes a list of integers, which can be in strings. Its other items are left out, and
+/// anything but a list becomes `None`.
+pub(crate) fn optional_integers<'de, D>(deserializer: D) -> Result<Option<Vec<i64>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Array(items) => Some(items.iter().filter_map(read_integer).collect()),
+        _ => None,
+    })
+}
+
 /// Deserializes a value. Anything of another form becomes `None`.
 pub(crate) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where

@@ -1,5 +1,5 @@
-//! Typed bindings for BigCommerce's [Customer Attribute Values][reference] endpoints, and for the
-//! endpoints that list and create the attributes themselves and list customers.
+//! Typed bindings for BigCommerce's [Customer Attribute Values][reference] endpoints, for the
+//! endpoints that list and create the attributes themselves, and for the endpoint that lists customers.
 //!
 //! `build.rs` generates [`Client`], its request [`builder`]s and the [`types`] from an OpenAPI
 //! document. By default this is the document vendored in `bigcommerce-openapi`. To use another one,

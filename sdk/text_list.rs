@@ -1,23 +1,21 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use reqwest::Url;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-/// Stands for the comma between two texts until the query is encoded.
-const SEPARATOR: char = '\u{1f}';
-/// The separator in an encoded query.
-const ENCODED_SEPARATOR: &str = "%1F";
+/// Separates the texts of a serialized list. A query contains it only until
+/// [`join_by_commas`] replaces it.
+pub(crate) const SEPARATOR: char = '\u{1f}';
 
-/// A list of texts, such as e-mail addresses, sent as `a,b,c` in one query parameter.
+/// A list of texts, such as email addresses, sent as `a,b,c` in one query parameter.
 ///
-/// Each text is percent-encoded by itself, and the commas between them are not. So a server reads the
-/// same list whether it splits the parameter before or after it decodes it. A comma within a text is
-/// encoded, which only a server of the former kind tells from the others.
+/// Each text is percent-encoded by itself, so it can contain any character but U+001F, which
+/// separates the texts of a list that is serialized by serde. A request fails without being sent if a
+/// list is empty, or if one of its texts is empty or contains U+001F.
 ///
-/// A request with an empty list, an empty text or a control character in a text fails without being
-/// sent.
+/// A server that decodes the parameter before it splits it takes a comma within a text for the end
+/// of that text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TextList(Vec<String>);
 
@@ -53,35 +51,16 @@ impl fmt::Display for TextList {
     }
 }
 
-/// Joins the texts by separators, which [`write_commas`] replaces.
 impl Serialize for TextList {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.iter().any(|text| text.is_empty()) {
-            return Err(serde::ser::Error::custom("a text of a list is empty"));
-        }
-        if self.0.iter().any(|text| text.contains(char::is_control)) {
-            let message = "a text of a list contains a control character";
-            return Err(serde::ser::Error::custom(message));
-        }
-        let mut joined = String::new();
-        for (index, text) in self.0.iter().enumerate() {
-            if index > 0 {
-                joined.push(SEPARATOR);
-            }
-            joined.push_str(text);
-        }
-        serializer.serialize_str(&joined)
-    }
-}
-
-/// Writes the commas between the texts of lists into an encoded query.
-pub(crate) fn write_commas(url: &mut Url) {
-    if let Some(query) = url
-        .query()
-        .filter(|query| query.contains(ENCODED_SEPARATOR))
-    {
-        let query = query.replace(ENCODED_SEPARATOR, ",");
-        url.set_query(Some(&query));
+        // The query has no other place for an invalid text, which splits into empty texts.
+        let invalid = SEPARATOR.to_string();
+        let texts = self.0.iter().map(|text| match text.as_str() {
+            text if text.is_empty() || text.contains(SEPARATOR) => &invalid,
+            text => text,
+        });
+        let texts: Vec<_> = texts.collect();
+        serializer.serialize_str(&texts.join(&invalid))
     }
 }
 
@@ -95,27 +74,61 @@ impl JsonSchema for TextList {
     }
 }
 
+/// Returns a form-encoded query with its lists (`…:in`) of texts joined by commas.
+///
+/// The generated code encodes a whole list, with its separators. A comma that separates stays as it
+/// is, so that it differs from one within a text (`%2C`), and a server can split before it decodes
+/// or after. A space becomes `%20`, which every server decodes, unlike a form's `+`.
+pub(crate) fn join_by_commas(query: &str) -> String {
+    let parameters = query
+        .split('&')
+        .map(|parameter| match parameter.split_once('=') {
+            Some((name, list)) if name.ends_with("%3Ain") => {
+                let list = list.replace("%1F", ",").replace('+', "%20");
+                format!("{name}={list}").into()
+            }
+            _ => Cow::from(parameter),
+        });
+    parameters.collect::<Vec<_>>().join("&")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_joined() {
-        assert_eq!(TextList::from(["a", "b"]).to_string(), "a,b");
-        assert_eq!(TextList::from(vec!["a".to_owned()]).texts(), ["a"]);
-        let json = serde_json::to_string(&TextList::from(["a", "b"])).expect("a string");
-        assert_eq!(json, r#""a\u001fb""#);
-        for texts in [["a", ""], ["a", "b\u{1f}c"]] {
-            assert!(serde_json::to_string(&TextList::from(texts)).is_err());
+    fn texts_are_kept_as_they_are() {
+        let list = TextList::from(["a,b@x.com", "m\u{fc}ller@x.com"]);
+        assert_eq!(list.texts(), ["a,b@x.com", "m\u{fc}ller@x.com"]);
+        assert_eq!(list.to_string(), "a,b@x.com,m\u{fc}ller@x.com");
+        assert_eq!(list, list.texts().to_vec().into());
+        assert_eq!(list, list.texts().iter().collect());
+        let json = serde_json::to_string(&list).expect("a string");
+        assert_eq!(json, "\"a,b@x.com\\u001fm\u{fc}ller@x.com\"");
+    }
+
+    #[test]
+    fn an_invalid_text_leaves_empty_texts() {
+        for texts in [vec![""], vec!["a", ""], vec!["", "a"], vec!["a\u{1f}b"]] {
+            let list: TextList = texts.iter().copied().collect();
+            let json = serde_json::to_value(&list).expect("a string");
+            let sent = json.as_str().expect("a string");
+            assert!(!sent.is_empty(), "{texts:?}");
+            assert!(sent.split(SEPARATOR).any(str::is_empty), "{texts:?}");
         }
     }
 
     #[test]
-    fn commas_are_written_between_texts_only() {
-        let mut url: Url = "http://localhost/?ids=4%2C5&email:in=a%2Bb%1Fc%2Cd%1Fe"
-            .parse()
-            .expect("a URL");
-        write_commas(&mut url);
-        assert_eq!(url.query(), Some("ids=4%2C5&email:in=a%2Bb,c%2Cd,e"));
+    fn only_lists_are_joined() {
+        for (encoded, sent) in [
+            ("", ""),
+            ("page=1", "page=1"),
+            ("id%3Ain=4%2C5", "id%3Ain=4%2C5"),
+            ("email%3Ain=a%2Cb%1Fc+d%2B", "email%3Ain=a%2Cb,c%20d%2B"),
+            ("email%3Ain=a%251Fb&page=1", "email%3Ain=a%251Fb&page=1"),
+            ("name=a%1Fb+c&after=x", "name=a%1Fb+c&after=x"),
+        ] {
+            assert_eq!(join_by_commas(encoded), sent);
+        }
     }
 }

@@ -7,12 +7,10 @@ pub(crate) const VALUES: &str = "/customers/attribute-values";
 pub(crate) const ATTRIBUTES: &str = "/customers/attributes";
 pub(crate) const CUSTOMERS: &str = "/customers";
 
-/// The schema of comma-joined IDs in a query. The SDK has its own type for it.
+/// The schemas of comma-joined IDs and texts in a query. The SDK has its own types for them.
 pub(crate) const ID_LIST: &str = "IdList";
-/// The schema of comma-joined texts in a query, such as e-mail addresses.
 pub(crate) const TEXT_LIST: &str = "TextList";
-/// The schemas for which the SDK has its own types.
-pub(crate) const OWN_TYPES: [&str; 2] = [ID_LIST, TEXT_LIST];
+pub(crate) const LISTS: [&str; 2] = [ID_LIST, TEXT_LIST];
 
 /// Headers that the client sets on every request, in lower case.
 const CLIENT_HEADERS: [&str; 4] = ["accept", "authorization", "content-type", "x-auth-token"];
@@ -33,6 +31,8 @@ pub(crate) struct Operation {
     pub(crate) returns: Option<&'static Record>,
     /// The statuses that mean success, all with the same response.
     pub(crate) success: &'static [&'static str],
+    /// `true` if a document may leave query parameters undeclared.
+    pub(crate) may_lack_parameters: bool,
 }
 
 impl Operation {
@@ -47,8 +47,6 @@ pub(crate) struct QueryParameter {
     pub(crate) kind: &'static str,
     /// `true` if every request has this parameter.
     pub(crate) is_always_sent: bool,
-    /// `true` if the endpoint is known to have it, whether a document declares it or not.
-    pub(crate) is_known: bool,
 }
 
 /// An item of a request's array.
@@ -76,14 +74,23 @@ pub(crate) struct Record {
     pub(crate) page: &'static str,
     /// The fields that every record has and every document must declare: name and type.
     pub(crate) fields: &'static [(&'static str, &'static str)],
-    /// The fields that a record can have, declared or not: name, type and format.
-    pub(crate) optional: &'static [(&'static str, &'static str, &'static str)],
-    /// The fields with lists of IDs, null or not, of a record whose other lists and objects are not
-    /// bound. `None` if all of its fields are.
-    pub(crate) own_lists: Option<&'static [&'static str]>,
+    /// The fields that a record can have, declared or not: name, type and format, if any.
+    pub(crate) optional: &'static [(&'static str, &'static str, Option<&'static str>)],
+    /// The fields with a list of IDs that a record can have, declared or not.
+    pub(crate) id_lists: &'static [&'static str],
+    /// `true` if the SDK leaves out the objects and arrays of a record, except for `id_lists`.
+    pub(crate) is_flat: bool,
 }
 
 impl Record {
+    /// Returns `true` if the contract lists a field of this name.
+    pub(crate) fn has_field(&self, name: &str) -> bool {
+        let fields = self.fields.iter().map(|(field, _)| field);
+        let optional = self.optional.iter().map(|(field, ..)| field);
+        let mut all = fields.chain(optional).chain(self.id_lists);
+        all.any(|field| *field == name)
+    }
+
     /// Returns the operations that respond with a page of these records.
     pub(crate) fn operations(&self) -> impl Iterator<Item = &'static Operation> {
         OPERATIONS.iter().filter(|operation| {
@@ -99,16 +106,11 @@ const fn optional(name: &'static str, kind: &'static str) -> QueryParameter {
         name,
         kind,
         is_always_sent: false,
-        is_known: false,
     }
 }
 
-const fn known(name: &'static str, kind: &'static str) -> QueryParameter {
-    QueryParameter {
-        is_known: true,
-        ..optional(name, kind)
-    }
-}
+const INT64: Option<&str> = Some("int64");
+const DATE_TIME: Option<&str> = Some("date-time");
 
 static UPSERT: Row = Row {
     name: "AttributeValueUpsert",
@@ -139,11 +141,12 @@ static VALUE: Record = Record {
         ("customer_id", "integer"),
     ],
     optional: &[
-        ("id", "integer", "int64"),
-        ("date_created", "string", "date-time"),
-        ("date_modified", "string", "date-time"),
+        ("id", "integer", INT64),
+        ("date_created", "string", DATE_TIME),
+        ("date_modified", "string", DATE_TIME),
     ],
-    own_lists: None,
+    id_lists: &[],
+    is_flat: false,
 };
 
 static ATTRIBUTE: Record = Record {
@@ -151,10 +154,11 @@ static ATTRIBUTE: Record = Record {
     page: "AttributePage",
     fields: &[("id", "integer"), ("name", "string"), ("type", "string")],
     optional: &[
-        ("date_created", "string", "date-time"),
-        ("date_modified", "string", "date-time"),
+        ("date_created", "string", DATE_TIME),
+        ("date_modified", "string", DATE_TIME),
     ],
-    own_lists: None,
+    id_lists: &[],
+    is_flat: false,
 };
 
 static CUSTOMER: Record = Record {
@@ -162,26 +166,27 @@ static CUSTOMER: Record = Record {
     page: "CustomerPage",
     fields: &[("id", "integer"), ("email", "string")],
     optional: &[
-        ("first_name", "string", ""),
-        ("last_name", "string", ""),
-        ("company", "string", ""),
-        ("phone", "string", ""),
-        ("customer_group_id", "integer", "int64"),
-        ("notes", "string", ""),
-        ("tax_exempt_category", "string", ""),
-        ("registration_ip_address", "string", ""),
-        ("date_created", "string", "date-time"),
-        ("date_modified", "string", "date-time"),
-        ("address_count", "integer", "int64"),
-        ("attribute_count", "integer", "int64"),
+        ("first_name", "string", None),
+        ("last_name", "string", None),
+        ("company", "string", None),
+        ("phone", "string", None),
+        ("customer_group_id", "integer", INT64),
+        ("notes", "string", None),
+        ("tax_exempt_category", "string", None),
+        ("registration_ip_address", "string", None),
+        ("date_created", "string", DATE_TIME),
+        ("date_modified", "string", DATE_TIME),
+        ("address_count", "integer", INT64),
+        ("attribute_count", "integer", INT64),
         (
             "accepts_product_review_abandoned_cart_emails",
             "boolean",
-            "",
+            None,
         ),
-        ("origin_channel_id", "integer", "int64"),
+        ("origin_channel_id", "integer", INT64),
     ],
-    own_lists: Some(&["channel_ids"]),
+    id_lists: &["channel_ids"],
+    is_flat: true,
 };
 
 pub(crate) static RECORDS: [&Record; 3] = [&VALUE, &ATTRIBUTE, &CUSTOMER];
@@ -207,6 +212,7 @@ pub(crate) static OPERATIONS: [Operation; 6] = [
         sends: None,
         returns: Some(&VALUE),
         success: &["200", ANY_SUCCESS],
+        may_lack_parameters: false,
     },
     Operation {
         path: VALUES,
@@ -216,6 +222,7 @@ pub(crate) static OPERATIONS: [Operation; 6] = [
         sends: Some(&UPSERT),
         returns: Some(&VALUE),
         success: &["200", ANY_SUCCESS],
+        may_lack_parameters: false,
     },
     Operation {
         path: VALUES,
@@ -225,11 +232,11 @@ pub(crate) static OPERATIONS: [Operation; 6] = [
             name: "id:in",
             kind: ID_LIST,
             is_always_sent: true,
-            is_known: false,
         }],
         sends: None,
         returns: None,
         success: &["204", ANY_SUCCESS],
+        may_lack_parameters: false,
     },
     Operation {
         path: ATTRIBUTES,
@@ -239,6 +246,7 @@ pub(crate) static OPERATIONS: [Operation; 6] = [
         sends: None,
         returns: Some(&ATTRIBUTE),
         success: &["200", ANY_SUCCESS],
+        may_lack_parameters: false,
     },
     Operation {
         path: ATTRIBUTES,
@@ -249,29 +257,32 @@ pub(crate) static OPERATIONS: [Operation; 6] = [
         returns: Some(&ATTRIBUTE),
         // The provider's endpoints respond with 200 or 201 when they create something.
         success: &["200", "201", ANY_SUCCESS],
+        may_lack_parameters: false,
     },
     Operation {
         path: CUSTOMERS,
         method: "get",
         name: "list_customers",
         query: &[
-            known("page", "integer"),
-            known("limit", "integer"),
-            known("after", "string"),
-            known("before", "string"),
-            known("id:in", ID_LIST),
-            known("email:in", TEXT_LIST),
-            known("customer_group_id:in", ID_LIST),
-            known("date_created", "string"),
-            known("date_created:min", "string"),
-            known("date_created:max", "string"),
-            known("date_modified", "string"),
-            known("date_modified:min", "string"),
-            known("date_modified:max", "string"),
+            optional("page", "integer"),
+            optional("limit", "integer"),
+            optional("after", "string"),
+            optional("before", "string"),
+            optional("id:in", ID_LIST),
+            optional("email:in", TEXT_LIST),
+            optional("customer_group_id:in", ID_LIST),
+            optional("date_created", "string"),
+            optional("date_created:min", "string"),
+            optional("date_created:max", "string"),
+            optional("date_modified", "string"),
+            optional("date_modified:min", "string"),
+            optional("date_modified:max", "string"),
+            optional("sort", "string"),
         ],
         sends: None,
         returns: Some(&CUSTOMER),
         success: &["200", ANY_SUCCESS],
+        may_lack_parameters: true,
     },
 ];
 
@@ -287,7 +298,7 @@ pub(crate) fn is_id_or_count(name: &str) -> bool {
         name,
         "page" | "limit" | "total" | "count" | "per_page" | "current_page" | "total_pages"
     );
-    is_id || is_count
+    is_id || is_count || name.ends_with("_count")
 }
 
 #[cfg(test)]

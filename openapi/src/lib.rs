@@ -1,4 +1,4 @@
-//! The OpenAPI document of BigCommerce's endpoints for customer attributes and their values, and
+//! The OpenAPI document of BigCommerce's endpoints for customers, their attributes and values, and
 //! the code generator that turns such a document into Rust.
 //!
 //! A build script loads a [`Document`] (the vendored one, or a file of the user's choice),
@@ -14,7 +14,8 @@
 //!
 //! The provider's own document, unedited, generates the same Rust names as the vendored one. Only
 //! its endpoints and fields matter, not its names, layout or order. Additions (an optional request
-//! field, a query parameter, a response field) appear in the generated code. If a document lacks
+//! field, a query parameter, a response field) appear in the generated code, except for the
+//! sub-resources of a customer, such as its addresses. If a document lacks
 //! something that the SDK needs, preparing it returns an [`Error`] that names the place.
 //!
 //! # Features

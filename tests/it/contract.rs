@@ -1,6 +1,6 @@
 //! Requests and responses of each operation, as they go over the wire.
 
-use bigcommerce_ext::sdk::{IdList, types};
+use bigcommerce_ext::sdk::{IdList, TextList, types};
 use bigcommerce_ext::{OutcomeKind, Store};
 use bigcommerce_sdk::httpmock::MockServerExt;
 use httpmock::prelude::*;
@@ -10,6 +10,7 @@ use crate::support::TOKEN;
 
 const PATH: &str = "/stores/abc123/v3/customers/attribute-values";
 const ATTRIBUTES: &str = "/stores/abc123/v3/customers/attributes";
+const CUSTOMERS: &str = "/stores/abc123/v3/customers";
 
 fn store(server: &MockServer) -> Store {
     Store::builder_with_base_url(server.url("/stores/abc123/v3"), TOKEN)
@@ -403,6 +404,176 @@ async fn values_with_unknown_missing_or_null_fields_are_parsed() {
     assert_eq!(record.attribute_value.len(), 4000);
 }
 
+fn customers_response() -> Value {
+    json!({
+        "data": [
+            {
+                "id": 2048,
+                "email": "jane@example.com",
+                "first_name": "Jane",
+                "customer_group_id": 2,
+                "date_modified": "2024-06-10T14:22:00Z",
+                "attribute_count": 3,
+                "accepts_product_review_abandoned_cart_emails": true,
+                "channel_ids": [1, 2]
+            },
+            {"id": 2049, "email": "joe@example.com", "channel_ids": null}
+        ],
+        "meta": {
+            "pagination": {"total": 2, "count": 2, "per_page": 250, "current_page": 2, "total_pages": 2},
+            "cursor_pagination": {"start_cursor": "c3RhcnQ", "end_cursor": "ZW5k"}
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_list_of_customers_with_all_filters() {
+    let server = MockServer::start_async().await;
+    let filters = [
+        ("page", "2"),
+        ("limit", "250"),
+        ("after", "YWZ0ZXI="),
+        ("before", "YmVmb3Jl"),
+        ("id:in", "2048,2049"),
+        ("email:in", "jane@example.com,joe@example.com"),
+        ("customer_group_id:in", "2,3"),
+        ("date_created", "2024-06-10"),
+        ("date_created:min", "2024-06-10T14:22:00+02:00"),
+        ("date_created:max", "2024-06-11T00:00:00Z"),
+        ("date_modified", "2024-06-12"),
+        ("date_modified:min", "2024-06-12T00:00:00Z"),
+        ("date_modified:max", "2024-06-13T00:00:00Z"),
+        ("sort", "date_modified:desc"),
+    ];
+    let mock = server
+        .mock_async(|when, then| {
+            let when = when
+                .method(GET)
+                .path(CUSTOMERS)
+                .header("X-Auth-Token", TOKEN)
+                .header("Accept", "application/json")
+                .header_missing("api-version")
+                .query_param_missing("include");
+            filters
+                .iter()
+                .fold(when, |when, (name, value)| when.query_param(*name, *value));
+            then.status(200).json_body(customers_response());
+        })
+        .await;
+    let store = store(&server);
+    let page = store
+        .sdk()
+        .list_customers()
+        .page(2)
+        .limit(250)
+        .after("YWZ0ZXI=")
+        .before("YmVmb3Jl")
+        .id_in([2048, 2049])
+        .email_in(["jane@example.com", "joe@example.com"])
+        .customer_group_id_in(IdList::from([2, 3]))
+        .date_created("2024-06-10")
+        .date_created_min("2024-06-10T14:22:00+02:00")
+        .date_created_max("2024-06-11T00:00:00Z")
+        .date_modified("2024-06-12")
+        .date_modified_min("2024-06-12T00:00:00Z")
+        .date_modified_max("2024-06-13T00:00:00Z")
+        .sort("date_modified:desc")
+        .send()
+        .await
+        .expect("a page")
+        .into_inner();
+    mock.assert_async().await;
+    let [jane, joe] = &page.data[..] else {
+        panic!("not two customers: {page:?}");
+    };
+    let built = types::Customer::builder()
+        .id(2049)
+        .email("joe@example.com")
+        .try_into();
+    assert_eq!(Ok(joe), built.as_ref().map_err(|_| ()));
+    assert_eq!(
+        (jane.id, jane.channel_ids.as_deref()),
+        (2048, Some(&[1, 2][..]))
+    );
+    let meta = page.meta.expect("metadata");
+    let cursors = meta.cursor_pagination.expect("cursors");
+    assert_eq!(cursors.end_cursor.as_deref(), Some("ZW5k"));
+    assert_eq!(
+        meta.pagination.and_then(|pagination| pagination.total),
+        Some(2)
+    );
+}
+
+#[tokio::test]
+async fn texts_are_encoded_one_by_one_and_joined_by_commas() {
+    let texts = [
+        "a+b@x.com",
+        "a&b@x.com",
+        "50%@x.com",
+        "m\u{fc}ller@x.com",
+        "o'hara@x.com",
+        "a,b@x.com",
+        "a b%1F=#?@x.com",
+    ];
+    let encoded = "a%2Bb%40x.com,a%26b%40x.com,50%25%40x.com,m%C3%BCller%40x.com,o%27hara%40x.com,\
+                   a%2Cb%40x.com,a%20b%251F%3D%23%3F%40x.com";
+    for (texts, encoded) in [
+        (&texts[..], encoded),
+        (&texts[6..], "a%20b%251F%3D%23%3F%40x.com"),
+    ] {
+        let server = MockServer::start_async().await;
+        let query = format!("email%3Ain={encoded}&sort=a%1Fb+c");
+        let mock = server
+            .mock_async(|when, then| {
+                when.method(GET)
+                    .path(CUSTOMERS)
+                    .query_param("email:in", texts.join(","))
+                    .is_true(move |request| request.uri().query() == Some(&query));
+                then.status(200).json_body(customers_response());
+            })
+            .await;
+        let store = store(&server);
+        let emails: TextList = texts.iter().copied().collect();
+        let list = store.sdk().list_customers().email_in(emails);
+        list.sort("a\u{1f}b c").send().await.expect("a page");
+        mock.assert_async().await;
+    }
+}
+
+#[tokio::test]
+async fn lists_that_cannot_be_sent_are_rejected() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.path(CUSTOMERS);
+            then.status(200).json_body(customers_response());
+        })
+        .await;
+    let store = store(&server);
+    let customers = || store.sdk().list_customers();
+    let invalid = "has an element that is empty or contains U+001F";
+    for (list, expected) in [
+        (
+            customers().id_in(IdList::default()),
+            "the list of IDs in id:in is empty",
+        ),
+        (
+            customers().email_in(TextList::default()),
+            "the list of texts in email:in is empty",
+        ),
+        (customers().email_in([""]), invalid),
+        (customers().email_in(["a@x.com", ""]), invalid),
+        (customers().email_in(["a@x.com\u{1f}b@x.com"]), invalid),
+    ] {
+        let error = list.send().await.expect_err("is rejected");
+        let bigcommerce_sdk::Error::InvalidRequest(message) = error else {
+            panic!("not an invalid request: {error}");
+        };
+        assert!(message.contains(expected), "{message}");
+    }
+    assert_eq!(mock.calls_async().await, 0);
+}
+
 #[test]
 fn the_generated_mocks_match_the_generated_client() {
     // The generated mocks are blocking, so they can't be used within a runtime.
@@ -424,6 +595,13 @@ fn the_generated_mocks_match_the_generated_client() {
         when.name_like("tier").type_("string").limit(50);
         then.ok(&attributes);
     });
+    let customers: types::CustomerPage =
+        serde_json::from_value(customers_response()).expect("a page");
+    let emails = TextList::from(["a+b@x.com", "o'hara@x.com"]);
+    let customers_listed = server.list_customers(|when, then| {
+        when.email_in(&emails).after("ZW5k");
+        then.ok(&customers);
+    });
     let rows = vec![attribute("Last visit", types::AttributeType::Date)];
     let created = server.create_attributes(|when, then| {
         when.body(&rows);
@@ -444,8 +622,12 @@ fn the_generated_mocks_match_the_generated_client() {
     let create = client.create_attributes().body(rows.clone());
     let page = runtime.block_on(create.send()).expect("a response");
     assert_eq!(page.into_inner(), attributes);
+    let list = client.list_customers().email_in(emails.clone());
+    let page = runtime.block_on(list.after("ZW5k").send());
+    assert_eq!(page.expect("a page").into_inner(), customers);
     listed.assert();
     deleted.assert();
+    customers_listed.assert();
     attributes_listed.assert();
     created.assert();
 }

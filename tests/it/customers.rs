@@ -7,7 +7,9 @@ use bigcommerce_ext::reqwest::Url;
 use bigcommerce_ext::{
     CustomerKey, ErrorKind, Event, Outcome, OutcomeKind, RetryPolicy, Store, UpsertRow,
 };
-use bigcommerce_sandbox::{EmailSplit, Fault, FaultPlan, Operation, Sandbox, SandboxCustomer};
+use bigcommerce_sandbox::{
+    Cursors, EmailListSplit, Fault, FaultPlan, Operation, Sandbox, SandboxCustomer,
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
@@ -98,7 +100,7 @@ async fn the_bundled_customers_are_found_by_their_addresses() {
                 .map(|(id, email)| SandboxCustomer::new(id, email)),
         );
         let builder = match distinguishes_case {
-            true => builder.distinguish_case(),
+            true => builder.distinguish_email_case(true),
             false => builder,
         };
         let sandbox = builder.start().await.expect("a sandbox");
@@ -276,7 +278,7 @@ async fn rows_for_one_customer_end_in_the_state_of_the_last_whatever_their_keys(
         let mut rng = fastrand::Rng::with_seed(seed);
         let (sandbox, store) = start((1..=40).map(|id| (id, address(id)))).await;
         for id in 1..=40 {
-            sandbox.insert(id, 9, format!("ERP {id}"));
+            sandbox.insert(id, EXTERNAL, format!("ERP {id}"));
         }
         let mut expected = BTreeMap::new();
         let rows: Vec<_> = (0..400)
@@ -296,7 +298,10 @@ async fn rows_for_one_customer_end_in_the_state_of_the_last_whatever_their_keys(
                 (exists, UpsertRow::new(key, attribute, n.to_string()))
             })
             .collect();
-        let upsert = store.upsert().external_id(9).window(rng.usize(1..200));
+        let upsert = store
+            .upsert()
+            .external_id(EXTERNAL)
+            .window(rng.usize(1..200));
         let input: Vec<_> = rows.iter().map(|(_, row)| row.clone()).collect();
         let outcomes: Vec<_> = upsert.stream(stream::iter(input)).collect().await;
         assert_eq!(outcomes.len(), rows.len());
@@ -313,47 +318,117 @@ async fn rows_for_one_customer_end_in_the_state_of_the_last_whatever_their_keys(
             assert!(is_right, "seed {seed}: {outcome:?}");
         }
         let mut stored = values(&sandbox);
-        stored.retain(|(_, attribute), _| *attribute != 9);
+        stored.retain(|(_, attribute), _| *attribute != EXTERNAL);
         assert_eq!(stored, expected, "seed {seed}");
     }
 }
 
+/// What a row is for: the customers who have its key, and its attribute.
+struct Target {
+    customers: Vec<i64>,
+    attribute: i64,
+}
+
+/// Returns rows with keys of all kinds, and what each is for. Customers 1 to 40 have an address and an
+/// external ID each, 41 and 42 share those of 1 and 2, and nobody has those from 43 on.
+fn mixed_rows(rng: &mut fastrand::Rng) -> Vec<(Target, UpsertRow)> {
+    let rows = (0..300).map(|n| {
+        let customer = rng.i64(1..=46);
+        let attribute = rng.i64(1..=2);
+        let mut customers = match customer {
+            1 | 2 => vec![customer, customer + 40],
+            3..=40 => vec![customer],
+            _ => Vec::new(),
+        };
+        let key = match rng.u8(..4) {
+            0 => {
+                customers = vec![customer];
+                CustomerKey::Id(customer)
+            }
+            1 => CustomerKey::external(format!("ERP {customer}")),
+            2 => CustomerKey::from(written(customer).to_uppercase()),
+            _ => CustomerKey::from(written(customer)),
+        };
+        let target = Target {
+            customers,
+            attribute,
+        };
+        (target, UpsertRow::new(key, attribute, n.to_string()))
+    });
+    rows.collect()
+}
+
+/// The attribute of the external IDs.
+const EXTERNAL: i64 = 9;
+
 #[tokio::test(start_paused = true)]
-async fn with_faults_no_row_reaches_another_customer_and_nothing_is_rejected_for_them() {
-    for seed in 0..40 {
+async fn with_any_faults_each_row_reaches_its_customer_or_none() {
+    for seed in 0..60 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let customers = (1..=300).map(|id| SandboxCustomer::new(id, address(id)));
+        let shared = |id: i64| address(if id > 40 { id - 40 } else { id });
+        let customers = (1..=42).map(|id| SandboxCustomer::new(id, shared(id)));
         let plan = FaultPlan::seeded(seed)
-            .rate(0.3)
-            .operations([Operation::ListCustomers, Operation::Upsert]);
-        let mut builder = Sandbox::builder().customers(customers).faults(plan);
-        if rng.bool() {
-            builder = builder.distinguish_case();
-        }
+            .rate(*rng.choice(&[0.0, 0.1, 0.4]).expect("a rate"))
+            .operations([Operation::ListCustomers, Operation::Upsert, Operation::List]);
+        let builder = Sandbox::builder().customers(customers).faults(plan);
         let sandbox = builder.start().await.expect("a sandbox");
+        for id in 1..=42 {
+            sandbox.insert(
+                id,
+                EXTERNAL,
+                format!("ERP {}", if id > 40 { id - 40 } else { id }),
+            );
+        }
         let store = store(sandbox.base_url());
-        let rows = (1..=320).map(|id| UpsertRow::new(written(id), 1, id.to_string()));
-        let outcomes: Vec<_> = store.upsert().stream(stream::iter(rows)).collect().await;
-        assert_eq!(outcomes.len(), 320);
+        let rows = mixed_rows(&mut rng);
+        let input: Vec<_> = rows.iter().map(|(_, row)| row.clone()).collect();
+        let upsert = store.upsert().external_id(EXTERNAL);
+        let upsert = match rng.u8(..3) {
+            0 => upsert.resolve_by_listing(),
+            1 => upsert.skip_unchanged(),
+            _ => upsert,
+        };
+        let upsert = upsert.window(rng.usize(1..400));
+        let outcomes: Vec<_> = upsert.stream(stream::iter(input)).collect().await;
+        let indexes: BTreeSet<_> = outcomes.iter().map(|outcome| outcome.index).collect();
+        assert!(
+            indexes.into_iter().eq(0..300),
+            "seed {seed}: one outcome per row"
+        );
+        // The latest row in effect of each customer and attribute.
+        let mut latest = BTreeMap::new();
         for outcome in &outcomes {
-            let customer = outcome.index as i64 + 1;
-            match &outcome.kind {
-                OutcomeKind::Stored(_) => {
-                    let value = sandbox.value(customer, 1).expect("a value");
-                    assert_eq!(value.value.trim(), customer.to_string());
+            let (target, row) = &rows[outcome.index as usize];
+            let found = outcome.row.as_ref().expect("a row");
+            assert_eq!(found.customer(), row.customer());
+            let text = format!("seed {seed}: {outcome:?}");
+            match (&outcome.kind, &*target.customers) {
+                (OutcomeKind::Stored(_) | OutcomeKind::Unchanged, &[customer]) => {
+                    assert_eq!(found.customer_id(), Some(customer), "{text}");
+                    let latest = latest.entry((customer, target.attribute)).or_insert(0);
+                    *latest = outcome.index.max(*latest);
                 }
-                OutcomeKind::Rejected(error) => {
-                    assert!(customer > 300, "seed {seed}, {customer}: {error}");
-                }
-                OutcomeKind::NotSent(_) | OutcomeKind::Unknown(_) => {}
-                other => panic!("seed {seed}: {other:?}"),
+                (OutcomeKind::Superseded { .. }, [_]) => {}
+                (OutcomeKind::Rejected(_), []) | (OutcomeKind::Rejected(_), [_, _]) => {}
+                (OutcomeKind::NotSent(_) | OutcomeKind::Unknown(_), _) => {}
+                _ => panic!("{text}"),
             }
         }
-        for value in sandbox.values() {
-            assert_eq!(
-                value.value.trim(),
-                value.customer_id.to_string(),
-                "seed {seed}"
+        for ((customer, attribute), value) in values(&sandbox) {
+            if attribute == EXTERNAL {
+                continue;
+            }
+            let index: u64 = value.trim().parse().expect("an index");
+            let (target, _) = &rows[index as usize];
+            assert_eq!(target.customers, [customer], "seed {seed}: row {index}");
+            assert_eq!(target.attribute, attribute);
+            let latest = latest
+                .get(&(customer, attribute))
+                .copied()
+                .unwrap_or_default();
+            assert!(
+                latest <= index,
+                "seed {seed}: row {index} undoes row {latest}"
             );
         }
     }
@@ -362,7 +437,9 @@ async fn with_faults_no_row_reaches_another_customer_and_nothing_is_rejected_for
 #[tokio::test]
 async fn a_server_that_ignores_the_filter_gets_no_value_for_an_address() {
     let customers = (1..=600).map(|id| SandboxCustomer::new(id, address(id)));
-    let builder = Sandbox::builder().customers(customers).ignore_emails();
+    let builder = Sandbox::builder()
+        .customers(customers)
+        .ignore_filter("email:in");
     let sandbox = builder.start().await.expect("a sandbox");
     let store = store(sandbox.base_url());
     let rows = (1..=50).map(|id| UpsertRow::new(address(id), 1, "x"));
@@ -529,9 +606,14 @@ async fn an_address_that_the_server_refuses_costs_its_row() {
 
 #[tokio::test]
 async fn lists_of_addresses_arrive_as_meant_whenever_the_server_splits_them() {
-    for split in [EmailSplit::AfterDecoding, EmailSplit::BeforeDecoding] {
+    for split in [
+        EmailListSplit::AfterDecoding,
+        EmailListSplit::BeforeDecoding,
+    ] {
         let customers = (1..=20).map(|id| SandboxCustomer::new(id, address(id)));
-        let builder = Sandbox::builder().customers(customers).email_split(split);
+        let builder = Sandbox::builder()
+            .customers(customers)
+            .email_list_split(split);
         let sandbox = builder.start().await.expect("a sandbox");
         let store = store(sandbox.base_url());
         let rows = (1..=20).map(|id| UpsertRow::new(written(id), 1, id.to_string()));
@@ -659,11 +741,11 @@ async fn lists_and_deletes_take_customers_by_any_key() {
 #[tokio::test]
 async fn customers_are_listed_by_cursor_or_by_number() {
     for has_cursors in [true, false] {
-        let customers = (1..=620).map(|id| SandboxCustomer::new(id, address(id)).in_group(id % 2));
+        let customers = (1..=620).map(|id| SandboxCustomer::new(id, address(id)).group(id % 2));
         let builder = Sandbox::builder().customers(customers);
         let builder = match has_cursors {
             true => builder,
-            false => builder.without_cursors(),
+            false => builder.cursors(Cursors::Rejected),
         };
         let sandbox = builder.start().await.expect("a sandbox");
         let store = store(sandbox.base_url());

@@ -2,7 +2,7 @@
 
 use bigcommerce_sdk::types::{
     AttributeCreate, AttributePage, AttributeType, AttributeValuePage, AttributeValueUpsert,
-    ErrorBody, PageMeta,
+    Customer, CustomerPage, ErrorBody, PageMeta,
 };
 use bigcommerce_sdk::{Client, Credentials, Error};
 use httpmock::prelude::*;
@@ -95,6 +95,94 @@ fn an_odd_record_costs_only_itself() {
         (page.data[0].id, page.data.len(), page.unreadable),
         (7, 1, 2)
     );
+}
+
+fn customer() -> Value {
+    json!({
+        "id": 2048, "email": "jane@example.com", "first_name": "Jane", "customer_group_id": 2,
+        "date_created": "2024-06-10T14:22:00Z", "attribute_count": 3, "origin_channel_id": 1,
+        "accepts_product_review_abandoned_cart_emails": true, "channel_ids": [1, 2],
+    })
+}
+
+#[test]
+fn an_odd_field_of_a_customer_costs_only_itself() {
+    let read = |customer: Value| {
+        let page = json!({"data": [customer]});
+        let page: CustomerPage = serde_json::from_value(page).expect("a page");
+        assert_eq!(page.unreadable, 0);
+        page.data.into_iter().next().expect("a customer")
+    };
+    let complete = serde_json::to_value(read(customer())).expect("JSON");
+    let fields = complete.as_object().expect("an object").keys();
+    for field in fields.filter(|field| !["id", "email"].contains(&field.as_str())) {
+        for odd in [json!(null), json!({}), json!(1.5)] {
+            let mut expected = complete.clone();
+            expected.as_object_mut().expect("an object").remove(field);
+            let read = read(with(customer(), field, odd.clone()));
+            assert_eq!(json!(read), expected, "{field}: {odd}");
+        }
+    }
+    for field in [
+        "id",
+        "customer_group_id",
+        "attribute_count",
+        "origin_channel_id",
+    ] {
+        let mut text = customer();
+        text[field] = text[field].to_string().into();
+        assert_eq!(json!(read(text)), complete, "{field}");
+    }
+    for (channels, expected) in [
+        (json!(null), None),
+        (json!("1"), None),
+        (json!([]), Some(vec![])),
+        (json!(["1", " 2 "]), Some(vec![1, 2])),
+        (json!([1, null, "x", 1.5, [3], 2]), Some(vec![1, 2])),
+    ] {
+        let Customer { channel_ids, .. } = read(with(customer(), "channel_ids", channels));
+        assert_eq!(channel_ids, expected);
+    }
+}
+
+#[test]
+fn an_odd_customer_costs_only_itself() {
+    let mut odd = vec![
+        json!(null),
+        json!([]),
+        json!({}),
+        json!([2048, "jane@example.com"]),
+    ];
+    for field in ["id", "email"] {
+        odd.push(with(customer(), field, json!(null)));
+        odd.push(with(customer(), field, json!([])));
+    }
+    odd.push(with(customer(), "email", json!(5)));
+    odd.push(with(customer(), "id", json!("x")));
+    for odd in odd {
+        let page = json!({"data": [customer(), odd, customer()], "meta": []});
+        let page: CustomerPage = serde_json::from_value(page).expect("a page");
+        assert_eq!((page.data.len(), page.unreadable), (2, 1), "{odd}");
+        assert_eq!(page.meta, None);
+    }
+}
+
+#[test]
+fn odd_cursors_cost_only_themselves() {
+    for odd in [json!(null), json!([]), json!("x"), json!(1)] {
+        let read = with(meta(), "cursor_pagination", odd.clone());
+        let read: PageMeta = serde_json::from_value(read).expect("metadata");
+        assert!(read.pagination.is_some());
+        assert_eq!(read.cursor_pagination, None, "{odd}");
+    }
+    for odd in [json!(null), json!([]), json!(1)] {
+        let cursors = json!({"start_cursor": odd, "end_cursor": "ZW5k"});
+        let read = with(meta(), "cursor_pagination", cursors);
+        let read: PageMeta = serde_json::from_value(read).expect("metadata");
+        let cursors = read.cursor_pagination.expect("cursors");
+        assert_eq!(cursors.start_cursor, None, "{odd}");
+        assert_eq!(cursors.end_cursor.as_deref(), Some("ZW5k"));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! break a constraint are not.
 
 use bigcommerce_openapi::VENDORED;
-use bigcommerce_sdk::{IdList, types};
+use bigcommerce_sdk::{IdList, TextList, types};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -143,6 +143,34 @@ fn the_schemas_of_an_attribute_and_of_one_to_create() {
 }
 
 #[test]
+fn the_schema_of_a_customer() {
+    let customer = json!({
+        "id": 2048,
+        "email": "jane@example.com",
+        "first_name": "Jane",
+        "customer_group_id": 2,
+        "date_created": "2024-06-10T14:22:00Z",
+        "channel_ids": [1, 2],
+    });
+    let mut of_all_channels = customer.clone();
+    of_all_channels["channel_ids"] = Value::Null;
+    check::<types::Customer>(
+        &[customer, of_all_channels],
+        &[
+            ("/id", None),
+            ("/email", None),
+            ("/id", Some(json!("2048"))),
+            ("/email", Some(Value::Null)),
+            ("/first_name", Some(json!(7))),
+            ("/customer_group_id", Some(json!(1.5))),
+            ("/date_created", Some(json!("10 June"))),
+            ("/channel_ids", Some(json!(["1"]))),
+            ("/channel_ids", Some(json!(1))),
+        ],
+    );
+}
+
+#[test]
 fn the_schemas_of_pages() {
     let root: Value = serde_norway::from_str(VENDORED).expect("YAML");
     let example = |name: &str| {
@@ -162,7 +190,11 @@ fn the_schemas_of_pages() {
     let empty = json!({"data": []});
     let page = example("AttributeValuePage");
     check::<types::AttributeValuePage>(&[page.clone(), empty.clone()], &changes);
-    check::<types::AttributePage>(&[example("AttributePage"), empty], &changes);
+    check::<types::AttributePage>(&[example("AttributePage"), empty.clone()], &changes);
+    check::<types::CustomerPage>(&[example("CustomerPage"), empty], &changes);
+    let cursors = example("CustomerPage")["meta"]["cursor_pagination"].clone();
+    let end = ("/end_cursor", Some(json!(7)));
+    check::<types::CursorPagination>(&[cursors, json!({})], &[end]);
     let meta = page["meta"].clone();
     let total = ("/pagination/total", Some(json!(null)));
     check::<types::PageMeta>(&[meta.clone(), json!({})], &[total]);
@@ -200,7 +232,8 @@ fn the_schema_of_an_error() {
 }
 
 #[test]
-fn the_schema_of_a_list_of_ids_is_a_string() {
-    let schema = schema::<IdList>();
-    assert_eq!(schema["type"], json!("string"));
+fn the_schema_of_a_list_is_a_string() {
+    for schema in [schema::<IdList>(), schema::<TextList>()] {
+        assert_eq!(schema["type"], json!("string"));
+    }
 }

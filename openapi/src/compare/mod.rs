@@ -7,12 +7,11 @@ mod difference;
 mod pointer;
 mod schemas;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::contract::{OPERATIONS, Operation, QueryParameter, is_sent_by_client};
+use crate::contract::{OPERATIONS, Operation, is_sent_by_client};
 use crate::document::Document;
 use crate::error::{Error, Problem};
-use crate::prepare::bind_known_fields;
 use crate::read::{
     Endpoint, Location, Lookup, Node, Parameter, Source, endpoint, find_path, paths,
     request_schema, resolve_field, response_schema, responses,
@@ -34,6 +33,7 @@ impl Document {
     /// - A response that is more restricted than before is compatible; a less restricted one breaks.
     /// - Anything that is removed or changes its type breaks.
     /// - New response fields and new response statuses are compatible.
+    /// - The sub-resources of a customer don't count, because the SDK leaves them out.
     ///
     /// Some changes are not detected: within `oneOf`, `anyOf` and `not` (only their presence and
     /// number of schemas count), in `additionalProperties`, in the number of an object's fields, in
@@ -48,17 +48,10 @@ impl Document {
         let mut found = Vec::new();
         for spec in &OPERATIONS {
             let read = |source, document: &Self| {
-                let mut read = endpoint(source, spec)
-                    .map_err(|problem: Problem| problem.in_document(&document.name))?;
-                if let (Lookup::Operation(endpoint), Some(record)) = (&mut read, spec.returns)
-                    && let Some(page) = &mut endpoint.response
-                {
-                    bind_known_fields(page, record);
-                    add_cursors(page);
-                }
-                Ok(read)
+                endpoint(source, spec)
+                    .map_err(|problem: Problem| problem.in_document(&document.name))
             };
-            let (one, other): (_, _) = (read(ours, self)?, read(theirs, newer)?);
+            let (one, other) = (read(ours, self)?, read(theirs, newer)?);
             compare_operation(spec, (ours, &one), (theirs, &other), &mut found);
         }
         found.sort_by_key(|difference| difference.impact);
@@ -80,7 +73,6 @@ fn compare_operation(
         (Lookup::Operation(one), Lookup::Operation(other)) => {
             let mut endpoints = EndpointPair {
                 label: spec.label(),
-                query: spec.query,
                 success: spec.success,
                 ours: (ours.0, one),
                 theirs: (theirs.0, other),
@@ -102,22 +94,6 @@ fn compare_operation(
     }
 }
 
-/// Adds the cursors to a page's `meta`, which the SDK has whether a document declares them or not.
-fn add_cursors(page: &mut Schema) {
-    let meta = page.get_mut("properties").and_then(|fields| {
-        let meta = fields.get_mut("meta")?.get_mut("properties")?;
-        meta.as_object_mut()
-    });
-    if let Some(meta) = meta {
-        let text = json!({"type": "string"});
-        let cursors = json!({
-            "type": "object",
-            "properties": {"start_cursor": text, "end_cursor": text},
-        });
-        meta.entry("cursor_pagination").or_insert(cursors);
-    }
-}
-
 /// Returns the node that holds an operation, or would hold its path.
 fn parent<'a>(source: Source<'a>, spec: &Operation) -> Node<'a> {
     let path = find_path(source, spec.path).unwrap_or_default();
@@ -127,7 +103,6 @@ fn parent<'a>(source: Source<'a>, spec: &Operation) -> Node<'a> {
 /// An operation in both documents.
 struct EndpointPair<'a, 'f> {
     label: String,
-    query: &'static [QueryParameter],
     /// The statuses that the SDK accepts as success.
     success: &'static [&'static str],
     ours: (Source<'a>, &'f Endpoint<'a>),
@@ -180,7 +155,6 @@ impl<'a> EndpointPair<'a, '_> {
                     let [ours, theirs] = [ours, theirs].map(SchemaNode::parameter);
                     self.schemas(part, location, ours, theirs);
                 }
-                None if self.is_known(ours) => {}
                 None => {
                     let after = &theirs.operation;
                     self.add(Impact::Breaking, &location, "is missing", &ours.node, after);
@@ -196,12 +170,6 @@ impl<'a> EndpointPair<'a, '_> {
             let before = &self.ours.1.operation;
             self.add(impact, &location, change, before, &new.node);
         }
-    }
-
-    /// Returns `true` for a parameter that the SDK has whether a document declares it or not.
-    fn is_known(&self, parameter: &Parameter) -> bool {
-        let mut known = self.query.iter().filter(|query| query.is_known);
-        parameter.sent_in() == "query" && known.any(|query| query.name == parameter.name())
     }
 
     /// Compares whether a list is sent as one parameter per item or joined by commas.

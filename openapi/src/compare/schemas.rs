@@ -121,6 +121,9 @@ impl<'a> SchemaPair<'a> {
                 // A document can declare a list as an array or as comma-joined text.
                 ("array", Some("integer" | "number")) => return "a list of IDs".to_owned(),
                 ("string", _) if name.ends_with("id:in") => return "a list of IDs".to_owned(),
+                ("array" | "string", _) if name.ends_with(":in") && !name.ends_with("id:in") => {
+                    return "a list of texts".to_owned();
+                }
                 // A value without a single type is sent as text.
                 ("", _) => return "string".to_owned(),
                 _ => {}

@@ -3,7 +3,7 @@ use quote::{format_ident, quote};
 use serde_json::{Value, json};
 
 use crate::constraints;
-use crate::contract::OWN_TYPES;
+use crate::contract::LISTS;
 use crate::schema::Schema;
 
 /// Implements `JsonSchema` for every generated type from the document's schema.
@@ -17,7 +17,7 @@ pub(super) fn impls(document: &Value) -> TokenStream {
     components
         .into_iter()
         .flatten()
-        .filter(|(name, _)| !OWN_TYPES.contains(&name.as_str()))
+        .filter(|(name, _)| !LISTS.contains(&name.as_str()))
         .map(|(name, schema)| implementation(name, schema))
         .collect()
 }
@@ -196,6 +196,7 @@ mod tests {
     fn only_schemas_refer_to_types() {
         let document = json!({"components": {"schemas": {
             "IdList": {"type": "string"},
+            "TextList": {"type": "string"},
             "A": {"properties": {"b": {"$ref": "#/components/schemas/B"}}},
             "B": {"example": {"$ref": "#/not a name"}},
         }}});

@@ -98,6 +98,7 @@ fn read_field_leniently(field: &mut Field, responses: &BTreeSet<String>) {
         kind.as_str(),
     ) {
         (Some("i64"), _) => "optional_integer",
+        (Some("::std::vec::Vec<i64>"), _) => "optional_integers",
         (Some(inner), _) if responses.contains(inner) => "optional_object",
         (Some(_), _) => "optional",
         (None, "i64") => "integer",

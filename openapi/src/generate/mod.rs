@@ -6,15 +6,15 @@ use openapiv3::OpenAPI;
 use proc_macro2::{LexError, TokenStream};
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl};
 
-use crate::contract::OWN_TYPES;
+use crate::contract::LISTS;
 use crate::error::{Error, Problem};
 use crate::prepare::Prepared;
 
 /// Rust source generated from a document.
 ///
 /// A crate includes both files by `include!`. At its root it needs the types `Credentials` (the
-/// client's inner type) `IdList` and `TextList` (comma-joined IDs and texts), and the module `lenient` (deserializers of
-/// responses), as in `bigcommerce-sdk`. Its dependencies must include
+/// client's inner type), `IdList` and `TextList` (comma-joined IDs and texts), and the module
+/// `lenient` (deserializers of responses), as in `bigcommerce-sdk`. Its dependencies must include
 /// `progenitor-client`, `reqwest`, `serde`, `serde_json`, `chrono` and `schemars`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -84,9 +84,9 @@ fn settings() -> Result<GenerationSettings, LexError> {
         .with_inner_type(credentials)
         .with_hooks(HooksMode::Expected)
         .with_derive("PartialEq");
-    for name in OWN_TYPES {
-        let path = format!("crate::{name}");
-        settings.with_replacement(name, path, [TypeImpl::Display].into_iter());
+    for list in LISTS {
+        let own = format!("crate::{list}");
+        settings.with_replacement(list, own, [TypeImpl::Display].into_iter());
     }
     Ok(settings)
 }

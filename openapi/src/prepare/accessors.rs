@@ -62,3 +62,8 @@ pub(super) fn response_mut<'a>(
         .get_mut(status)?
         .pointer_mut(JSON_SCHEMA)
 }
+
+/// Returns the schema of a page's records.
+pub(super) fn record_mut(page: &mut Value) -> Option<&mut Value> {
+    page.pointer_mut("/properties/data/items")
+}

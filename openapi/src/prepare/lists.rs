@@ -5,12 +5,11 @@ use crate::contract::{ID_LIST, OPERATIONS, TEXT_LIST};
 use crate::error::Problem;
 use crate::schema::{Schema, text};
 
-/// Gives lists of IDs in the query the type `IdList`, and other lists to filter by (`…:in`) the type
-/// `TextList`, which join them by commas (`4,5,6`).
+/// Gives lists in the query the types `IdList` and `TextList`, which join them by commas (`4,5,6`).
 ///
 /// progenitor sends an array as one parameter per item, of which the server keeps the last. The
-/// endpoints take commas, whatever the document's `explode` says. A list of anything else becomes
-/// a string, which the caller joins.
+/// endpoints take commas, whatever the document's `explode` says. A list that isn't a filter
+/// (`…:in`) becomes a string, which the caller joins.
 pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         for parameter in parameters_mut(root, operation).into_iter().flatten() {
@@ -18,32 +17,32 @@ pub(super) fn join_lists(root: &mut Value) -> Result<(), Problem> {
             let Some(schema) = parameter.get("schema").and_then(Value::as_object) else {
                 continue;
             };
-            if is_id_list(name, schema) {
-                parameter["schema"] = reference(ID_LIST);
+            parameter["schema"] = if is_id_list(name, schema) {
+                refer(ID_LIST)
             } else if name.ends_with(":in") {
-                parameter["schema"] = reference(TEXT_LIST);
+                refer(TEXT_LIST)
             } else if is_list(schema) {
-                parameter["schema"] = json!({"type": "string"});
-            }
+                json!({"type": "string"})
+            } else {
+                continue;
+            };
         }
     }
-    root["components"]["schemas"][ID_LIST] =
-        json!({"type": "string", "description": "IDs, joined by commas."});
-    root["components"]["schemas"][TEXT_LIST] =
-        json!({"type": "string", "description": "Texts, joined by commas."});
+    for (list, items) in [(ID_LIST, "IDs"), (TEXT_LIST, "Texts")] {
+        root["components"]["schemas"][list] =
+            json!({"type": "string", "description": format!("{items}, joined by commas.")});
+    }
     Ok(())
 }
 
-fn reference(name: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{name}")})
+fn refer(list: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{list}")})
 }
 
-/// Returns `true` if a parameter's name, or the type of a list without the name of a filter, shows that
-/// it is a list of IDs.
+/// Returns `true` if a parameter's name or type shows that it is a list of IDs.
 fn is_id_list(name: &str, schema: &Schema) -> bool {
     let items = schema.get("items").map(|items| text(items, "type"));
-    let is_list_of_ids = is_list(schema) && matches!(items, Some("integer" | "number"));
-    name.ends_with("id:in") || (is_list_of_ids && !name.ends_with(":in"))
+    name.ends_with("id:in") || (is_list(schema) && matches!(items, Some("integer" | "number")))
 }
 
 fn is_list(schema: &Schema) -> bool {
@@ -64,8 +63,9 @@ mod tests {
                 {"name": "attribute_id:in", "schema": {"type": "string"}},
                 {"name": "channels", "schema": list("number")},
                 {"name": "include", "schema": list("string")},
-                {"name": "email:in", "schema": list("string")},
-                {"name": "size:in", "schema": list("number")},
+                {"name": "name:in", "schema": list("string")},
+                {"name": "email:in", "schema": {"type": "string"}},
+                {"name": "email:like", "schema": list("string")},
                 {"name": "page", "schema": {"type": "integer"}},
             ]}}},
             "components": {"schemas": {}},
@@ -77,16 +77,20 @@ mod tests {
             .flatten()
             .map(|p| p["schema"].clone())
             .collect();
-        let id_list = json!({"$ref": "#/components/schemas/IdList"});
-        let text_list = json!({"$ref": "#/components/schemas/TextList"});
+        let [id_list, text_list] = [ID_LIST, TEXT_LIST].map(refer);
         let text = json!({"type": "string"});
-        let others = [
-            text,
-            text_list.clone(),
-            text_list,
-            json!({"type": "integer"}),
-        ];
-        assert_eq!(schemas[..3], [id_list.clone(), id_list.clone(), id_list]);
-        assert_eq!(schemas[3..], others);
+        assert_eq!(
+            schemas,
+            [
+                id_list.clone(),
+                id_list.clone(),
+                id_list,
+                text.clone(),
+                text_list.clone(),
+                text_list,
+                text,
+                json!({"type": "integer"}),
+            ]
+        );
     }
 }

@@ -2,7 +2,7 @@ mod accessors;
 mod error_body;
 mod headers;
 mod integers;
-mod known_parameters;
+mod known_fields;
 mod lists;
 mod names;
 mod parameters;
@@ -11,22 +11,20 @@ mod requirements;
 mod responses;
 mod select;
 mod sort;
-mod sub_resources;
+mod undeclared;
 
 use serde_json::Value;
 
 use crate::error::Problem;
-
-pub(crate) use sub_resources::bind_known_fields;
 
 type Pass = fn(&mut Value) -> Result<(), Problem>;
 
 /// The passes that prepare a document, in order. Each documents why it exists.
 const PASSES: [Pass; 13] = [
     select::select,
+    known_fields::forget_odd_types,
     headers::drop_client_headers,
-    known_parameters::add_known_parameters,
-    sub_resources::leave_out_sub_resources,
+    undeclared::add_undeclared_parameters,
     lists::join_lists,
     integers::widen_integers,
     parameters::simplify_parameters,

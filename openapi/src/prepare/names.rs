@@ -2,7 +2,7 @@ use heck::{ToPascalCase, ToSnakeCase};
 use serde_json::{Value, json};
 
 use super::accessors::{operation_mut, parameters, request_mut, response_mut};
-use crate::contract::{OPERATIONS, OWN_TYPES, Operation, RECORDS, Row};
+use crate::contract::{LISTS, OPERATIONS, Operation, RECORDS, Row};
 use crate::error::Problem;
 use crate::read::Location;
 use crate::schema::{Schema, text};
@@ -45,7 +45,7 @@ fn rows() -> impl Iterator<Item = &'static Row> {
 
 /// Returns `true` if a role has this name.
 fn is_role(name: &str) -> bool {
-    OWN_TYPES.contains(&name)
+    LISTS.contains(&name)
         || [ERROR_BODY, PAGE_META].contains(&name)
         || ROLES.iter().any(|(.., role)| *role == name)
         || RECORDS.iter().any(|r| r.name == name || r.page == name)

@@ -109,11 +109,11 @@ fn check_query(root: &Value, operation: &Operation) -> Result<(), Problem> {
             .find(|p| text(p, "in") == "query" && text(p, "name") == query.name)
             .map(|parameter| &parameter["schema"]);
         match schema {
-            Some(schema) if schema.get("$ref").is_some() => {
-                let list = text(schema, "$ref").rsplit('/').next().unwrap_or_default();
-                check_type(list, query.kind, &location)?
+            Some(schema) => {
+                let list = text(schema, "$ref").rsplit('/').next();
+                let kind = list.filter(|list| !list.is_empty());
+                check_type(kind.unwrap_or(text(schema, "type")), query.kind, &location)?;
             }
-            Some(schema) => check_type(text(schema, "type"), query.kind, &location)?,
             None => {
                 return Err(Problem::new(format!(
                     "{location} is missing, but the SDK needs it"
@@ -160,7 +160,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::contract::{ATTRIBUTES, CUSTOMERS, OWN_TYPES, VALUES};
+    use crate::contract::{ATTRIBUTES, CUSTOMERS, LISTS, VALUES};
 
     fn document() -> Value {
         let object = |fields: &[(&str, &str)]| {
@@ -174,7 +174,8 @@ mod tests {
         let mut root = json!({"paths": {}});
         for operation in &OPERATIONS {
             let query = operation.query.iter().map(|query| match query.kind {
-                list if OWN_TYPES.contains(&list) => {
+                list if LISTS.contains(&list) => {
+                    let list = format!("#/components/schemas/{list}");
                     json!({"in": "query", "name": query.name, "schema": {"$ref": list}})
                 }
                 kind => json!({"in": "query", "name": query.name, "schema": {"type": kind}}),
@@ -266,7 +267,7 @@ mod tests {
                 checked += 1;
             }
         }
-        assert_eq!(checked, 3 + 2 + 12 + 2 + 13 + 3 + 3 + 2);
+        assert_eq!(checked, 3 + 2 + 12 + 2 + 14 + 3 + 3 + 2);
     }
 
     #[test]

@@ -110,14 +110,19 @@ fn known_page(record: &Record) -> Schema {
     }));
     let cursors = object(json!({"start_cursor": text, "end_cursor": text}));
     let optional = record.optional.iter().map(|(name, kind, format)| {
-        let field = match *format {
-            "" => json!({"type": kind}),
-            format => json!({"type": kind, "format": format}),
-        };
+        let mut field = json!({"type": kind});
+        if let Some(format) = format {
+            field["format"] = (*format).into();
+        }
         ((*name).to_owned(), field)
     });
+    let id_lists = record.id_lists.iter().map(|name| {
+        let list = json!({"type": "array", "items": int64, "nullable": true});
+        ((*name).to_owned(), list)
+    });
+    let fields = optional.chain(id_lists).collect::<Schema>();
     let properties = json!({
-        "data": {"type": "array", "items": object(optional.collect::<Schema>().into())},
+        "data": {"type": "array", "items": object(fields.into())},
         "meta": object(json!({"pagination": pagination, "cursor_pagination": cursors})),
     });
     Schema::from_iter([

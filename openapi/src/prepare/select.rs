@@ -34,7 +34,7 @@ pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
     }
     *root = json!({
         "openapi": "3.0.3",
-        "info": {"title": "BigCommerce Customer Attributes and Their Values", "version": "3"},
+        "info": {"title": "BigCommerce Customers, Their Attributes and Values", "version": "3"},
         "paths": selected,
         "components": {"schemas": {}},
     });
@@ -206,11 +206,13 @@ mod tests {
                     "put": {"responses": {"$ref": "#/dangling, but not ours"}},
                     "delete": {"responses": {}},
                 },
-                "/stores/{hash}/v3/customers": {
+                "/customers": {
                     "get": {"responses": {"200": page()}},
                     "put": {"responses": {"$ref": "#/dangling, but not ours"}},
                 },
-                "/customers/addresses": {"get": {"responses": {"$ref": "#/dangling, but not ours"}}},
+                "/customers/addresses": {
+                    "get": {"responses": {"$ref": "#/dangling, but not ours"}},
+                },
             },
             "components": {
                 "parameters": {

@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 use super::location::Location;
 use super::merge::{LimitPolicy, merge};
 use super::source::{Source, circular, reference};
+use super::sub_resources::is_sub_resource;
+use crate::contract::Record;
 use crate::error::Problem;
 use crate::schema::{COMPOSITION, Schema, conjuncts};
 
@@ -17,15 +19,18 @@ const MAX_SCHEMAS: usize = 2_000;
 /// value of the right type. A schema composed by `oneOf`, `anyOf` or `not` becomes free-form JSON.
 pub(crate) struct Expander<'a> {
     source: Source<'a>,
+    /// The records of the response, whose sub-resources are left out.
+    record: Option<&'static Record>,
     trail: Vec<&'a str>,
     depth: usize,
     schemas: usize,
 }
 
 impl<'a> Expander<'a> {
-    pub(crate) fn new(source: Source<'a>) -> Self {
+    pub(crate) fn new(source: Source<'a>, record: Option<&'static Record>) -> Self {
         Self {
             source,
+            record,
             trail: Vec::new(),
             depth: 0,
             schemas: 0,
@@ -128,7 +133,11 @@ impl<'a> Expander<'a> {
         copy(out, schema, "additionalProperties", |v| v == &json!(false));
         let properties = schema.get("properties").and_then(Value::as_object);
         let mut expanded = Schema::new();
+        let record = self.record.filter(|_| location.is_record());
         for (name, property) in properties.into_iter().flatten() {
+            if record.is_some_and(|record| is_sub_resource(self.source, record, name, property)) {
+                continue;
+            }
             let property = self.expand_schema(property, &location.field(name))?;
             expanded.insert(name.clone(), property.into());
         }
@@ -262,7 +271,7 @@ mod tests {
     use super::*;
 
     fn expanded(root: &Value) -> Result<Value, String> {
-        Expander::new(Source::new(root))
+        Expander::new(Source::new(root), None)
             .expand(&root["schema"], &Location::new("PUT /x", "request"))
             .map(Value::Object)
             .map_err(|problem| problem.to_string())

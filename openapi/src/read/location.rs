@@ -27,6 +27,11 @@ impl Location {
         }
     }
 
+    /// Returns `true` if this is an item of the array `data`, which is a record of a page.
+    pub(crate) fn is_record(&self) -> bool {
+        self.path.as_deref() == Some("data[]")
+    }
+
     pub(crate) fn item(&self) -> Self {
         let mut item = self.clone();
         if let Some(path) = &mut item.path {

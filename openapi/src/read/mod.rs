@@ -8,6 +8,7 @@ mod location;
 mod merge;
 mod node;
 mod source;
+mod sub_resources;
 
 use serde_json::json;
 
@@ -82,7 +83,7 @@ pub(crate) fn endpoint<'a>(source: Source<'a>, spec: &Operation) -> Result<Looku
     };
     let mut reader = Reader {
         source,
-        expander: Expander::new(source),
+        expander: Expander::new(source, spec.returns),
         label: spec.label(),
     };
     let endpoint = reader.endpoint(&path, operation)?;

@@ -53,18 +53,14 @@ impl Drop for TempDocument {
 
 #[test]
 fn equal_documents_print_nothing() {
-    let whole = TempDocument::new("equal", |root| {
-        root["info"]["version"] = "another".into();
-        root["paths"]["/customers/addresses"] = json!({"get": {"responses": {}}});
-    });
-    let whole = whole.path();
+    let equal = TempDocument::new("equal", |root| root["x-note"] = true.into());
     let silent = Output {
         status: Some(0),
         stdout: String::new(),
         stderr: String::new(),
     };
-    assert_eq!(run(&["check", whole]), silent);
-    let output = run(&["check", "--format", "json", whole]);
+    assert_eq!(run(&["check", equal.path()]), silent);
+    let output = run(&["check", "--format", "json", equal.path()]);
     let report: Value = serde_json::from_str(&output.stdout).expect("is JSON");
     assert_eq!(output.status, Some(0));
     assert_eq!(report, json!({"differences": [], "rejected": null}));

@@ -681,6 +681,46 @@ fn lists_of_ids() {
 }
 
 #[test]
+fn lists_of_texts() {
+    let on = "GET /customers: query parameter \"email:in\"";
+    let schema = |root: &mut Value, schema: Value| {
+        root["components"]["parameters"]["EmailIn"]["schema"] = schema;
+    };
+    // Both declare a comma-joined list.
+    assert_changes(|root| schema(root, json!({"type": "string"})), &[], &[]);
+    assert_changes(
+        |root| schema(root, json!({"type": "array", "items": {"type": "integer"}})),
+        &[&format!(
+            "breaking: {on}: type is a list of IDs, was a list of texts"
+        )],
+        &[&format!(
+            "breaking: {on}: type is a list of texts, was a list of IDs"
+        )],
+    );
+}
+
+#[test]
+fn sub_resources_of_customers_do_not_count() {
+    let fields = |root: &mut Value, new: Value| {
+        let schemas = &mut root["components"]["schemas"];
+        schemas["Address"] = json!({"properties": {
+            "customer": {"$ref": "#/components/schemas/Customer"},
+        }});
+        schemas["Customer"]["properties"]["new"] = new;
+    };
+    let address = json!({"$ref": "#/components/schemas/Address"});
+    for new in [address.clone(), json!({"type": "array", "items": address})] {
+        assert_changes(|root| fields(root, new.clone()), &[], &[]);
+    }
+    let on = "GET /customers: response field \"data[].new\"";
+    assert_changes(
+        |root| fields(root, json!({"type": "string"})),
+        &[&format!("compatible: {on}: is new")],
+        &[&format!("breaking: {on}: is missing")],
+    );
+}
+
+#[test]
 fn the_order_of_an_all_of_does_not_matter() {
     let part = |limit: u64| json!({"type": "string", "maxLength": limit});
     let row = |parts: Vec<Value>| with_field("AttributeCreate", &json!({"allOf": parts}));

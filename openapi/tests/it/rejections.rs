@@ -5,7 +5,9 @@ use std::path::Path;
 use bigcommerce_openapi::{Document, VENDORED};
 use serde_json::{Value, json};
 
-use crate::support::{ATTRIBUTES, OPERATIONS, VALUES, operation, prepare, remove, vendored};
+use crate::support::{
+    ATTRIBUTES, CUSTOMERS, OPERATIONS, VALUES, operation, prepare, remove, vendored,
+};
 
 #[track_caller]
 fn rejected(change: impl Fn(&mut Value)) -> String {
@@ -83,7 +85,7 @@ fn a_missing_operation_or_path_is_named() {
             format!("test.json: {path}: {method} is missing, but the SDK needs it")
         );
     }
-    for path in [VALUES, ATTRIBUTES] {
+    for path in [VALUES, ATTRIBUTES, CUSTOMERS] {
         let message = rejected(|root| {
             remove(&mut root["paths"], path);
         });
@@ -111,6 +113,14 @@ fn a_missing_response_field_or_parameter_is_named() {
         message,
         "test.json: GET /customers/attribute-values: response field \"data[].customer_id\" is \
          missing, but the SDK needs it"
+    );
+    let message = rejected(|root| {
+        let customer = &mut root["components"]["schemas"]["Customer"];
+        remove(&mut customer["properties"], "email");
+    });
+    assert_eq!(
+        message,
+        "test.json: GET /customers: response field \"data[].email\" is missing, but the SDK needs it"
     );
     let message = rejected(|root| {
         operation(root, VALUES, "delete")["parameters"] = json!([]);

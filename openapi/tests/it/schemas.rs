@@ -43,7 +43,7 @@ fn every_component_has_a_type_and_a_json_schema() {
         ]
     );
     for name in names {
-        let is_ours = matches!(name.as_str(), "IdList" | "TextList");
+        let is_ours = name == "IdList" || name == "TextList";
         let is_defined = ["struct", "enum"].into_iter().any(|kind| {
             let definition = format!("pub {kind} {name} {{");
             let tuple = format!("pub {kind} {name}(");

@@ -58,8 +58,25 @@ pub async fn store_with_source(
         .and_then(|value| value.source))
 }
 
+/// Returns the loyalty ID of the customer with this email address, a field that only this crate's
+/// document has.
+///
+/// # Errors
+///
+/// Returns an error if the request fails.
+pub async fn loyalty_id(
+    client: &Client,
+    email: &str,
+) -> Result<Option<String>, Box<dyn std::error::Error>> {
+    let customers = client.list_customers().email_in([email]).limit(1);
+    let page = customers.send().await?.into_inner();
+    let customer = page.data.into_iter().next();
+    Ok(customer.and_then(|customer| customer.loyalty_id))
+}
+
 #[cfg(test)]
 mod tests {
+    use bigcommerce_ext::sdk::TextList;
     use bigcommerce_sdk::Credentials;
     use bigcommerce_sdk::httpmock::MockServerExt;
     use httpmock::MockServer;
@@ -95,5 +112,24 @@ mod tests {
         mock.assert();
         let error = store_with_source(&client, 2048, "Gold", "longer than sixteen").await;
         assert!(error.is_err(), "the document allows 16 characters");
+    }
+
+    #[tokio::test]
+    async fn a_customer_is_found_by_email() {
+        let server = MockServer::start_async().await;
+        let page: types::CustomerPage = serde_json::from_value(json!({"data": [
+            {"id": 2048, "email": "jane+1@example.com", "loyalty_id": "L7", "channel_ids": [1]},
+        ]}))
+        .expect("a page");
+        assert_eq!(page.data[0].channel_ids, Some(vec![1]));
+        let mock = server.list_customers(|when, then| {
+            when.email_in(&TextList::from(["jane+1@example.com"]));
+            then.ok(&page);
+        });
+        let credentials = Credentials::new("any token").expect("a token");
+        let client = Client::new(&server.base_url(), credentials).expect("a client");
+        let found = loyalty_id(&client, "jane+1@example.com").await;
+        assert_eq!(found.expect("a response").as_deref(), Some("L7"));
+        mock.assert();
     }
 }

@@ -15,8 +15,9 @@ use crate::quota::QuotaSnapshot;
 use crate::state::Shared;
 use crate::target::Target;
 use crate::upsert::Batch;
+use crate::upsert::customers::NewCustomers;
 use crate::wire::ApiResponse;
-use crate::{customer_list, definitions, delete, list, upsert};
+use crate::{definitions, delete, list, upsert};
 
 /// An admitted request whose body has been read.
 pub(crate) struct AdmittedRequest {
@@ -34,8 +35,9 @@ enum Action {
     Get,
     Delete,
     GetAttributes,
-    GetCustomers,
     PostAttributes(Result<Vec<Result<NewAttribute, InvalidRow>>, InvalidBody>),
+    GetCustomers,
+    PostCustomers(Result<NewCustomers, InvalidBody>),
     RejectMethod { allowed: &'static str },
     RejectPath,
 }
@@ -59,14 +61,16 @@ impl AdmittedRequest {
                 Action::PostAttributes(definitions::parse_body(headers, body))
             }
             Some(Operation::ListCustomers) => Action::GetCustomers,
+            Some(Operation::CreateCustomers) => {
+                Action::PostCustomers(upsert::customers::parse_body(headers, body))
+            }
             None => match target {
                 Target::Values => Action::RejectMethod {
                     allowed: "GET, PUT, DELETE",
                 },
-                Target::Attributes => Action::RejectMethod {
+                Target::Attributes | Target::Customers => Action::RejectMethod {
                     allowed: "GET, POST",
                 },
-                Target::Customers => Action::RejectMethod { allowed: "GET" },
                 Target::OtherPath | Target::OtherStore => Action::RejectPath,
             },
         };
@@ -102,14 +106,15 @@ impl AdmittedRequest {
         let query = self.head.uri.query();
         let mut response = match self.action {
             Action::Put(Ok(batch)) => upsert::put(shared, batch, fault),
-            Action::Put(Err(invalid)) | Action::PostAttributes(Err(invalid)) => {
-                invalid.into_response()
-            }
+            Action::Put(Err(invalid))
+            | Action::PostAttributes(Err(invalid))
+            | Action::PostCustomers(Err(invalid)) => invalid.into_response(),
             Action::Get => list::get(shared, query, fault),
             Action::Delete => delete::delete(shared, query),
             Action::GetAttributes => definitions::get(shared, query),
-            Action::GetCustomers => customer_list::get(shared, query, fault),
             Action::PostAttributes(Ok(rows)) => definitions::post(shared, rows),
+            Action::GetCustomers => list::customers::get(shared, query, fault),
+            Action::PostCustomers(Ok(rows)) => upsert::customers::post(shared, rows),
             Action::RejectMethod { allowed } => {
                 let title = "The method is not allowed for this path";
                 let mut response = ApiResponse::problem(StatusCode::METHOD_NOT_ALLOWED, title);

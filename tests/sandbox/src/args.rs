@@ -1,3 +1,4 @@
+mod customers;
 mod faults;
 
 use std::fmt;
@@ -10,7 +11,7 @@ use bigcommerce_sandbox::{
 use lexopt::{Arg, Parser};
 
 pub const HELP: &str = "\
-A local store that simulates BigCommerce's Customer Attribute Values endpoints.
+A local store that simulates BigCommerce's Customer Attribute Values endpoints, and customers.
 
 Prints its base URL, serves until it is interrupted, then prints its counts.
 
@@ -26,29 +27,36 @@ Usage: bigcommerce-sandbox [OPTIONS]
   --in-flight N            maximum number of requests at once [3]
   --customers-per-call N   maximum number of customers per PUT [10]
   --rows-per-call N        maximum number of rows per PUT [any]
-  --page-limit N           maximum number of values per page of a GET [250]
+  --page-limit N           maximum number of items per page of a GET [250]
   --delete-limit N         maximum number of IDs per DELETE [any]
   --batch MODE             whether a PUT with invalid rows stores no rows or the valid ones:
                            atomic, partial [atomic]
   --error-keys KEYS        how a 422 names an invalid row: indexed, field, empty [indexed]
-  --too-large STATUS       status for a PUT or DELETE that is too large: 413, 422 [422]
+  --too-large STATUS       status for a PUT, POST or DELETE that is too large: 413, 422 [422]
   --duplicates MODE        what a PUT does with a repeated customer and attribute:
                            last, first, reject [last]
   --response-order ORDER   order of data in the response to a PUT: sent, id, reversed [sent]
   --unknown-id MODE        response to an unknown ID in a DELETE: ignore, 404, 422 [ignore]
   --attribute NAME[=TYPE]  define an attribute of type string, number or date [string];
                            the first has ID 101, the next 102, and so on
+  --customer ID=EMAIL      put a customer into the store; ID/1+2=EMAIL for channels 1 and 2 only
+                           [all channels]
   --list-order ORDER       order of values in the response to a GET:
                            id, customer, newest, modified [id]
   --list-meta META         what the response to a GET has in meta: full, no-totals, none [full]
   --limit-too-large MODE   response to a GET whose limit exceeds the page limit:
                            413, 422, clamp [422]
   --ignore-filters         ignore all filters of a GET
+  --ignore-filter NAME     ignore one filter of a GET, such as email:in [none]
+  --email-split WHEN       when a GET of customers splits email:in at its commas:
+                           decoded (after decoding), raw (before decoding) [decoded]
+  --email-case             distinguish case in email:in
+  --cursors MODE           cursors of lists of customers: support, 422, ignore [support]
   --url-limit N            maximum bytes of path and query; longer URLs get a 414 [8192]
   --faults PLAN            random faults, such as seed=7,rate=0.1,only=busy+truncated [none]
   --help, --version
 
---attribute can be repeated. If another option is repeated, the last one wins.
+--attribute and --customer and --ignore-filter can be repeated. If another option is repeated, the last one wins.
 
 TIME is a whole number with the unit ms, s or m: 20ms, 30s, 1m. SHARE is a number from 0 to 1.
 
@@ -58,7 +66,10 @@ rate-limited, busy, internal-error, bad-gateway, unavailable, gateway-timeout, m
 html-success, truncated, closed-before-work, closed-after-work, closed-during-response,
 error-after-work, trickle, redirect, dropped-rows, hidden-rows, partial-page, normalized,
 oversized, slow, late-execution, late-behind-gateway, accepted, stalled-body, short-page,
-empty-page, total-too-large, total-too-small, ignored-filters.";
+empty-page, total-too-large, total-too-small, ignored-filters.
+
+Only requests of the operations named by on= fail [all]: upsert, list, delete, list-attributes,
+create-attributes, list-customers, create-customers.";
 
 pub enum Command {
     Serve(Box<SandboxBuilder>),
@@ -118,6 +129,7 @@ fn flag(name: &str) -> Option<fn(SandboxBuilder) -> SandboxBuilder> {
     match name {
         "read-only" => Some(SandboxBuilder::read_only),
         "ignore-filters" => Some(|builder| builder.ignore_filters(true)),
+        "email-case" => Some(|builder| builder.distinguish_email_case(true)),
         _ => None,
     }
 }
@@ -218,8 +230,11 @@ fn option(name: &str) -> Option<Setter> {
                 _ => return None,
             }))
         },
+        "ignore-filter" => {
+            |builder, value| (!value.is_empty()).then(|| builder.ignore_filter(value))
+        }
         "url-limit" => |builder, value| Some(builder.url_limit(value.parse().ok()?)),
-        _ => return None,
+        _ => return customers::option(name),
     };
     Some(setter)
 }
@@ -311,6 +326,9 @@ mod tests {
             ("list-order", "newest"),
             ("list-meta", "no-totals"),
             ("limit-too-large", "clamp"),
+            ("customer", "7=jane@example.com"),
+            ("email-split", "raw"),
+            ("cursors", "422"),
         ];
         let options = HELP
             .split_whitespace()
@@ -348,6 +366,7 @@ mod tests {
     fn the_help_lists_every_fault() {
         let (_, rest) = HELP.split_once("are drawn").expect("a list of faults");
         let (_, faults) = rest.split_once(':').expect("a list of faults");
+        let (faults, _) = faults.split_once("\n\n").expect("a paragraph");
         let listed = faults.trim_end_matches('.').split(',').map(str::trim);
         let all = Fault::ALL.iter().map(|fault| fault.to_string());
         assert!(listed.eq(all));

@@ -6,13 +6,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::attributes::AttributeType;
-use crate::customers::SandboxCustomer;
 use crate::fault_plan::FaultPlan;
 use crate::sandbox::Sandbox;
 use crate::settings::{
-    BatchRejection, Duplicates, EmailSplit, ErrorKeys, LimitTooLarge, ListMeta, ListOrder,
-    ResponseOrder, Settings, TooLarge, UnknownId,
+    BatchRejection, Cursors, Duplicates, EmailListSplit, ErrorKeys, LimitTooLarge, ListMeta,
+    ListOrder, ResponseOrder, Settings, TooLarge, UnknownId,
 };
+use crate::store::SandboxCustomer;
 
 impl Sandbox {
     /// Returns a builder with the provider's documented limits, but without a quota.
@@ -146,7 +146,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sets the status that rejects a PUT or DELETE that is too large (default
+    /// Sets the status that rejects a PUT or DELETE, or a POST of customers, that is too large (default
     /// [`TooLarge::Status422`]).
     pub fn too_large(mut self, status: TooLarge) -> Self {
         self.settings.too_large = status;
@@ -172,14 +172,14 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sets the order in which a GET lists values (default [`ListOrder::ById`]). Attributes are
-    /// always listed by ID.
+    /// Sets the order in which a GET lists values (default [`ListOrder::ById`]). Attributes and
+    /// customers are always listed by ID.
     pub fn list_order(mut self, order: ListOrder) -> Self {
         self.settings.list_order = order;
         self
     }
 
-    /// Sets what the response to a GET of values or attributes contains in `meta` (default
+    /// Sets what the response to a GET contains in `meta` (default
     /// [`ListMeta::Full`]).
     pub fn list_meta(mut self, meta: ListMeta) -> Self {
         self.settings.list_meta = meta;
@@ -193,10 +193,39 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sets whether a GET ignores all parameters but `page` and `limit`, valid or not (default
-    /// `false`).
+    /// Sets whether a GET ignores all filters, valid or not (default `false`). Only `page`, `limit`
+    /// and, for customers, the cursors take effect. See also [`ignore_filter`](Self::ignore_filter).
     pub fn ignore_filters(mut self, ignored: bool) -> Self {
         self.settings.ignore_filters = ignored;
+        self
+    }
+
+    /// Adds a filter that a GET ignores, valid or not, such as `email:in` (default none). If it is
+    /// the only filter of a request, everything is listed. The provider doesn't document what
+    /// happens to a filter that a store doesn't know.
+    pub fn ignore_filter(mut self, name: impl Into<String>) -> Self {
+        self.settings.ignored_filters.insert(name.into());
+        self
+    }
+
+    /// Sets when a GET of customers splits the list in `email:in` (default
+    /// [`EmailListSplit::AfterDecoding`]). The provider doesn't document it.
+    pub fn email_list_split(mut self, split: EmailListSplit) -> Self {
+        self.settings.email_list_split = split;
+        self
+    }
+
+    /// Sets whether `email:in` distinguishes case (default `false`). The provider doesn't document
+    /// it. Spaces around an address never count.
+    pub fn distinguish_email_case(mut self, distinguished: bool) -> Self {
+        self.settings.distinguish_email_case = distinguished;
+        self
+    }
+
+    /// Sets whether lists of customers have cursors (default [`Cursors::Supported`]). The provider
+    /// documents cursors, but not that every store has them.
+    pub fn cursors(mut self, cursors: Cursors) -> Self {
+        self.settings.cursors = cursors;
         self
     }
 
@@ -232,42 +261,24 @@ impl SandboxBuilder {
         self
     }
 
-    /// Adds a customer of all channels. Several customers may have the same e-mail address.
+    /// Puts a customer into the store (default: there is none). See also
+    /// [`customers`](Self::customers).
     ///
-    /// Values may be stored for customers that don't exist.
+    /// A GET of customers lists them. Rows of a PUT may also name other customers. No limits or
+    /// checks apply to the address, and several customers may have one. A second customer with the
+    /// same ID replaces the first.
     pub fn customer(self, id: i64, email: impl Into<String>) -> Self {
-        self.customers([SandboxCustomer::new(id, email)])
+        self.customers([(id, email)])
     }
 
-    /// Adds customers.
-    pub fn customers(mut self, customers: impl IntoIterator<Item = SandboxCustomer>) -> Self {
+    /// Puts customers into the store like [`customer`](Self::customer): pairs of ID and address, or
+    /// [`SandboxCustomer`]s with more details.
+    pub fn customers<C: Into<SandboxCustomer>>(
+        mut self,
+        customers: impl IntoIterator<Item = C>,
+    ) -> Self {
+        let customers = customers.into_iter().map(Into::into);
         self.settings.customers.extend(customers);
-        self
-    }
-
-    /// Sets when the addresses of `email:in` are split at their commas, which the provider does not
-    /// document (default after decoding).
-    pub fn email_split(mut self, split: EmailSplit) -> Self {
-        self.settings.email_split = split;
-        self
-    }
-
-    /// Lets `email:in` distinguish case. The provider does not document whether it does; by default it
-    /// doesn't.
-    pub fn distinguish_case(mut self) -> Self {
-        self.settings.distinguishes_case = true;
-        self
-    }
-
-    /// Lets `email:in` be ignored, so that all customers match.
-    pub fn ignore_emails(mut self) -> Self {
-        self.settings.ignores_emails = true;
-        self
-    }
-
-    /// Leaves the cursors out of lists of customers, which then reject `after` and `before`.
-    pub fn without_cursors(mut self) -> Self {
-        self.settings.has_cursors = false;
         self
     }
 

@@ -1,4 +1,8 @@
+mod query_log;
+
 use std::fmt;
+
+pub(crate) use query_log::QueryLog;
 
 /// The counts of a [`Sandbox`](crate::Sandbox) so far.
 ///
@@ -18,8 +22,11 @@ pub struct Counts {
     pub attribute_gets: u64,
     /// POST requests for the attribute definitions of this store, whatever the response.
     pub attribute_posts: u64,
-    /// GET requests for the customers of this store, whatever the response.
+    /// GET requests for the customers of this store, whatever the response. See also
+    /// [`Sandbox::customer_queries`](crate::Sandbox::customer_queries).
     pub customer_gets: u64,
+    /// POST requests for the customers of this store, whatever the response.
+    pub customer_posts: u64,
     /// Requests in flight at the time of the snapshot.
     pub in_flight: usize,
     /// The highest number of requests in flight at once. Requests rejected with 429 for too many
@@ -40,6 +47,8 @@ pub struct Counts {
     pub rows_stored: u64,
     /// Values in the store at the time of the snapshot.
     pub values: usize,
+    /// Customers in the store at the time of the snapshot.
+    pub customers: usize,
     /// Requests rejected with 413 or 422.
     pub rejected: u64,
     /// Faults that took effect, of any kind. See also

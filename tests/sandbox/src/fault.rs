@@ -21,6 +21,8 @@ pub enum Operation {
     CreateAttributes,
     /// GET of customers.
     ListCustomers,
+    /// POST of customers.
+    CreateCustomers,
 }
 
 impl Operation {
@@ -32,6 +34,7 @@ impl Operation {
         Self::ListAttributes,
         Self::CreateAttributes,
         Self::ListCustomers,
+        Self::CreateCustomers,
     ];
 
     /// Returns `None` if the target has no such method.
@@ -43,6 +46,7 @@ impl Operation {
             (Target::Attributes, &Method::GET) => Some(Self::ListAttributes),
             (Target::Attributes, &Method::POST) => Some(Self::CreateAttributes),
             (Target::Customers, &Method::GET) => Some(Self::ListCustomers),
+            (Target::Customers, &Method::POST) => Some(Self::CreateCustomers),
             _ => None,
         }
     }
@@ -184,30 +188,30 @@ pub enum Fault {
     ///
     /// Not for DELETE, whose response has no body.
     StalledBody,
-    /// At least one value is missing from the page, and at least one is left. No other page shows
-    /// the missing values. `count` is the number of values shown, the rest of the pagination is as
-    /// usual.
+    /// At least one value or customer is missing from the page, and at least one is left. No other
+    /// page shows the missing ones. `count` is the number of values or customers shown. The rest of
+    /// the pagination, with its cursors, is as usual.
     ///
-    /// Only for a GET of values, if the page has more than one.
+    /// Only for a GET of values or customers, if the page has more than one.
     ShortPage,
-    /// The page shows no values, with the usual pagination but for `count`.
+    /// The page shows no values or customers, with the usual pagination but for `count`.
     ///
-    /// Only for a GET of values, if the page has any.
+    /// Only for a GET of values or customers, if the page has any.
     EmptyPage,
-    /// `total` is too large, up to twice the number of values, and `total_pages` and the link to
-    /// the next page agree with it. In a PUT, at least one value is neither stored nor shown, as in
+    /// `total` is too large, up to twice the actual number, and `total_pages` and the link to the
+    /// next page agree with it. In a PUT, at least one value is neither stored nor shown, as in
     /// [`DroppedRows`](Self::DroppedRows), and `total` is larger than the number of values sent.
     ///
-    /// Only for PUT and for a GET of values, if the pagination has totals.
+    /// Only for PUT and for a GET of values or customers, if the pagination has totals.
     TotalTooLarge,
     /// `total` is too small, and `total_pages` and the link to the next page agree with it. It isn't
-    /// the number of values up to the end of the page, with which the list would seem to end there.
+    /// the number of items up to the end of the page, with which the list would seem to end there.
     ///
-    /// Only for a GET of values, if the pagination has totals and there is any value.
+    /// Only for a GET of values or customers, if the pagination has totals and `total` isn't 0.
     TotalTooSmall,
     /// All filters of the request are ignored.
     ///
-    /// Only for a GET of values that has a filter.
+    /// Only for a GET of values or customers that has a filter.
     IgnoredFilters,
 }
 

@@ -1,6 +1,10 @@
+mod customers;
+
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+
+pub(crate) use customers::CustomerFilter;
 
 use crate::attributes::Attributes;
 use crate::dates;
@@ -18,7 +22,7 @@ pub(crate) struct ValueFilter {
     dates: DateFilters,
 }
 
-/// The date filters that values and attributes have in common.
+/// The date filters that values, attributes and customers have in common.
 #[derive(Default, PartialEq)]
 pub(crate) struct DateFilters {
     created: DateFilter,

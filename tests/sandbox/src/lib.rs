@@ -27,8 +27,8 @@
 //!
 //! The sandbox serves `GET`, `PUT` and `DELETE` on
 //! `/stores/{store_hash}/v3/customers/attribute-values`, and `GET` and `POST` on
-//! `/stores/{store_hash}/v3/customers/attributes` (the attribute definitions). Its state is in
-//! memory.
+//! `/stores/{store_hash}/v3/customers/attributes` (the attribute definitions) and on
+//! `/stores/{store_hash}/v3/customers`. Its state is in memory.
 //!
 //! | Request | Response |
 //! |---|---|
@@ -46,6 +46,34 @@
 //! defined, its values must be empty or match its [type](AttributeType). A store has at most 50
 //! attributes. A new attribute gets the first free ID from 101.
 //!
+//! Rows may also name customers that the store doesn't have. Several customers may have one e-mail
+//! address, which has 3 to 255 characters if a POST creates the customer. A POST creates at most 10
+//! customers. A new customer gets the next ID after the highest one. A GET of customers accepts the
+//! filters `id:in`, `email:in`, `customer_group_id:in`, and both dates. Case and the spaces around an
+//! address don't count in `email:in`. Customers are listed by ID: `sort` is checked, but has no
+//! effect. Pages are selected by `page` or by the cursors `after` and `before`.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! use bigcommerce_sandbox::{EmailListSplit, Sandbox, SandboxCustomer};
+//!
+//! let sandbox = Sandbox::builder()
+//!     .customer(7, "jane@example.com")
+//!     .customers((8..1000).map(|id| (id, format!("customer{id}@example.com"))))
+//!     .email_list_split(EmailListSplit::BeforeDecoding)
+//!     .start()
+//!     .await?;
+//! sandbox.insert_customer(SandboxCustomer::new(1000, "Jane@Example.com").in_channels([2]));
+//!
+//! // Let the client under test look up customers by address, then check what it asked for.
+//! assert_eq!(sandbox.customer_queries(), [""; 0]);
+//! assert_eq!(sandbox.counts().customer_gets, 0);
+//! assert_eq!(sandbox.counts().customers, 994);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Behavior that the provider doesn't document is a setting:
 //!
 //! | Behavior | Setting |
@@ -58,7 +86,10 @@
 //! | The order of lists | [`ListOrder`] |
 //! | What lists contain in `meta` | [`ListMeta`] |
 //! | A `limit` that is too large | [`LimitTooLarge`] |
-//! | Whether filters are ignored | [`ignore_filters`](SandboxBuilder::ignore_filters) |
+//! | Whether filters are ignored | [`ignore_filters`](SandboxBuilder::ignore_filters), [`ignore_filter`](SandboxBuilder::ignore_filter) |
+//! | When `email:in` is split at its commas | [`EmailListSplit`] |
+//! | Whether `email:in` distinguishes case | [`distinguish_email_case`](SandboxBuilder::distinguish_email_case) |
+//! | Whether lists of customers have cursors | [`Cursors`] |
 //! | The longest URL | [`url_limit`](SandboxBuilder::url_limit) |
 //!
 //! # How a request is handled
@@ -128,8 +159,6 @@ mod busy_customers;
 mod busy_guard;
 mod clock;
 mod counts;
-mod customer_list;
-mod customers;
 mod dates;
 mod definitions;
 mod delete;
@@ -162,12 +191,11 @@ mod wire;
 pub use attributes::{AttributeType, StoredAttribute};
 pub use builder::SandboxBuilder;
 pub use counts::Counts;
-pub use customers::SandboxCustomer;
 pub use fault::{Fault, Operation, UnknownFault};
 pub use fault_plan::FaultPlan;
 pub use sandbox::Sandbox;
 pub use settings::{
-    BatchRejection, Duplicates, EmailSplit, ErrorKeys, LimitTooLarge, ListMeta, ListOrder,
-    ResponseOrder, TooLarge, UnknownId,
+    BatchRejection, Cursors, Duplicates, EmailListSplit, ErrorKeys, LimitTooLarge, ListMeta,
+    ListOrder, ResponseOrder, TooLarge, UnknownId,
 };
-pub use store::StoredValue;
+pub use store::{SandboxCustomer, StoredCustomer, StoredValue};

@@ -1,3 +1,5 @@
+pub(crate) mod customers;
+
 use crate::active_fault::ActiveFault;
 use crate::fault::Fault;
 use crate::filter::ValueFilter;

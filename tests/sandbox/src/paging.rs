@@ -1,4 +1,8 @@
+mod cursor;
+
 use hyper::StatusCode;
+
+pub(crate) use cursor::Cursor;
 
 use crate::query::{self, InvalidParameter, Parameter};
 use crate::settings::{LimitTooLarge, ListMeta, Settings};
@@ -48,7 +52,7 @@ impl PageRequest {
                         return Err(InvalidParameter::new(name, message).with_status(status));
                     }
                 }
-                _ if settings.ignore_filters => {}
+                name if settings.ignores_filter(name) => {}
                 _ => set_filter(name, text)?,
             }
         }

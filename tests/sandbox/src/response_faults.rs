@@ -57,20 +57,20 @@ pub(crate) fn apply_to_response(fault: &mut ActiveFault, values: &mut Vec<Stored
 }
 
 /// Applies the fault to a page of a list and to the total that its pagination shows, if it shows
-/// totals. The page begins after `offset` values. Returns `true` if either changes.
+/// totals. The page begins after `offset` items. Returns `true` if either changes.
 pub(crate) fn apply_to_list<T>(
     fault: &mut ActiveFault,
     offset: usize,
-    values: &mut Vec<T>,
+    items: &mut Vec<T>,
     total: &mut usize,
     has_totals: bool,
 ) -> bool {
     match fault.fault {
-        Fault::ShortPage => fault.remove_some(values),
+        Fault::ShortPage => fault.remove_some(items),
         Fault::EmptyPage => {
-            let had_values = !values.is_empty();
-            values.clear();
-            had_values
+            let had_items = !items.is_empty();
+            items.clear();
+            had_items
         }
         Fault::TotalTooLarge if has_totals => {
             *total = exaggerate(fault, *total);
@@ -79,7 +79,7 @@ pub(crate) fn apply_to_list<T>(
         Fault::TotalTooSmall if has_totals && *total > 0 => {
             let picked = fault.pick(0..*total);
             // With this total, the list would end with the page, and nobody could tell.
-            let plausible = offset + values.len();
+            let plausible = offset + items.len();
             *total = if picked == plausible {
                 picked.saturating_sub(1)
             } else {

@@ -11,14 +11,13 @@ use tokio::task::JoinHandle;
 use crate::attributes::StoredAttribute;
 use crate::clock::Clock;
 use crate::counts::Counts;
-use crate::customers::SandboxCustomer;
 use crate::fault::Fault;
 use crate::fault_plan::FaultPlan;
 use crate::fault_schedule::FaultSchedule;
 use crate::server;
 use crate::settings::Settings;
 use crate::state::Shared;
-use crate::store::StoredValue;
+use crate::store::{SandboxCustomer, StoredCustomer, StoredValue};
 
 /// A running sandbox. Dropping it stops it.
 ///
@@ -60,6 +59,7 @@ impl Sandbox {
         let state = self.shared.lock();
         Counts {
             values: state.store.len(),
+            customers: state.customers.len(),
             faults: state.fault_counts.values().sum(),
             ..state.counts.clone()
         }
@@ -106,21 +106,29 @@ impl Sandbox {
         self.shared.lock().store.remove(id).is_some()
     }
 
-    /// Adds a customer directly, or replaces the one with the same ID.
-    pub fn insert_customer(&self, customer: SandboxCustomer) {
+    /// Returns all customers in the order of their IDs.
+    pub fn customers(&self) -> Vec<StoredCustomer> {
+        self.shared.lock().customers.iter().cloned().collect()
+    }
+
+    /// Puts a customer into the store directly, without limits, counts and checks, in place of a
+    /// customer with the same ID. Takes a pair of ID and address, or a [`SandboxCustomer`].
+    pub fn insert_customer(&self, customer: impl Into<SandboxCustomer>) {
         let now = self.shared.clock.now();
+        let customer = customer.into();
         self.shared.lock().customers.insert(customer, now);
     }
 
-    /// Deletes a customer directly. Values of the customer stay. Returns `true` if it existed.
+    /// Removes the customer with this ID directly, without limits, counts and checks. Returns
+    /// `true` if the customer existed. The customer's attribute values stay.
     pub fn remove_customer(&self, id: i64) -> bool {
-        self.shared.lock().customers.remove(id)
+        self.shared.lock().customers.remove(id).is_some()
     }
 
-    /// Returns the raw queries of the latest 100,000 requests for customers, oldest first.
+    /// Returns the raw query of each GET of customers, as sent, in the order of arrival and whatever
+    /// the response: the last 100,000 of them. A GET without a query has an empty one.
     pub fn customer_queries(&self) -> Vec<String> {
-        let state = self.shared.lock();
-        state.customer_queries.iter().map(str::to_owned).collect()
+        self.shared.lock().customer_queries.to_vec()
     }
 
     /// Sets the latency of all requests that have not started waiting. See also

@@ -80,9 +80,9 @@ fn count_arrival(shared: &Shared, head: &Parts) -> Target {
         Some(Operation::CreateAttributes) => counts.attribute_posts += 1,
         Some(Operation::ListCustomers) => {
             counts.customer_gets += 1;
-            let query = head.uri.query().unwrap_or_default();
-            state.customer_queries.push(query);
+            state.customer_queries.record(head.uri.query());
         }
+        Some(Operation::CreateCustomers) => counts.customer_posts += 1,
         None => {}
     }
     target

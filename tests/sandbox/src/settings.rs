@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
 use crate::attributes::AttributeType;
-use crate::customers::SandboxCustomer;
 use crate::fault_plan::FaultPlan;
+use crate::store::SandboxCustomer;
 
 /// What happens to the valid rows of a PUT or POST that is rejected with 422 for its invalid rows.
 #[non_exhaustive]
@@ -34,7 +34,7 @@ pub enum ErrorKeys {
     Empty,
 }
 
-/// The status that rejects a PUT or DELETE that is too large.
+/// The status that rejects a PUT or DELETE, or a POST of customers, that is too large.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TooLarge {
@@ -137,15 +137,29 @@ pub enum ListMeta {
     None,
 }
 
-/// When a list of e-mail addresses in a query is split at its commas.
+/// When a GET of customers splits the list in `email:in` at its commas.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EmailSplit {
-    /// After the query was percent-decoded.
+pub enum EmailListSplit {
+    /// After the value is decoded: `%2C` separates addresses too, so no address can contain a comma.
     #[default]
     AfterDecoding,
-    /// Before the query is percent-decoded, so that an encoded comma is a part of an address.
+    /// Before the value is decoded: only a literal comma separates addresses, and `%2C` is a part of
+    /// an address.
     BeforeDecoding,
+}
+
+/// Whether lists of customers have cursors.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cursors {
+    /// `after` and `before` select a page, and `meta` contains `cursor_pagination`.
+    #[default]
+    Supported,
+    /// `after` and `before` are rejected with 422, and `meta` contains no cursors.
+    Rejected,
+    /// `after` and `before` have no effect, and `meta` contains no cursors.
+    Ignored,
 }
 
 pub(crate) type RejectRule = Arc<dyn Fn(i64, i64, &str) -> Option<String> + Send + Sync>;
@@ -176,16 +190,23 @@ pub(crate) struct Settings {
     pub list_meta: ListMeta,
     pub limit_too_large: LimitTooLarge,
     pub ignore_filters: bool,
+    pub ignored_filters: HashSet<String>,
+    pub email_list_split: EmailListSplit,
+    pub distinguish_email_case: bool,
+    pub cursors: Cursors,
     pub url_limit: usize,
     pub attributes: BTreeMap<i64, (String, AttributeType)>,
-    pub known_attributes: Option<HashSet<i64>>,
     pub customers: Vec<SandboxCustomer>,
-    pub email_split: EmailSplit,
-    pub distinguishes_case: bool,
-    pub ignores_emails: bool,
-    pub has_cursors: bool,
+    pub known_attributes: Option<HashSet<i64>>,
     pub reject: Option<RejectRule>,
     pub faults: FaultPlan,
+}
+
+impl Settings {
+    /// Returns `true` if lists ignore the filter.
+    pub(crate) fn ignores_filter(&self, name: &str) -> bool {
+        self.ignore_filters || self.ignored_filters.contains(name)
+    }
 }
 
 impl Default for Settings {
@@ -215,14 +236,14 @@ impl Default for Settings {
             list_meta: ListMeta::default(),
             limit_too_large: LimitTooLarge::default(),
             ignore_filters: false,
+            ignored_filters: HashSet::new(),
+            email_list_split: EmailListSplit::default(),
+            distinguish_email_case: false,
+            cursors: Cursors::default(),
             url_limit: 8192,
             attributes: BTreeMap::new(),
-            known_attributes: None,
             customers: Vec::new(),
-            email_split: EmailSplit::default(),
-            distinguishes_case: false,
-            ignores_emails: false,
-            has_cursors: true,
+            known_attributes: None,
             reject: None,
             faults: FaultPlan::none(),
         }

@@ -5,16 +5,14 @@ use std::time::Duration;
 use crate::attributes::Attributes;
 use crate::busy_customers::BusyCustomers;
 use crate::clock::Clock;
-use crate::counts::Counts;
-use crate::customers::Customers;
+use crate::counts::{Counts, QueryLog};
 use crate::fault::Fault;
 use crate::fault_schedule::FaultSchedule;
 use crate::other_app::OtherApp;
 use crate::page_cache::PageCache;
-use crate::query::RecentQueries;
 use crate::quota::Quota;
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{Customers, Store};
 
 /// Everything that the connections of one sandbox share.
 pub(crate) struct Shared {
@@ -31,7 +29,7 @@ pub(crate) struct State {
     pub store: Store,
     pub attributes: Attributes,
     pub customers: Customers,
-    pub customer_queries: RecentQueries,
+    pub customer_queries: QueryLog,
     pub page_cache: PageCache,
     pub fault_schedule: Option<FaultSchedule>,
     pub fault_counts: BTreeMap<Fault, u64>,
@@ -67,7 +65,7 @@ impl Shared {
             store: Store::default(),
             attributes,
             customers,
-            customer_queries: RecentQueries::default(),
+            customer_queries: QueryLog::default(),
             page_cache: PageCache::default(),
             fault_schedule: FaultSchedule::start(settings.faults.clone()),
             fault_counts: BTreeMap::new(),

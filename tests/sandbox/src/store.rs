@@ -1,6 +1,11 @@
+mod customers;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+
+pub(crate) use customers::Customers;
+pub use customers::{SandboxCustomer, StoredCustomer};
 
 /// An attribute value in the store.
 #[non_exhaustive]

@@ -43,6 +43,7 @@ mod tests {
         for path in [
             "/stores/abc/",
             "/stores/abc/v2/customers",
+            "/stores/abc/v3/customers/",
             "/stores/abc/v3/customers/attribute-values/",
         ] {
             assert_eq!(Target::from_path(path, "abc"), Target::OtherPath);

@@ -1,3 +1,5 @@
+pub(crate) mod customers;
+
 use std::collections::HashSet;
 
 use hyper::header::HeaderMap;

@@ -6,8 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::attributes::StoredAttribute;
-use crate::customers::SandboxCustomer;
-use crate::store::StoredValue;
+use crate::store::{StoredCustomer, StoredValue};
 
 /// A response before it is sent.
 pub(crate) struct ApiResponse {
@@ -45,25 +44,8 @@ impl ApiResponse {
         response
     }
 
-    pub(crate) fn page(data: impl Serialize, pagination: impl Into<Option<Pagination>>) -> Self {
-        let meta = pagination.into().map(|pagination| Meta {
-            pagination: Some(pagination),
-            cursor_pagination: None,
-        });
-        Self::json(StatusCode::OK, &Page { data, meta })
-    }
-
-    /// Creates a page that may have cursors, too.
-    pub(crate) fn cursor_page(
-        data: impl Serialize,
-        pagination: Option<Pagination>,
-        cursor_pagination: Option<Cursors>,
-    ) -> Self {
-        let has_meta = pagination.is_some() || cursor_pagination.is_some();
-        let meta = has_meta.then_some(Meta {
-            pagination,
-            cursor_pagination,
-        });
+    pub(crate) fn page(data: impl Serialize, meta: impl Into<Meta>) -> Self {
+        let meta = meta.into();
         Self::json(StatusCode::OK, &Page { data, meta })
     }
 
@@ -115,8 +97,8 @@ struct Problem<'a> {
 #[derive(Serialize)]
 struct Page<D> {
     data: D,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    meta: Option<Meta>,
+    #[serde(skip_serializing_if = "Meta::is_empty")]
+    meta: Meta,
 }
 
 /// Serializes as an array of [`ValueRecord`]s.
@@ -177,73 +159,77 @@ struct AttributeRecord<'a> {
     date_created: DateTime<Utc>,
 }
 
+/// A customer in a response. Details that the customer doesn't have are absent.
+#[derive(Serialize)]
+pub(crate) struct CustomerRecord<'a> {
+    id: i64,
+    email: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_group_id: Option<i64>,
+    origin_channel_id: i64,
+    /// `null` stands for all channels.
+    channel_ids: Option<&'a [i64]>,
+    #[serde(serialize_with = "serialize_date")]
+    date_created: DateTime<Utc>,
+    #[serde(serialize_with = "serialize_date")]
+    date_modified: DateTime<Utc>,
+}
+
+impl<'a> From<&'a StoredCustomer> for CustomerRecord<'a> {
+    fn from(customer: &'a StoredCustomer) -> Self {
+        Self {
+            id: customer.id,
+            email: &customer.email,
+            first_name: customer.first_name.as_deref(),
+            last_name: customer.last_name.as_deref(),
+            customer_group_id: customer.customer_group_id,
+            origin_channel_id: customer.origin_channel_id,
+            channel_ids: customer.channel_ids.as_deref(),
+            date_created: customer.date_created,
+            date_modified: customer.date_modified,
+        }
+    }
+}
+
 /// Serializes the date as one string. `chrono`'s own implementation writes character by character,
 /// which took a quarter of the time of an upsert.
 fn serialize_date<S: Serializer>(date: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&date.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
+/// The `meta` of a page, omitted if it is empty.
 #[derive(Serialize)]
-struct Meta {
+pub(crate) struct Meta {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pagination: Option<Pagination>,
+    pub pagination: Option<Pagination>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cursor_pagination: Option<Cursors>,
+    pub cursor_pagination: Option<CursorPagination>,
 }
 
-/// The cursors of the first and the last record of a page, empty for an empty page.
-#[derive(Serialize)]
-pub(crate) struct Cursors {
-    start_cursor: String,
-    end_cursor: String,
+impl Meta {
+    fn is_empty(&self) -> bool {
+        self.pagination.is_none() && self.cursor_pagination.is_none()
+    }
 }
 
-impl Cursors {
-    pub(crate) fn of(customers: &[SandboxCustomer]) -> Self {
-        let cursor = |customer: Option<&SandboxCustomer>| {
-            customer.map_or(String::new(), |customer| format!("c{:x}", customer.id))
-        };
+impl<P: Into<Option<Pagination>>> From<P> for Meta {
+    fn from(pagination: P) -> Self {
         Self {
-            start_cursor: cursor(customers.first()),
-            end_cursor: cursor(customers.last()),
+            pagination: pagination.into(),
+            cursor_pagination: None,
         }
     }
-
-    /// Returns the ID of the customer with this cursor.
-    pub(crate) fn parse(text: &str) -> Option<i64> {
-        i64::from_str_radix(text.strip_prefix('c')?, 16).ok()
-    }
 }
 
-/// Serializes as an array of [`CustomerRecord`]s.
-pub(crate) struct CustomerRecords<'a>(pub &'a [SandboxCustomer]);
-
-impl Serialize for CustomerRecords<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|customer| {
-            let date = customer.date_created.unwrap_or_default();
-            CustomerRecord {
-                id: customer.id,
-                email: &customer.email,
-                customer_group_id: customer.group_id,
-                channel_ids: customer.channel_ids.as_deref(),
-                date_created: date,
-                date_modified: date,
-            }
-        }))
-    }
-}
-
+/// The cursors of the first and the last item of a page, both empty if the page is empty.
 #[derive(Serialize)]
-struct CustomerRecord<'a> {
-    id: i64,
-    email: &'a str,
-    customer_group_id: i64,
-    channel_ids: Option<&'a [i64]>,
-    #[serde(serialize_with = "serialize_date")]
-    date_created: DateTime<Utc>,
-    #[serde(serialize_with = "serialize_date")]
-    date_modified: DateTime<Utc>,
+pub(crate) struct CursorPagination {
+    pub start_cursor: String,
+    pub end_cursor: String,
 }
 
 #[derive(Serialize)]

@@ -120,6 +120,11 @@ pub async fn post_attributes(base_url: &str, rows: Value) -> TestResponse {
     send(request(Method::POST, &url, rows.to_string())).await
 }
 
+pub async fn post_customers(base_url: &str, rows: Value) -> TestResponse {
+    let url = format!("{base_url}{CUSTOMERS}");
+    send(request(Method::POST, &url, rows.to_string())).await
+}
+
 pub async fn delete(base_url: &str, query: &str) -> TestResponse {
     let url = format!("{base_url}{PATH}?{query}");
     send(request(Method::DELETE, &url, "")).await

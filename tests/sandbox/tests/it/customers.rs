@@ -1,139 +1,224 @@
-//! GET of customers: filters, pages and cursors.
+//! The GET of customers: records, filters, counts.
 
-use bigcommerce_sandbox::{EmailSplit, Sandbox, SandboxBuilder, SandboxCustomer};
-use chrono::DateTime;
+use std::time::Duration;
+
+use bigcommerce_sandbox::{Sandbox, SandboxCustomer};
+use chrono::{DateTime, Utc};
+use hyper::Method;
 use serde_json::json;
 
-use crate::client::{TestResponse, get_customers};
+use crate::client::{CUSTOMERS, get_customers, put, request, row, send};
 
-fn builder() -> SandboxBuilder {
-    let day = |day: i64| DateTime::from_timestamp(day * 86_400, 0).unwrap();
-    Sandbox::builder().customers([
-        SandboxCustomer::new(1, "Jane@example.com").created(day(10)),
-        SandboxCustomer::new(2, "bob+x@example.com")
-            .in_group(3)
-            .created(day(20)),
-        SandboxCustomer::new(3, "JANE@example.com")
+fn date(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// Starts a store with four customers, two of them with one address.
+async fn start_filled() -> Sandbox {
+    let customers = [
+        SandboxCustomer::new(11, "Jane@Example.com")
             .in_channels([1, 2])
-            .created(day(30)),
-        SandboxCustomer::new(4, " müller@example.com").created(day(40)),
-        SandboxCustomer::new(5, "eve@example.com").created(day(50)),
-    ])
+            .group(3),
+        SandboxCustomer::new(4, " jane@example.com")
+            .group(5)
+            .created(date("2024-05-01T10:00:00Z")),
+        SandboxCustomer::new(7, "joe+shop@example.com")
+            .created(date("2024-05-02T10:00:00Z"))
+            .modified(date("2024-05-09T10:00:00Z")),
+    ];
+    Sandbox::builder()
+        .starts_at(date("2024-06-10T14:22:00Z"))
+        .customers(customers)
+        .customer(9, "o'neil,jr@example.com")
+        .start()
+        .await
+        .unwrap()
 }
 
-async fn ids(sandbox: &Sandbox, query: &str) -> Vec<i64> {
-    let response = get_customers(sandbox.base_url(), query).await;
-    assert_eq!(response.status, 200, "{query}");
-    response.column("id")
+#[tokio::test(start_paused = true)]
+async fn a_record_has_the_details_that_the_customer_has() {
+    let customer = SandboxCustomer::new(8, " Jane@Example.com ")
+        .first_name("Jane")
+        .last_name("Doe")
+        .group(3)
+        .in_channels([1, 2])
+        .origin_channel(2)
+        .created(date("2024-05-01T10:00:00.9Z"))
+        .modified(date("2024-05-02T10:00:00Z"));
+    let builder = Sandbox::builder()
+        .starts_at(date("2024-06-10T14:22:00Z"))
+        .customers([customer]);
+    let sandbox = builder
+        .customer(7, "joe@example.com")
+        .start()
+        .await
+        .unwrap();
+    let response = get_customers(sandbox.base_url(), "").await;
+    assert_eq!(response.status, 200);
+    let expected = json!([
+        {
+            "id": 7, "email": "joe@example.com", "origin_channel_id": 1, "channel_ids": null,
+            "date_created": "2024-06-10T14:22:00Z", "date_modified": "2024-06-10T14:22:00Z",
+        },
+        {
+            "id": 8, "email": " Jane@Example.com ", "first_name": "Jane", "last_name": "Doe",
+            "customer_group_id": 3, "origin_channel_id": 2, "channel_ids": [1, 2],
+            "date_created": "2024-05-01T10:00:00Z", "date_modified": "2024-05-02T10:00:00Z",
+        },
+    ]);
+    assert_eq!(response.json()["data"], expected);
+    let stored = sandbox.customers();
+    assert_eq!(stored[1].email, " Jane@Example.com ");
+    assert_eq!(stored[0].channel_ids, None);
 }
 
-fn end_cursor(response: &TestResponse) -> String {
-    let cursor = &response.json()["meta"]["cursor_pagination"]["end_cursor"];
-    cursor.as_str().unwrap().to_owned()
-}
-
-#[tokio::test]
-async fn customers_are_filtered() {
-    let sandbox = builder().start().await.unwrap();
+#[tokio::test(start_paused = true)]
+async fn each_filter_selects_its_customers() {
+    let sandbox = start_filled().await;
     for (query, expected) in [
-        ("", vec![1, 2, 3, 4, 5]),
-        ("id:in=5,2,9", vec![2, 5]),
-        ("customer_group_id:in=3", vec![2]),
-        ("customer_group_id:in=0,3", vec![1, 2, 3, 4, 5]),
-        ("email:in=jane%40example.com", vec![1, 3]),
-        ("email:in=bob%2Bx@example.com,eve@example.com", vec![2, 5]),
-        ("email:in=bob%2Bx@example.com%2Ceve@example.com", vec![2, 5]),
-        // A plus sign is a space.
-        ("email:in=bob+x@example.com", vec![]),
-        ("email:in=m%C3%BCller@example.com", vec![4]),
-        ("email:in=jane@example.com&id:in=3,4", vec![3]),
-        ("date_created:min=1970-02-01", vec![4, 5]),
-        ("date_created:max=1970-01-21T00:00:00Z&limit=1", vec![1]),
-        ("sort=date_created:asc&limit=2&page=2", vec![3, 4]),
+        ("", &[4, 7, 9, 11][..]),
+        ("id:in=9,4,99", &[4, 9]),
+        ("id%3Ain=11%2C7", &[7, 11]),
+        ("email:in=JANE@example.com", &[4, 11]),
+        ("email:in=jane%40example.com,nobody@example.com", &[4, 11]),
+        ("email:in=jane@example.com&id:in=11,9", &[11]),
+        ("email:in=jane@example.com&customer_group_id:in=5", &[4]),
+        ("email:in=joe%2Bshop@example.com", &[7]),
+        ("email:in=joe+shop@example.com", &[]),
+        ("email:in=nobody@example.com", &[]),
+        ("customer_group_id:in=3,5", &[4, 11]),
+        ("customer_group_id:in=0", &[]),
+        ("date_created=2024-05-01", &[4]),
+        ("date_created:min=2024-05-02", &[7, 9, 11]),
+        ("date_created:max=2024-05-02", &[4, 7]),
+        (
+            "date_modified:min=2024-05-09&date_modified:max=2024-05-10",
+            &[7],
+        ),
+        ("sort=date_created:asc", &[4, 7, 9, 11]),
+        ("sort=last_name:desc&id:in=4,7", &[4, 7]),
+        ("limit=3", &[4, 7, 9]),
+        ("limit=3&page=2", &[11]),
+        ("page=18446744073709551615", &[]),
     ] {
-        assert_eq!(ids(&sandbox, query).await, expected, "{query}");
+        let response = get_customers(sandbox.base_url(), query).await;
+        assert_eq!(response.status, 200, "{query}");
+        assert_eq!(response.column("id"), expected, "{query}");
     }
-    for query in ["name=x", "sort=shoe_size", "after=7", "id:in=", "limit=251"] {
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_and_malformed_filters_are_rejected() {
+    let sandbox = start_filled().await;
+    let queries = [
+        "color=blue",
+        "email=jane@example.com",
+        "email:in[]=jane@example.com",
+        "email:in=",
+        "email:in=jane@example.com,",
+        "email:in=+,jane@example.com",
+        "id:in=",
+        "id:in=x",
+        "id=4",
+        "customer_group_id:in=1.0",
+        "date_created=yesterday",
+        "sort=id:asc",
+        "sort=date_created",
+        "sort=date_created:up",
+        "page=0",
+        "limit=0",
+        "limit=251",
+    ];
+    for query in queries {
         let response = get_customers(sandbox.base_url(), query).await;
         assert_eq!(response.status, 422, "{query}");
+        assert_eq!(response.error_keys().len(), 1, "{query}");
     }
-    assert_eq!(sandbox.counts().customer_gets, 13 + 5);
-    assert_eq!(sandbox.customer_queries()[1], "id:in=5,2,9");
-    sandbox.insert_customer(SandboxCustomer::new(1, "new@example.com"));
-    assert!(sandbox.remove_customer(3) && !sandbox.remove_customer(3));
-    assert_eq!(ids(&sandbox, "email:in=jane@example.com").await, [0_i64; 0]);
-    assert_eq!(ids(&sandbox, "email:in=new@example.com").await, [1]);
+    assert_eq!(sandbox.counts().rejected, queries.len() as u64);
 }
 
-#[tokio::test]
-async fn a_record_shows_what_the_store_keeps() {
-    let sandbox = builder().start().await.unwrap();
-    let response = get_customers(sandbox.base_url(), "id:in=1,3").await;
-    let data = &response.json()["data"];
+#[tokio::test(start_paused = true)]
+async fn customers_come_and_go_while_the_sandbox_runs() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    let base_url = sandbox.base_url();
+    let found = async || {
+        let query = "email:in=jane@example.com";
+        get_customers(base_url, query).await.column("id")
+    };
+    assert_eq!(found().await, [0; 0]);
+    sandbox.insert_customer((2, "jane@example.com"));
+    sandbox.insert_customer(SandboxCustomer::new(1, "Jane@example.com"));
+    assert_eq!(found().await, [1, 2]);
+    sandbox.insert_customer((2, "joe@example.com"));
+    assert_eq!(found().await, [1]);
+    assert_eq!(sandbox.counts().customers, 2);
+    assert!(sandbox.remove_customer(1));
+    assert!(!sandbox.remove_customer(1));
+    assert_eq!(found().await, [0; 0]);
+    // Rows may name customers that the store doesn't have.
+    assert_eq!(put(base_url, json!([row(1, 1, "v")])).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_counted_and_their_queries_kept() {
+    let sandbox = start_filled().await;
+    let base_url = sandbox.base_url();
+    get_customers(base_url, "email:in=jane%40example.com").await;
+    get_customers(base_url, "color=blue").await;
+    send(request(Method::GET, &format!("{base_url}{CUSTOMERS}"), "")).await;
+    let counts = sandbox.counts();
+    assert_eq!((counts.requests, counts.customer_gets), (3, 3));
+    assert_eq!((counts.gets, counts.attribute_gets), (0, 0));
+    let expected = ["email:in=jane%40example.com", "color=blue", ""];
+    assert_eq!(sandbox.customer_queries(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_store_limits_apply() {
+    let sandbox = Sandbox::builder()
+        .token("secret")
+        .read_only()
+        .quota(2, Duration::from_secs(30))
+        .url_limit(100)
+        .start()
+        .await
+        .unwrap();
+    let base_url = sandbox.base_url();
+    assert_eq!(get_customers(base_url, "").await.status, 401);
+    let url = format!("{base_url}{CUSTOMERS}");
+    let with_token = async |method, url: &str| {
+        let mut request = request(method, url, "");
+        let headers = request.headers_mut();
+        headers.insert("X-Auth-Token", "secret".parse().unwrap());
+        send(request).await
+    };
+    let first = with_token(Method::GET, &url).await;
     assert_eq!(
-        data[0],
-        json!({
-            "id": 1,
-            "email": "Jane@example.com",
-            "customer_group_id": 0,
-            "channel_ids": null,
-            "date_created": "1970-01-11T00:00:00Z",
-            "date_modified": "1970-01-11T00:00:00Z",
-        })
+        (first.status, first.rate_limit("Requests-Left")),
+        (200, Some(1))
     );
-    assert_eq!(data[1]["channel_ids"], json!([1, 2]));
-    assert_eq!(response.pagination("total"), 2);
+    assert_eq!(with_token(Method::DELETE, &url).await.status, 405);
+    assert_eq!(with_token(Method::GET, &url).await.status, 429);
+    let long = format!("{url}?email:in={}", "x".repeat(100));
+    assert_eq!(with_token(Method::GET, &long).await.status, 414);
 }
 
-#[tokio::test]
-async fn pages_go_by_number_and_by_cursor() {
-    let sandbox = builder().start().await.unwrap();
-    let first = get_customers(sandbox.base_url(), "limit=2").await;
-    assert_eq!(first.pagination("total"), 5);
-    let mut query = format!("limit=2&after={}", end_cursor(&first));
-    // A customer who is deleted shifts no page.
-    sandbox.remove_customer(1);
-    let mut pages = vec![first.column("id")];
-    loop {
-        let page = get_customers(sandbox.base_url(), &query).await;
-        assert!(page.json()["meta"].get("pagination").is_none());
-        if page.column("id").is_empty() {
-            assert_eq!(end_cursor(&page), "");
-            break;
-        }
-        query = format!("limit=2&page=9&after={}", end_cursor(&page));
-        pages.push(page.column("id"));
+#[tokio::test(start_paused = true)]
+async fn lookups_in_a_large_store_are_complete() {
+    let customers = (1..=100_000).map(|id| (id, format!("{id}@example.com")));
+    let sandbox = Sandbox::builder()
+        .customers(customers)
+        .start()
+        .await
+        .unwrap();
+    for n in 0..250 {
+        let ids = [n + 1, n * 7 + 20_000, n * 11 + 50_000];
+        let emails = ids.map(|id| format!("{id}@Example.com")).join(",");
+        let found = get_customers(sandbox.base_url(), &format!("email:in={emails}")).await;
+        assert_eq!(found.column("id"), ids);
+        assert_eq!(found.pagination("total"), 3);
+        let ids = ids.map(|id| id.to_string()).join(",");
+        let found = get_customers(sandbox.base_url(), &format!("id:in={ids}")).await;
+        assert_eq!(found.column("id").len(), 3);
     }
-    assert_eq!(pages, [vec![1, 2], vec![3, 4], vec![5]]);
-    let before = first.json()["meta"]["cursor_pagination"]["end_cursor"].clone();
-    let before = format!("before={}", before.as_str().unwrap());
-    assert_eq!(ids(&sandbox, &before).await, [0_i64; 0]);
-    let filtered = get_customers(sandbox.base_url(), "id:in=2,4,5&limit=1").await;
-    let after = format!("id:in=2,4,5&after={}", end_cursor(&filtered));
-    assert_eq!(ids(&sandbox, &after).await, [4, 5]);
-    let before = format!("id:in=2,4,5&limit=1&before={}", "c5");
-    assert_eq!(ids(&sandbox, &before).await, [4]);
-}
-
-#[tokio::test]
-async fn what_the_provider_leaves_open_is_a_setting() {
-    let list = "email:in=bob%2Bx@example.com%2Ceve@example.com";
-    let raw_list = "email:in=bob%2Bx@example.com,eve@example.com";
-    let sandbox = builder().email_split(EmailSplit::BeforeDecoding);
-    let sandbox = sandbox.start().await.unwrap();
-    assert_eq!(ids(&sandbox, list).await, [0_i64; 0]);
-    assert_eq!(ids(&sandbox, raw_list).await, [2, 5]);
-
-    let sandbox = builder().distinguish_case().start().await.unwrap();
-    assert_eq!(ids(&sandbox, "email:in=JANE@example.com").await, [3]);
-    assert_eq!(ids(&sandbox, "email:in=jane@example.com").await, [0_i64; 0]);
-
-    let sandbox = builder().ignore_emails().start().await.unwrap();
-    assert_eq!(ids(&sandbox, list).await, [1, 2, 3, 4, 5]);
-
-    let sandbox = builder().without_cursors().start().await.unwrap();
-    let response = get_customers(sandbox.base_url(), "limit=2").await;
-    assert!(response.json()["meta"].get("cursor_pagination").is_none());
-    let response = get_customers(sandbox.base_url(), "after=c2").await;
-    assert_eq!(response.status, 422);
 }

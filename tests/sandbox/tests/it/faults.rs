@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigcommerce_sandbox::{Fault, FaultPlan, Operation, Sandbox, SandboxCustomer};
+use bigcommerce_sandbox::{Fault, FaultPlan, Operation, Sandbox};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
@@ -17,7 +17,6 @@ use crate::raw_client::{
 async fn start_with(plan: FaultPlan) -> Sandbox {
     let sandbox = Sandbox::builder()
         .quota(100, Duration::from_secs(30))
-        .customers((1..=5).map(|id| SandboxCustomer::new(id, format!("c{id}@example.com"))))
         .faults(plan)
         .start()
         .await
@@ -115,7 +114,8 @@ fn values_after(operation: Operation, execution: &Execution) -> Vec<(i64, String
         Operation::List
         | Operation::ListAttributes
         | Operation::CreateAttributes
-        | Operation::ListCustomers => old.collect(),
+        | Operation::ListCustomers
+        | Operation::CreateCustomers => old.collect(),
         Operation::Delete => old.filter(|(n, _)| *n != 1 && *n != 3).collect(),
         Operation::Upsert => {
             let rows = new_rows();
@@ -124,6 +124,21 @@ fn values_after(operation: Operation, execution: &Execution) -> Vec<(i64, String
             (1..).zip(values).collect()
         }
     }
+}
+
+/// Returns how many attributes and customers an operation creates.
+fn created_by(operation: Operation, execution: &Execution) -> (usize, usize) {
+    match operation {
+        _ if *execution == Execution::None => (0, 0),
+        Operation::CreateAttributes => (1, 0),
+        Operation::CreateCustomers => (0, 1),
+        _ => (0, 0),
+    }
+}
+
+/// Returns how many attributes and customers were created.
+fn created(sandbox: &Sandbox) -> (usize, usize) {
+    (sandbox.attributes().len(), sandbox.customers().len() - 5)
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,10 +179,8 @@ async fn each_fault_has_its_documented_effect_on_each_operation() {
                 values_after(operation, &expected.execution),
                 "{case}"
             );
-            let is_created = operation == Operation::CreateAttributes
-                && expected.execution == Execution::Complete;
-            let attributes = sandbox.attributes().len();
-            assert_eq!(attributes, usize::from(is_created), "{case}");
+            let expected = created_by(operation, &expected.execution);
+            assert_eq!(created(&sandbox), expected, "{case}");
         }
         let is_late = matches!(fault, Fault::LateExecution | Fault::LateBehindGateway);
         assert_eq!(counts.in_flight, usize::from(is_late), "{case}");
@@ -194,6 +207,8 @@ async fn a_cut_response_is_shorter_than_its_content_length() {
         Operation::List,
         Operation::ListAttributes,
         Operation::CreateAttributes,
+        Operation::ListCustomers,
+        Operation::CreateCustomers,
     ] {
         let usual = send_operation(&start_with(FaultPlan::none()).await, operation).await;
         let length = usual.body().len();
@@ -476,7 +491,12 @@ async fn late_deletes_and_creations_are_executed_after_the_delay() {
         Fault::Accepted,
     ];
     for (fault, operation) in late.into_iter().flat_map(|fault| {
-        [Operation::Delete, Operation::CreateAttributes].map(|operation| (fault, operation))
+        [
+            Operation::Delete,
+            Operation::CreateAttributes,
+            Operation::CreateCustomers,
+        ]
+        .map(|operation| (fault, operation))
     }) {
         let sandbox = start_with(once(fault)).await;
         send_operation(&sandbox, operation).await;
@@ -484,15 +504,15 @@ async fn late_deletes_and_creations_are_executed_after_the_delay() {
             values_by_customer(&sandbox),
             values_after(operation, &Execution::None)
         );
-        assert_eq!(sandbox.attributes(), []);
+        assert_eq!(created(&sandbox), (0, 0));
 
         tokio::time::sleep(Duration::from_millis(51)).await;
         assert_eq!(
             values_by_customer(&sandbox),
             values_after(operation, &Execution::Complete)
         );
-        let is_created = operation == Operation::CreateAttributes;
-        assert_eq!(sandbox.attributes().len(), usize::from(is_created));
+        let expected = created_by(operation, &Execution::Complete);
+        assert_eq!(created(&sandbox), expected);
         assert_eq!(sandbox.counts().in_flight, 0);
     }
 }

@@ -6,7 +6,7 @@ use bigcommerce_sandbox::{LimitTooLarge, ListMeta, ListOrder, Sandbox, SandboxBu
 use hyper::Method;
 use serde_json::json;
 
-use crate::client::{PATH, get, get_attributes, put, request, row, send};
+use crate::client::{PATH, get, get_attributes, get_customers, put, request, row, send};
 use crate::raw_client::RawClient;
 
 /// Starts a store with three customers, a day apart, and three values for each.
@@ -398,6 +398,40 @@ async fn ignored_filters_select_every_value() {
         get_attributes(base_url, "name=none").await.column("id"),
         [1]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_named_filter_can_be_ignored() {
+    let sandbox = Sandbox::builder()
+        .ignore_filter("customer_id:in")
+        .ignore_filter("email:in")
+        .customer(1, "jane@example.com")
+        .customer(2, "joe@example.com")
+        .start()
+        .await
+        .unwrap();
+    let base_url = sandbox.base_url();
+    for customer in 1..=3 {
+        sandbox.insert(customer, customer, "v");
+    }
+    for (query, expected) in [
+        ("customer_id:in=1", &[5001, 5002, 5003][..]),
+        ("customer_id:in=x", &[5001, 5002, 5003]),
+        ("customer_id:in=1&attribute_id:in=2,3", &[5002, 5003]),
+        ("limit=1&page=2&customer_id:in=1", &[5002]),
+    ] {
+        let response = get(base_url, query).await;
+        assert_eq!(response.column("id"), expected, "{query}");
+    }
+    assert_eq!(get(base_url, "color=blue").await.status, 422);
+    for (query, expected) in [
+        ("email:in=jane@example.com", &[1, 2][..]),
+        ("email:in=", &[1, 2]),
+        ("email:in=jane@example.com&id:in=2", &[2]),
+    ] {
+        let response = get_customers(base_url, query).await;
+        assert_eq!(response.column("id"), expected, "{query}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,11 @@
 
 mod attributes;
 mod client;
+mod create_customers;
+mod customer_emails;
+mod customer_faults;
 mod customer_overlaps;
+mod customer_pages;
 mod customers;
 mod delete;
 mod fault_plan;

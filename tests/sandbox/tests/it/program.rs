@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::client::{PATH, get, get_attributes, put, request, row, send};
+use crate::client::{PATH, get, get_attributes, get_customers, put, request, row, send};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bigcommerce-sandbox"));
@@ -117,6 +117,36 @@ async fn the_store_options_are_applied() {
     assert_eq!(get_attributes(base_url, "page=2").await.column("id"), [103]);
     assert_eq!(put(base_url, json!([row(1, 101, "v")])).await.status, 403);
     assert_eq!(get(base_url, &"x".repeat(100)).await.status, 414);
+    interrupt(&server, "-INT").await;
+    assert!(server.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn the_customer_options_are_applied() {
+    let mut server = program()
+        .args(["--port", "0", "--customer", "7=Jane@example.com"])
+        .args(["--customer=9/1+2=a,b@example.com"])
+        .args(["--email-split", "raw", "--email-case", "--cursors=ignore"])
+        .args(["--ignore-filter", "customer_group_id:in"])
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(server.stdout.take().unwrap());
+    let mut base_url = String::new();
+    out.read_line(&mut base_url).await.unwrap();
+    let base_url = base_url.trim_end();
+    for (query, expected) in [
+        ("customer_group_id:in=3&after=x", &[7, 9][..]),
+        ("email:in=Jane@example.com", &[7]),
+        ("email:in=jane@example.com", &[]),
+        ("email:in=a%2Cb@example.com", &[9]),
+    ] {
+        let response = get_customers(base_url, query).await;
+        assert_eq!(response.column("id"), expected, "{query}");
+        assert_eq!(response.json()["meta"]["cursor_pagination"], json!(null));
+    }
+    let customers = get_customers(base_url, "").await.json();
+    assert_eq!(customers["data"][0]["channel_ids"], json!(null));
+    assert_eq!(customers["data"][1]["channel_ids"], json!([1, 2]));
     interrupt(&server, "-INT").await;
     assert!(server.wait().await.unwrap().success());
 }

@@ -107,7 +107,8 @@ impl RawClient {
     }
 }
 
-/// Sends one request of the operation to a store with the values of [`insert_old_values`].
+/// Sends one request of the operation to a store with the values of [`insert_old_values`] and their
+/// customers.
 pub async fn send_operation(sandbox: &Sandbox, operation: Operation) -> RawResponse {
     let mut client = RawClient::connect(sandbox).await;
     match operation {
@@ -115,18 +116,27 @@ pub async fn send_operation(sandbox: &Sandbox, operation: Operation) -> RawRespo
         Operation::List => client.send("GET", "attribute_id:in=1", "").await,
         Operation::Delete => client.send("DELETE", "id:in=5001,5003", "").await,
         Operation::ListAttributes => client.send_to(ATTRIBUTES, "GET", "", "").await,
-        Operation::ListCustomers => client.send_to(CUSTOMERS, "GET", "id:in=1,2,3", "").await,
         Operation::CreateAttributes => {
             let body = r#"[{"name":"Tier","type":"string"}]"#;
             client.send_to(ATTRIBUTES, "POST", "", body).await;
+        }
+        Operation::CreateCustomers => {
+            let body = r#"[{"email":"jane@example.com"}]"#;
+            client.send_to(CUSTOMERS, "POST", "", body).await;
+        }
+        Operation::ListCustomers => {
+            client
+                .send_to(CUSTOMERS, "GET", "id:in=1,2,3,4,5", "")
+                .await;
         }
     }
     client.read_response().await
 }
 
-/// Inserts one value for each of five customers.
+/// Inserts five customers, and one value for each.
 pub fn insert_old_values(sandbox: &Sandbox) {
     for customer in 1..=5 {
+        sandbox.insert_customer((customer, format!("{customer}@example.com")));
         assert_eq!(sandbox.insert(customer, 1, "old"), 5000 + customer);
     }
 }
