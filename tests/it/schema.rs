@@ -148,6 +148,7 @@ fn the_schema_of_a_customer() {
         "id": 2048,
         "email": "jane@example.com",
         "first_name": "Jane",
+        "last_name": "Example",
         "customer_group_id": 2,
         "date_created": "2024-06-10T14:22:00Z",
         "channel_ids": [1, 2],
