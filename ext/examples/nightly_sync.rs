@@ -98,7 +98,7 @@ fn to_upsert(row: &Row) -> Result<UpsertRow<Key>, tokio_postgres::Error> {
     let value: Option<String> = row.try_get("value")?;
     let attribute: String = row.try_get("attribute")?;
     let key = (row.try_get("id")?, row.try_get("version")?);
-    Ok(UpsertRow::new(row.try_get("customer")?, attribute, value).with_payload(key))
+    Ok(UpsertRow::new(row.try_get::<_, i64>("customer")?, attribute, value).with_payload(key))
 }
 
 /// Writes what became of some rows. A row that was not synced stays as it is, unless a later one took

@@ -109,7 +109,7 @@ fn to_upsert(row: &Row) -> Result<UpsertRow<Message>, tokio_postgres::Error> {
     let value: Option<String> = row.try_get("value")?;
     let attribute: String = row.try_get("attribute")?;
     let message = Message(row.try_get("id")?);
-    Ok(UpsertRow::new(row.try_get("customer")?, attribute, value).with_payload(message))
+    Ok(UpsertRow::new(row.try_get::<_, i64>("customer")?, attribute, value).with_payload(message))
 }
 
 /// Acknowledges messages. One that was not stored is left in the queue, unless a later one took its

@@ -7,7 +7,12 @@ mod chaos;
 async fn the_store_and_the_outcomes_match_the_model_after_every_kind_of_fault() {
     // With a small window, rows arrive while requests for their customers are in flight.
     for (seed, window) in (1..=12).zip([None, Some(60)].into_iter().cycle()) {
-        let verdict = chaos::run(seed, 300, window).await.expect("a verdict");
+        let naming = match seed % 4 {
+            0 | 1 => chaos::Naming::ById,
+            _ => chaos::Naming::ByEmail,
+        };
+        let verdict = chaos::run(seed, 300, window, naming).await;
+        let verdict = verdict.expect("a verdict");
         let failed: Vec<_> = verdict
             .checks
             .iter()

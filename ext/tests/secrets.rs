@@ -71,8 +71,10 @@ fn logged() -> String {
 #[tokio::test(start_paused = true)]
 async fn a_run_with_every_kind_of_fault_does_not_log_the_token() {
     log();
-    let verdict = chaos::run(5, 400, None).await.expect("a verdict");
-    assert!(verdict.passed(), "{verdict}");
+    for naming in [chaos::Naming::ById, chaos::Naming::ByEmail] {
+        let verdict = chaos::run(5, 300, None, naming).await.expect("a verdict");
+        assert!(verdict.passed(), "{verdict}");
+    }
     let logged = logged();
     for expected in [
         "bigcommerce_request",
@@ -84,6 +86,9 @@ async fn a_run_with_every_kind_of_fault_does_not_log_the_token() {
         assert!(logged.contains(expected), "{expected} is logged");
     }
     assert!(!logged.contains(&chaos::TOKEN[..6]), "the token is logged");
+    assert!(logged.contains("list_customers"), "lookups are logged");
+    let has_address = logged.contains("@example") || logged.contains("%40example");
+    assert!(!has_address, "an e-mail address is logged");
 }
 
 /// Prints the builders, results and errors of lists, deletes and attributes.

@@ -268,7 +268,8 @@ async fn an_unknown_or_ambiguous_address_costs_its_row() {
     assert_eq!(stored(&sandbox), [1, 3, 4]);
     assert!(error_text(&report.outcomes()[3]).contains("in channel 2"));
     let upsert = store.upsert().rows(rows()).newest_account();
-    upsert.send().await.expect("a report");
+    let report = upsert.send().await.expect("a report");
+    assert_eq!(report.summary().stored, 3);
     assert_eq!(stored(&sandbox), [1, 2, 3, 4]);
 }
 
@@ -475,12 +476,12 @@ async fn a_response_that_does_not_show_the_whole_truth_sends_nothing() {
     for (name, first, expected) in [
         (
             "a page short",
-            page(&[jane.clone()], Some(2)),
+            page(std::slice::from_ref(&jane), Some(2)),
             ["not_sent"; 2],
         ),
         (
             "no total",
-            page(&[jane.clone()], None),
+            page(std::slice::from_ref(&jane), None),
             ["stored", "not_sent"],
         ),
         (
@@ -505,7 +506,7 @@ async fn a_response_that_does_not_show_the_whole_truth_sends_nothing() {
         ),
         (
             "complete",
-            page(&[jane.clone()], Some(1)),
+            page(std::slice::from_ref(&jane), Some(1)),
             ["stored", "rejected"],
         ),
         ("an empty list", page(&[], Some(0)), ["rejected"; 2]),

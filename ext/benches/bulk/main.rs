@@ -47,6 +47,7 @@ fn main() -> Result<()> {
     };
     add(bench.requests()?);
     add(vec![bench.latency_bound()?]);
+    add(vec![bench.by_email()?]);
     add(vec![bench.quota_bound()?]);
     add(bench.cpu()?);
     add(vec![bench.memory()?]);

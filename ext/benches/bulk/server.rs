@@ -10,7 +10,7 @@ use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox};
 
 use crate::Result;
 use crate::usage;
-use crate::work::Cost;
+use crate::work::{Cost, address};
 
 pub const SERVE: &str = "--serve";
 
@@ -20,6 +20,8 @@ pub struct Setup {
     pub latency: Duration,
     /// Values in the store at the start.
     pub values: u32,
+    /// Customers in the store at the start.
+    pub customers: u32,
     /// Requests per quota window (0 for no limit).
     pub quota: u64,
     pub quota_window: Duration,
@@ -32,6 +34,7 @@ impl Default for Setup {
         Self {
             latency: Duration::ZERO,
             values: 0,
+            customers: 0,
             quota: 0,
             quota_window: Duration::from_secs(1),
             faults: 0.0,
@@ -40,10 +43,11 @@ impl Default for Setup {
 }
 
 impl Setup {
-    fn to_args(self) -> [String; 5] {
+    fn to_args(self) -> [String; 6] {
         [
             self.latency.as_millis().to_string(),
             self.values.to_string(),
+            self.customers.to_string(),
             self.quota.to_string(),
             self.quota_window.as_millis().to_string(),
             self.faults.to_string(),
@@ -51,12 +55,14 @@ impl Setup {
     }
 
     fn from_args(args: &[String]) -> Result<Self> {
-        let [latency, values, quota, quota_window, faults] = args else {
-            return Err("--serve takes latency, values, quota, its window and fault rate".into());
+        let [latency, values, customers, quota, quota_window, faults] = args else {
+            let text = "--serve takes latency, values, customers, quota, its window and fault rate";
+            return Err(text.into());
         };
         Ok(Self {
             latency: Duration::from_millis(latency.parse()?),
             values: values.parse()?,
+            customers: customers.parse()?,
             quota: quota.parse()?,
             quota_window: Duration::from_millis(quota_window.parse()?),
             faults: faults.parse()?,
@@ -142,7 +148,9 @@ pub fn serve(args: &[String]) -> Result<()> {
         let latency = setup
             .latency
             .saturating_sub(timer_delay(setup.latency).await);
-        let mut builder = Sandbox::builder().latency(latency).faults(plan);
+        let customers = (1..=i64::from(setup.customers)).map(|id| (id, address(id)));
+        let builder = Sandbox::builder().customers(customers);
+        let mut builder = builder.latency(latency).faults(plan);
         if setup.quota > 0 {
             builder = builder.quota(setup.quota, setup.quota_window);
         }

@@ -27,6 +27,17 @@ pub fn row(number: u32) -> UpsertRow {
     UpsertRow::new(customer, attribute, text)
 }
 
+/// Returns the e-mail address of a customer.
+pub fn address(customer: i64) -> String {
+    format!("customer{customer}@example.com")
+}
+
+/// Returns a row that names its customer by the e-mail address.
+pub fn row_by_email(number: u32) -> UpsertRow {
+    let (customer, attribute, text) = value(number);
+    UpsertRow::new(address(customer), attribute, text)
+}
+
 /// The time of a run.
 #[derive(Clone, Copy)]
 pub struct Cost {

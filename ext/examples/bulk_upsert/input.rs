@@ -187,7 +187,7 @@ impl Columns {
             });
         }
         let customer = record.get(0).unwrap_or_default();
-        let customer_id = match customer.trim().parse() {
+        let customer_id = match customer.trim().parse::<i64>() {
             Ok(id) if id >= 1 => id,
             _ => {
                 return Err(SyntaxError {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use bigcommerce_ext::{Limits, OutcomeKind, RetryPolicy, Store, UpsertRow};
+use bigcommerce_ext::{Limits, Outcome, OutcomeKind, RetryPolicy, Store, UpsertRow};
 use bigcommerce_sandbox::{
     BatchRejection, Counts, ErrorKeys, Fault, FaultPlan, Sandbox, StoredValue,
 };
@@ -90,10 +90,39 @@ fn rows(rng: &mut fastrand::Rng, customers: i64) -> Vec<UpsertRow> {
     keys.into_iter().enumerate().map(row).collect()
 }
 
+/// How the rows of a run name their customers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    ById,
+    ByEmail,
+}
+
+impl Naming {
+    /// Returns the row as it is sent.
+    fn of(self, row: &UpsertRow) -> UpsertRow {
+        let value = row.value().unwrap_or_default();
+        match (self, row.customer_id()) {
+            (Self::ByEmail, Some(customer)) => {
+                UpsertRow::new(address(customer), row.attribute().clone(), value)
+            }
+            _ => row.clone(),
+        }
+    }
+}
+
+fn address(customer: i64) -> String {
+    format!("Customer+{customer}@example.com")
+}
+
 /// Upserts with this window (default: all rows), then skips unchanged values, lists and deletes.
 ///
 /// The delays are milliseconds, but for an outage of three minutes: run it with a paused clock.
-pub async fn run(seed: u64, customers: i64, window: Option<usize>) -> Result<Verdict, Failure> {
+pub async fn run(
+    seed: u64,
+    customers: i64,
+    window: Option<usize>,
+    naming: Naming,
+) -> Result<Verdict, Failure> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let rows = rows(&mut rng, customers);
     let keys = [ErrorKeys::Indexed, ErrorKeys::Field, ErrorKeys::Empty];
@@ -108,6 +137,7 @@ pub async fn run(seed: u64, customers: i64, window: Option<usize>) -> Result<Ver
         .error_keys(keys[choose(keys.len())])
         .batch_rejection(rejections[choose(rejections.len())])
         .reject(|_, _, value| (value == BAD).then(|| "this value is bad".to_owned()))
+        .customers((1..=customers).map(|id| (id, address(id).to_lowercase())))
         .faults(outage)
         .start()
         .await?;
@@ -122,6 +152,7 @@ pub async fn run(seed: u64, customers: i64, window: Option<usize>) -> Result<Ver
         .build()?;
     let mut chaos = Chaos {
         window: window.unwrap_or(rows.len() + 1),
+        naming,
         model: Model::new(rows),
         sandbox,
         store,
@@ -156,6 +187,7 @@ fn faults(seed: u64) -> FaultPlan {
 
 struct Chaos {
     window: usize,
+    naming: Naming,
     model: Model,
     sandbox: Sandbox,
     store: Store,
@@ -229,7 +261,7 @@ impl Chaos {
                 // Without a stop, the sender lives as long as the session.
                 let _ = stopped.await;
             })
-            .stream(stream::iter(rows.to_vec()));
+            .stream(stream::iter(self.named(rows)));
         let mut read = 0;
         let mut is_read_to_end = true;
         loop {
@@ -243,7 +275,7 @@ impl Chaos {
             let Some(outcome) = outcomes.next().await else {
                 break;
             };
-            self.model.record(&outcome);
+            self.model.record(&self.by_id(outcome));
             read += 1;
         }
         let (summary, done_up_to) = (outcomes.summary(), outcomes.done_up_to());
@@ -254,6 +286,31 @@ impl Chaos {
         self.model.commit(done_up_to, is_read_to_end, &values);
         self.requests += summary.requests;
         self.dropped_sessions += u64::from(!is_read_to_end);
+    }
+
+    /// Returns the rows as they are sent.
+    fn named(&self, rows: &[UpsertRow]) -> Vec<UpsertRow> {
+        rows.iter().map(|row| self.naming.of(row)).collect()
+    }
+
+    /// Returns an outcome with the row as the model has it, if it is the row that was sent.
+    fn by_id(&self, mut outcome: Outcome) -> Outcome {
+        let index = usize::try_from(outcome.index).unwrap_or(usize::MAX);
+        let Some(row) = self.model.rows().get(self.model.base + index) else {
+            return outcome;
+        };
+        let sent = self.naming.of(row);
+        let is_same = outcome.row.as_ref().is_some_and(|found| {
+            let is_found = found
+                .customer_id()
+                .is_none_or(|id| Some(id) == row.customer_id());
+            let is_sent = found.customer() == sent.customer() && found.value() == sent.value();
+            is_found && is_sent && found.attribute() == sent.attribute()
+        });
+        if is_same {
+            outcome.row = Some(row.clone());
+        }
+        outcome
     }
 
     /// Waits until the server has executed all requests.
@@ -271,7 +328,7 @@ impl Chaos {
             .upsert()
             .skip_unchanged()
             .window(self.window)
-            .stream(stream::iter(rows.clone()));
+            .stream(stream::iter(self.named(&rows)));
         while let Some(outcome) = outcomes.next().await {
             match &outcome.kind {
                 OutcomeKind::Unchanged => unchanged += 1,

@@ -7,19 +7,20 @@ mod chaos;
 
 use std::process::ExitCode;
 
+use chaos::Naming;
 use lexopt::prelude::*;
 
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> ExitCode {
-    let (seed, customers) = match parse() {
+    let (seed, customers, naming) = match parse() {
         Ok(args) => args,
         Err(error) => {
-            eprintln!("chaos: {error}; usage: chaos [--seed N] [--customers N]");
+            eprintln!("chaos: {error}; usage: chaos [--seed N] [--customers N] [--by-email]");
             return ExitCode::from(2);
         }
     };
     let window = (seed % 2 == 0).then_some(600);
-    let verdict = match chaos::run(seed, customers, window).await {
+    let verdict = match chaos::run(seed, customers, window, naming).await {
         Ok(verdict) => verdict,
         Err(error) => {
             eprintln!("chaos: {error}");
@@ -33,15 +34,16 @@ async fn main() -> ExitCode {
     ExitCode::from(u8::from(!verdict.passed()))
 }
 
-fn parse() -> Result<(u64, i64), lexopt::Error> {
-    let (mut seed, mut customers) = (1, 20_000);
+fn parse() -> Result<(u64, i64, Naming), lexopt::Error> {
+    let (mut seed, mut customers, mut naming) = (1, 20_000, Naming::ById);
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
             Long("seed") => seed = parser.value()?.parse()?,
             Long("customers") => customers = parser.value()?.parse()?,
+            Long("by-email") => naming = Naming::ByEmail,
             other => return Err(other.unexpected()),
         }
     }
-    Ok((seed, customers))
+    Ok((seed, customers, naming))
 }
