@@ -61,6 +61,26 @@
 //! # }
 //! ```
 //!
+//! # Name customers by e-mail address
+//!
+//! A text is an e-mail address, and [`CustomerKey::external`] the ID of another system; see
+//! [`Upsert`](Upsert#customers-by-e-mail-address-or-external-id).
+//!
+//! ```
+//! use bigcommerce_ext::Store;
+//! # use bigcommerce_sandbox::Sandbox;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = Sandbox::builder().customer(2048, "jane@example.com").start().await?;
+//! # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+//! let report = store.upsert().customer("Jane@example.com", [(101, "Gold")]).send().await?;
+//! let row = report.outcomes()[0].row.as_ref();
+//! assert_eq!(row.and_then(|row| row.customer_id()), Some(2048));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # List values
 //!
 //! Values come in the order of their pages. Several pages are fetched at a time.
