@@ -43,7 +43,7 @@ use crate::value::{AttributeKey, UpsertRow, Value};
 /// - **Addresses** are looked up ahead of the upserts, as many per request as fit a URL (about 70), and
 ///   as soon as a URL is full, the input is idle for [`linger`](Self::linger), or a row has waited for
 ///   [`max_wait`](Self::max_wait). Each address takes about 27 bytes of a URL, so 1,000 addresses take
-///   about 14 requests. The answers for the last 100,000 addresses are kept for 10 minutes, in about 200
+///   about 14 requests. The answers for the last 100,000 addresses are kept for 10 minutes, in about 400
 ///   bytes each. An address that no customer has as it is written is asked for once more in lower case.
 /// - [`resolve_by_listing`](Self::resolve_by_listing) lists all customers instead, 250 per request.
 /// - **External IDs** are read once, when the run reads the first of them: all values of the attribute
