@@ -237,6 +237,9 @@ impl<'de> Deserialize<'de> for AttributeInput {
     }
 }
 
+/// From here on, not every whole number is an `f64`.
+const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
+
 struct ValueInput(Value);
 
 impl<'de> Deserialize<'de> for ValueInput {
@@ -261,7 +264,12 @@ impl<'de> Deserialize<'de> for ValueInput {
                 Ok(ValueInput(number.into()))
             }
 
-            fn visit_f64<E>(self, number: f64) -> Result<ValueInput, E> {
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<ValueInput, E> {
+                if number.abs() >= FIRST_INEXACT && number.fract() == 0.0 {
+                    return Err(E::custom(
+                        "the number has too many digits to be read exactly: write it as a text",
+                    ));
+                }
                 Ok(ValueInput(number.into()))
             }
 

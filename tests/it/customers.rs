@@ -912,3 +912,51 @@ async fn access_that_is_refused_stops_the_run() {
     assert!(error.to_string().contains("GET /customers"), "{error}");
     assert_eq!(server.requests(), 1);
 }
+
+#[tokio::test]
+async fn second_looks_in_lower_case_fill_their_urls_too() {
+    let customers = (1..=200).map(|id| SandboxCustomer::new(id, address(id).to_lowercase()));
+    let builder = Sandbox::builder().customers(customers);
+    let sandbox = builder.distinguish_email_case(true).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    let store = store(sandbox.base_url());
+    let rows = (1..=200).map(|id| UpsertRow::new(address(id).to_uppercase(), 1, "x"));
+    let mut outcomes = store.upsert().stream(stream::iter(rows));
+    while outcomes.next().await.is_some() {}
+    assert_eq!(outcomes.summary().stored, 200);
+    let lookups = lookups(&sandbox);
+    let asked: HashSet<_> = lookups.iter().flatten().collect();
+    assert_eq!(
+        (asked.len(), lookups.iter().map(Vec::len).sum()),
+        (400, 400)
+    );
+    assert!(lookups.len() <= 12, "{}", lookups.len());
+}
+
+#[tokio::test]
+async fn a_lookup_on_the_wire() {
+    let sandbox = Sandbox::builder()
+        .customers([(1, "jane+x@example.com"), (2, "j\u{f6}rg&co@example.com")])
+        .start()
+        .await
+        .expect("a sandbox");
+    sandbox.insert(3, EXTERNAL, "D-7");
+    let store = store(sandbox.base_url());
+    let rows = [
+        UpsertRow::new(" jane+x@example.com", 1, "x"),
+        UpsertRow::new("j\u{f6}rg&co@example.com", 1, "x"),
+        UpsertRow::new(CustomerKey::external("D-7"), 1, "x"),
+        UpsertRow::new("50%@example.com", 1, "x"),
+    ];
+    let upsert = store.upsert().external_id(EXTERNAL).rows(rows);
+    let report = upsert.send().await.expect("a report");
+    assert_eq!((report.summary().stored, report.summary().rejected), (3, 1));
+    assert_eq!(
+        sandbox.customer_queries(),
+        [
+            "email%3Ain=jane%2Bx%40example.com,j%C3%B6rg%26co%40example.com,50%25%40example.com\
+             &limit=250&page=1"
+        ]
+    );
+    assert_eq!(sandbox.counts().gets, 1);
+}

@@ -145,6 +145,9 @@ fn numbers_are_values_and_mistakes_are_named() {
         let error = serde_json::from_value::<UpsertRow>(input.clone()).expect_err("a mistake");
         assert!(error.to_string().contains(expected), "{input}: {error}");
     }
+    let long = r#"{"customer": 1, "attribute": 2, "value": 12345678901234567890123}"#;
+    let error = serde_json::from_str::<UpsertRow>(long).expect_err("a long number");
+    assert!(error.to_string().contains("write it as a text"), "{error}");
     let twice = r#"{"customer": 1, "customer": 2, "attribute": 2, "value": "x"}"#;
     let error = serde_json::from_str::<UpsertRow>(twice).expect_err("a mistake");
     assert!(

@@ -137,14 +137,16 @@ impl Client {
     pub(crate) fn set_access_token(&self, token: AccessToken) -> Result<(), Error> {
         let invalid = |error: sdk::InvalidToken| Error::invalid_input(error.to_string());
         Credentials::new(token.secret()).map_err(invalid)?;
-        // First, so that the token is redacted before it is sent.
-        self.shared.tokens.add(token.clone());
-        self.sdk()
-            .set_access_token(token.secret())
-            .map_err(invalid)?;
-        // Last: a request that was sent before the count rose may have had the old token.
-        self.shared.tokens.count_replacement();
-        Ok(())
+        let tokens = &self.shared.tokens;
+        tokens.replace(|| {
+            // First, so that the token is redacted before it is sent.
+            tokens.add(token.clone());
+            let replaced = self.sdk().set_access_token(token.secret());
+            replaced.map_err(invalid)?;
+            // Last: a request that was sent before the count rose may have had the old token.
+            tokens.count_replacement();
+            Ok(())
+        })
     }
 
     fn token_replacements(&self) -> u64 {

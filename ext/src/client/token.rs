@@ -1,7 +1,7 @@
 //! The access token of a store, which can be replaced.
 
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use crate::credentials::AccessToken;
 
@@ -9,7 +9,11 @@ use crate::credentials::AccessToken;
 const MAX_REPLACED: usize = 16;
 
 /// The present token, and those that it replaced: a server may repeat an old one in a late response.
-pub(super) struct Tokens(RwLock<TokenHistory>);
+pub(super) struct Tokens {
+    history: RwLock<TokenHistory>,
+    /// Held while the token is replaced.
+    replacing: Mutex<()>,
+}
 
 struct TokenHistory {
     /// The present token is the last one.
@@ -19,15 +23,29 @@ struct TokenHistory {
 
 impl Tokens {
     pub(super) fn new(token: AccessToken) -> Self {
-        Self(RwLock::new(TokenHistory {
+        let history = TokenHistory {
             tokens: vec![token],
             replacements: 0,
-        }))
+        };
+        Self {
+            history: RwLock::new(history),
+            replacing: Mutex::default(),
+        }
+    }
+
+    /// Runs the replacement of the token, one at a time: the last token in the history is the one that
+    /// is sent.
+    pub(super) fn replace<T>(&self, replace: impl FnOnce() -> T) -> T {
+        let _replacing = self
+            .replacing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        replace()
     }
 
     /// Keeps a new token out of all output.
     pub(super) fn add(&self, token: AccessToken) {
-        let mut history = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut history = self.history.write().unwrap_or_else(PoisonError::into_inner);
         if history.tokens.len() > MAX_REPLACED {
             history.tokens.remove(0);
         }
@@ -36,19 +54,19 @@ impl Tokens {
 
     /// Counts a replacement, after the new token is the one that is sent.
     pub(super) fn count_replacement(&self) {
-        let mut history = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut history = self.history.write().unwrap_or_else(PoisonError::into_inner);
         history.replacements += 1;
     }
 
     /// Returns how often the token was replaced.
     pub(super) fn replacements(&self) -> u64 {
-        let history = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let history = self.history.read().unwrap_or_else(PoisonError::into_inner);
         history.replacements
     }
 
     /// Returns all tokens that no output may contain.
     pub(super) fn secrets(&self) -> Vec<AccessToken> {
-        let history = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let history = self.history.read().unwrap_or_else(PoisonError::into_inner);
         history.tokens.clone()
     }
 }
