@@ -53,6 +53,21 @@ impl CustomerKey {
     }
 }
 
+/// Returns the form by which e-mail addresses are compared: in lower case, without the spaces around it.
+///
+/// A letter whose lower case is an ASCII letter stays as it is (`K`, the Kelvin sign): the server may take
+/// it for another one.
+pub(crate) fn fold_address(address: &str) -> String {
+    let fold = |letter: char| {
+        let lower = letter.to_lowercase();
+        let is_other = !letter.is_ascii() && lower.clone().any(|lower| lower.is_ascii());
+        let kept = is_other.then_some(letter);
+        let lower = (!is_other).then_some(lower);
+        kept.into_iter().chain(lower.into_iter().flatten())
+    };
+    address.trim().chars().flat_map(fold).collect()
+}
+
 impl From<i64> for CustomerKey {
     fn from(id: i64) -> Self {
         Self::Id(id)
@@ -92,6 +107,23 @@ impl fmt::Display for CustomerKey {
         match self {
             Self::Id(id) => write!(f, "{id}"),
             Self::Email(text) | Self::External(text) => f.write_str(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_folded_but_letters_that_only_look_alike_are_kept() {
+        for (address, folded) in [
+            (" Jane.DOE+X@Example.COM\t", "jane.doe+x@example.com"),
+            ("J\u{d6}RG@x.de", "j\u{f6}rg@x.de"),
+            ("\u{212a}ate@x.de", "\u{212a}ate@x.de"),
+            ("\u{130}da@x.de", "\u{130}da@x.de"),
+        ] {
+            assert_eq!(fold_address(address), folded);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
 
-use crate::customer_key::CustomerKey;
+use crate::customer_key::{CustomerKey, fold_address};
 
 /// What a row without success stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ impl UnfoundCustomer {
     fn new(key: &CustomerKey) -> Option<Self> {
         match key {
             CustomerKey::Id(_) => None,
-            CustomerKey::Email(address) => Some(Self::Email(address.trim().to_lowercase().into())),
+            CustomerKey::Email(address) => Some(Self::Email(fold_address(address).into())),
             CustomerKey::External(id) => Some(Self::External(Arc::clone(id))),
         }
     }

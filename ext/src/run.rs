@@ -27,7 +27,7 @@ use crate::client::{
     RunContext, StopFuture, TARGET, Ticket, current_runtime, request,
 };
 use crate::customers::{self, AccountChoice, FoundAccounts, Listing, Lookup};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer, WaitReason};
 use crate::list::{self, ExternalIds, ReadValues};
 use crate::outcome::{Outcome, Summary};
@@ -407,8 +407,16 @@ impl<S, R: Row> Outcomes<S, R> {
     fn finish_staging_call(&mut self, key: StagingKey, result: Result<StagingResult, CallFailure>) {
         let now = Instant::now();
         let result = result.map_err(|failure| failure.error);
+        // Without quota or limits, no other lookup would be sent either.
+        let stops_all = |error: &Error| {
+            let is_limited = matches!(
+                error.kind(),
+                ErrorKind::RateLimited | ErrorKind::LimiterUnreachable
+            );
+            error.ends_run() || is_limited || matches!(key, StagingKey::Attributes)
+        };
         if let Err(error) = &result
-            && (error.ends_run() || matches!(key, StagingKey::Attributes))
+            && stops_all(error)
         {
             self.engine.stop(error.clone());
         }
@@ -931,7 +939,10 @@ where
     /// the input.
     fn release_rows(&mut self) {
         let now = Instant::now();
-        while let Some(outcome) = self.staging.next_row(now) {
+        // A stopped run settles the rows that are left as not sent.
+        while self.engine.stopped_by().is_none()
+            && let Some(outcome) = self.staging.next_row(now)
+        {
             match outcome {
                 StagedOutcome::Ready(row) => self.engine.push(Ok(row), now),
                 StagedOutcome::InputError(error) => self.engine.push(Err(error), now),

@@ -177,7 +177,15 @@ impl<R: Row> Staging<R> {
         };
         match &customer {
             StagedCustomer::Address(address) => self.request(&address.clone(), now),
-            StagedCustomer::External(_) => self.needing_external_ids += 1,
+            StagedCustomer::External(_) => {
+                self.needing_external_ids += 1;
+                if let Once::Failed(error) = &self.external_ids
+                    && error.is_temporary()
+                {
+                    // The list may succeed for the rows from here on.
+                    self.external_ids = Once::NotRequested;
+                }
+            }
             StagedCustomer::Known | StagedCustomer::Invalid(_) => {}
         }
         let needs_attributes = is_named || checks_type;

@@ -47,7 +47,7 @@ use crate::value::{AttributeKey, UpsertRow, Value};
 ///   bytes each. An address that no customer has as it is written is asked for once more in lower case.
 /// - [`resolve_by_listing`](Self::resolve_by_listing) lists all customers instead, 250 per request.
 /// - **External IDs** are read once, when the run reads the first of them: all values of the attribute
-///   that [`external_id`](Self::external_id) names, 250 per request, kept in about 100 bytes each.
+///   that [`external_id`](Self::external_id) names, 250 per request, kept in about 150 bytes each.
 ///
 /// A row is [`Rejected`](crate::OutcomeKind::Rejected) if no customer has its key, or if several have it
 /// and neither [`in_channel`](Self::in_channel) nor [`newest_account`](Self::newest_account) tells which
@@ -187,7 +187,7 @@ impl Upsert {
     ///
     /// A list takes a request per 250 customers of the store, a lookup one per about 70 addresses. From
     /// about a quarter of the store's customers on, the list takes fewer requests. It is read
-    /// before the first row by address is sent, one page after the other, and kept in about 100 bytes per
+    /// before the first row by address is sent, one page after the other, and kept in about 200 bytes per
     /// customer. An address that is not listed is looked up once the list is 10 minutes old. If the
     /// list fails, all addresses are looked up.
     ///
@@ -285,7 +285,7 @@ impl Upsert {
     /// [`Planned`](crate::OutcomeKind::Planned).
     ///
     /// Each call that would be made is reported as an [`Event::BatchReady`](crate::Event::BatchReady). Requests that read
-    /// attributes and values are made as usual.
+    /// attributes, customers and values are made as usual.
     pub fn dry_run(mut self) -> Self {
         self.is_dry_run = true;
         self

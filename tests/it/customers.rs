@@ -960,3 +960,106 @@ async fn a_lookup_on_the_wire() {
     );
     assert_eq!(sandbox.counts().gets, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_lookups_all_fail_stops_after_a_hundred_rows() {
+    for status in [400, 422] {
+        let server = ScriptedServer::start(move |request| match request.method.as_str() {
+            "GET" => Response::error(status),
+            _ => Response::json(200, &json!({"data": []})),
+        })
+        .await;
+        let store = store(&server.base_url());
+        // Behind the rows by address, rows by ID wait for their turn.
+        let rows = (1..=400).map(|id| match id % 3 {
+            0 => UpsertRow::new(id, 1, "x"),
+            _ => UpsertRow::new(address(id), 1, "x"),
+        });
+        let mut outcomes = store.upsert().stream(stream::iter(rows));
+        let all: Vec<_> = outcomes.by_ref().collect().await;
+        assert_eq!(all.len(), 400);
+        let unsent = all
+            .iter()
+            .filter(|outcome| outcome.kind.as_str() == "not_sent");
+        assert_eq!(unsent.count(), 400, "{status}");
+        let error = outcomes.stopped_by().expect("an error");
+        assert!(
+            error.to_string().contains("any of the first 100 rows"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_quota_stops_a_run_instead_of_failing_all_lookups() {
+    let server = ScriptedServer::start(|request| {
+        let response = match request.number {
+            1 => Response::json(
+                200,
+                &json!({"data": [], "meta": {"pagination": {"total": 0}}}),
+            ),
+            _ => Response::error(429),
+        };
+        response
+            .header("X-Rate-Limit-Requests-Quota", 100)
+            .header("X-Rate-Limit-Requests-Left", 0)
+            .header("X-Rate-Limit-Time-Window-Ms", 3_600_000)
+            .header("X-Rate-Limit-Time-Reset-Ms", 3_600_000)
+    })
+    .await;
+    let store = store(&server.base_url());
+    let rows = stream::iter((1..=100_000).map(|id| UpsertRow::new(address(id), 1, "x")));
+    let mut outcomes = store.upsert().stream(rows);
+    while outcomes.next().await.is_some() {}
+    let error = outcomes.stopped_by().expect("an error");
+    assert_eq!(error.kind(), ErrorKind::RateLimited, "{error}");
+    // The rest of the input is left unread.
+    assert!(
+        outcomes.summary().rows() <= 20_000,
+        "{}",
+        outcomes.summary()
+    );
+    assert!(server.requests() < 5, "{}", server.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_is_given_up_even_if_its_first_page_had_to_be_requested_again() {
+    let customers = (1..=10_000).map(|id| SandboxCustomer::new(id, address(id)));
+    let plan = FaultPlan::script([Some(Fault::Unavailable)]);
+    let plan = plan.operations([Operation::ListCustomers]);
+    let builder = Sandbox::builder().customers(customers).faults(plan);
+    let sandbox = builder.start().await.expect("a sandbox");
+    let store = store(sandbox.base_url());
+    let rows = (1..=600).map(|id| UpsertRow::new(address(id), 1, "x"));
+    let report = store.upsert().rows(rows).send().await.expect("a report");
+    assert_eq!(report.summary().stored, 600);
+    let gets = sandbox.counts().customer_gets;
+    assert!(gets < 16, "{gets}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn external_ids_that_could_not_be_read_are_read_again_for_later_rows() {
+    let plan = FaultPlan::seeded(1).rate(1.0).only([Fault::Unavailable]);
+    let plan = plan.operations([Operation::List]);
+    let sandbox = Sandbox::builder().faults(plan).start().await;
+    let sandbox = sandbox.expect("a sandbox");
+    for customer in 1..=3 {
+        sandbox.insert(customer, EXTERNAL, format!("D-{customer}"));
+    }
+    let retry = RetryPolicy::default().max_attempts(2);
+    let store = Store::builder_with_base_url(sandbox.base_url(), TOKEN).retry(retry);
+    let store = store.build().expect("a store");
+    let (sender, rows) = futures::channel::mpsc::unbounded();
+    let mut outcomes = store.upsert().external_id(EXTERNAL).stream(rows);
+    let mut send = async |customer: i64| {
+        let key = CustomerKey::external(format!("D-{customer}"));
+        sender
+            .unbounded_send(UpsertRow::new(key, 1, "x"))
+            .expect("sent");
+        let outcome = outcomes.next().await.expect("an outcome");
+        outcome.kind.as_str()
+    };
+    assert_eq!(send(1).await, "not_sent");
+    sandbox.set_faults(FaultPlan::none());
+    assert_eq!((send(2).await, send(3).await), ("stored", "stored"));
+}

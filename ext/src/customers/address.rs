@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::customer_key::fold_address;
 use crate::error::Violation;
 
 /// The provider's maximum.
@@ -39,7 +40,7 @@ impl Address {
                 true => Arc::clone(text),
                 false => Arc::from(trimmed),
             };
-            let folded = fold(&written);
+            let folded = fold_address(&written);
             let folded = match *folded == *written {
                 true => Arc::clone(&written),
                 false => folded.into(),
@@ -60,11 +61,6 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Address(REDACTED)")
     }
-}
-
-/// Returns the form by which addresses are compared.
-pub(crate) fn fold(address: &str) -> String {
-    address.trim().to_lowercase()
 }
 
 /// Returns the number of URL bytes that an address and the comma after it take.

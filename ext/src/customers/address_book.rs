@@ -8,7 +8,8 @@ use foldhash::{HashMap, HashMapExt, HashSet};
 use tokio::time::Instant;
 
 use super::account::{Account, AccountChoice, Resolution};
-use super::address::{Address, fold, url_len};
+use super::address::{Address, url_len};
+use crate::customer_key::fold_address;
 use crate::error::{Error, ErrorKind};
 
 /// The maximum number of addresses whose answers are kept.
@@ -168,10 +169,13 @@ impl AddressBook {
     pub(crate) fn record_answer(&mut self, lookup: Lookup, found: FoundAccounts, now: Instant) {
         let mut accounts: HashMap<String, Vec<Account>> = HashMap::new();
         for (address, account) in found.accounts {
-            accounts.entry(fold(&address)).or_default().push(account);
+            accounts
+                .entry(fold_address(&address))
+                .or_default()
+                .push(account);
         }
         for written in lookup {
-            let folded = fold(&written);
+            let folded = fold_address(&written);
             let accounts = accounts.get(&folded).map_or(&[][..], Vec::as_slice);
             let entry = match &found.doubt {
                 Some(doubt) if accounts.is_empty() => Entry::Failed {
@@ -247,8 +251,8 @@ pub(crate) fn lists_only<'a>(
     lookup: &[Arc<str>],
     mut listed: impl Iterator<Item = &'a str>,
 ) -> bool {
-    let asked: HashSet<_> = lookup.iter().map(|written| fold(written)).collect();
-    listed.all(|address| asked.contains(&fold(address)))
+    let asked: HashSet<_> = lookup.iter().map(|written| fold_address(written)).collect();
+    listed.all(|address| asked.contains(&fold_address(address)))
 }
 
 #[cfg(test)]

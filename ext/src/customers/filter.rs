@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bigcommerce_sdk::{self as sdk, IdList, TextList, types};
 use foldhash::HashSet;
 
-use super::address::{Address, fold, url_len};
+use super::address::{Address, url_len};
 use crate::client::SdkResult;
 use crate::client::url_budget::{id_len, room_for_ids, split_by_len};
+use crate::customer_key::fold_address;
 use crate::date_filter::{DateConditions, FilterMatch};
 use crate::error::{Error, Violation};
 
@@ -157,7 +158,8 @@ impl CustomerQuery {
     /// Returns the conditions by which the records of the query are checked.
     pub(super) fn checker(&self) -> CustomerChecker<'_> {
         let addresses = self.addresses.as_ref();
-        let addresses = addresses.map(|list| list.iter().map(|address| fold(address)).collect());
+        let addresses =
+            addresses.map(|list| list.iter().map(|address| fold_address(address)).collect());
         CustomerChecker {
             query: self,
             addresses,
@@ -227,7 +229,8 @@ impl CustomerChecker<'_> {
             FilterMatch::excluded_unless(matches)
         };
         let addresses = self.addresses.as_ref();
-        let has_address = addresses.is_none_or(|list| list.contains(&fold(&customer.email)));
+        let has_address =
+            addresses.is_none_or(|list| list.contains(&fold_address(&customer.email)));
         FilterMatch::excluded_unless(has_address)
             .max(check_id(&query.ids, Some(customer.id)))
             .max(check_id(&query.groups, customer.customer_group_id))

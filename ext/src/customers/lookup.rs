@@ -8,12 +8,13 @@ use foldhash::{HashMap, HashMapExt, HashSet};
 use tokio::time::Instant;
 
 use super::account::{Account, AccountChoice, Resolution};
-use super::address::{Address, fold};
+use super::address::Address;
 use super::address_book::{AddressBook, AddressState, FoundAccounts, Lookup, lists_only};
 use super::filter::{CustomerQuery, PageStart};
 use super::read::{CustomerReader, fetch, head, incomplete};
 use crate::client::url_budget::room_for_ids;
 use crate::client::{CallFailure, CallOutcome, Client, PageId, PageSize, RunContext, read_pages};
+use crate::customer_key::fold_address;
 use crate::error::Error;
 
 /// How often a lookup of several addresses is tried before it is made in parts.
@@ -117,6 +118,7 @@ pub(crate) async fn list_all(
     let queries = vec![CustomerQuery::default()];
     let mut reader = CustomerReader::new(client.clone(), Arc::clone(run), number, queries);
     let mut accounts: HashMap<Box<str>, Vec<Account>> = HashMap::new();
+    let mut is_first = true;
     while let Some(page) = reader.next_page().await {
         let page = match page {
             Ok(page) => page,
@@ -124,7 +126,7 @@ pub(crate) async fn list_all(
         };
         let page_size = page.len().max(1) as u64;
         if let Some(max_requests) = scope.max_requests
-            && u64::from(reader.requests()) == 1
+            && std::mem::take(&mut is_first)
             && reader
                 .total()
                 .is_none_or(|total| total.div_ceil(page_size) > max_requests)
@@ -132,11 +134,15 @@ pub(crate) async fn list_all(
             return CallOutcome::new(Ok(None), reader.requests());
         }
         for customer in page {
-            let folded = fold(&customer.email);
+            let folded = fold_address(&customer.email);
             let wanted = scope.wanted.as_ref();
             if wanted.is_none_or(|wanted| wanted.contains(folded.as_str())) {
                 let account = Account::from(&customer);
-                accounts.entry(folded.into()).or_default().push(account);
+                // Most addresses have one account.
+                let accounts = accounts.entry(folded.into());
+                accounts
+                    .or_insert_with(|| Vec::with_capacity(1))
+                    .push(account);
             }
         }
     }

@@ -10,10 +10,10 @@ use bigcommerce_sdk::types::Customer;
 use foldhash::HashSet;
 use futures_util::stream::{self, FusedStream, Stream};
 
-use super::address::fold;
 use super::filter::CustomerFilter;
 use super::read::CustomerReader;
 use crate::client::{Client, RunContext, RunSettings, StopFuture, in_task};
+use crate::customer_key::fold_address;
 use crate::error::Error;
 
 type PageStream = Pin<Box<dyn Stream<Item = Result<Vec<Customer>, Error>> + Send>>;
@@ -98,7 +98,7 @@ impl ListState {
             match self.reader.next_page().await {
                 Some(Ok(page)) => {
                     if self.filter.addresses.is_some() {
-                        let found = page.iter().map(|customer| fold(&customer.email));
+                        let found = page.iter().map(|customer| fold_address(&customer.email));
                         self.found.extend(found);
                     }
                     return Some(Ok(page));
