@@ -48,15 +48,15 @@ pub enum OutcomeKind {
         /// The index of the later row.
         by: u64,
     },
-    /// The row is invalid, or the server rejected it when it was sent alone. Sending it again
-    /// unchanged does not help.
+    /// The row is invalid, no customer or more than one has its e-mail address or external ID, or the
+    /// server rejected it when it was sent alone. Sending it again unchanged does not help.
     Rejected(Error),
     /// The row was sent, but no response confirmed or rejected it. Sending it again is safe, as long
     /// as no later row for the same customer and attribute was stored.
     Unknown(Error),
     /// The row was not sent or not executed, so it is not stored.
     ///
-    /// Possible reasons: the run was stopped; no quota or connection was available; the server
+    /// Possible reasons: the run was stopped; the row's customer could not be looked up; no quota or connection was available; the server
     /// rejected the call without blaming rows; a later row for the same customer and attribute
     /// became [`Unknown`](Self::Unknown).
     NotSent(Error),

