@@ -17,9 +17,9 @@ use std::sync::Arc;
 ///
 /// # E-mail addresses
 ///
-/// Addresses are compared without regard to case and to spaces around them. An address has at most
-/// 255 characters, one of which is an `@`. It can't contain a comma or a space, because the server
-/// takes several addresses as one list.
+/// Addresses are compared without regard to case and to spaces around them. An address contains an `@`,
+/// has at most 255 characters, and has no spaces or control characters within. It can't contain a comma,
+/// because the server takes several addresses as one list.
 ///
 /// # External IDs
 ///

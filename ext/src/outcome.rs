@@ -322,12 +322,13 @@ impl<T> Report<UpsertRow<T>> {
     /// Returns the rows that are worth sending again unchanged, in the order of the input.
     ///
     /// A row is left out if a later row for the same customer and attribute was stored, deleted or
-    /// unchanged.
+    /// unchanged. If the row's customer was not found, a later row for the attribute with a key of another
+    /// kind counts as one for the same customer.
     pub fn retryable(&self) -> impl Iterator<Item = &UpsertRow<T>> {
         let mut resends = Resends::default();
         for outcome in &self.outcomes {
             if let Some(row) = &outcome.row {
-                let ids = row.customer_id().zip(row.attribute().id());
+                let ids = (row.customer_id(), row.attribute().id());
                 let standing = outcome.kind.standing();
                 resends.record(outcome.index, Some(row.customer()), ids, standing);
             }

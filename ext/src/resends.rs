@@ -12,8 +12,8 @@ use crate::customer_key::{CustomerKey, fold_address};
 enum Target {
     /// The value of a customer and an attribute.
     Value(i64, i64),
-    /// Values of a customer who was not found.
-    Unfound(UnfoundCustomer),
+    /// The value of a customer who was not found, and an attribute.
+    Unfound(UnfoundCustomer, Option<i64>),
 }
 
 /// A customer who was not found, in the form by which keys are compared.
@@ -53,9 +53,9 @@ pub(crate) struct Resends {
     targets: BTreeMap<u64, Option<Target>>,
     /// The rows of each target.
     indexes: HashMap<Target, Vec<u64>>,
-    /// The rows whose customers were given by address or external ID, and not found.
-    unfound_emails: BTreeSet<u64>,
-    unfound_externals: BTreeSet<u64>,
+    /// The attributes and the rows whose customers were given by address or external ID, and not found.
+    unfound_emails: BTreeSet<(Option<i64>, u64)>,
+    unfound_externals: BTreeSet<(Option<i64>, u64)>,
 }
 
 impl Default for Resends {
@@ -70,19 +70,23 @@ impl Default for Resends {
 }
 
 impl Resends {
-    /// Records the outcome of a row, whose customer was given by `key`. `ids` are its customer and its
-    /// attribute, if both are known.
+    /// Records the outcome of a row, whose customer was given by `key`. `customer` and `attribute` are
+    /// the IDs, as far as they are known.
     pub(crate) fn record(
         &mut self,
         index: u64,
         key: Option<&CustomerKey>,
-        ids: Option<(i64, i64)>,
+        (customer, attribute): (Option<i64>, Option<i64>),
         standing: Standing,
     ) {
+        let ids = customer.zip(attribute);
         let value = ids.map(|(customer, attribute)| Target::Value(customer, attribute));
         match standing {
             Standing::MayResend => {
-                let unfound = || key.and_then(UnfoundCustomer::new).map(Target::Unfound);
+                let unfound = || {
+                    let customer = UnfoundCustomer::new(key?)?;
+                    Some(Target::Unfound(customer, attribute))
+                };
                 self.insert(index, value.or_else(unfound));
             }
             Standing::InEffect => {
@@ -90,7 +94,7 @@ impl Resends {
                     self.remove_older(&value, index);
                 }
                 if let Some(key) = key {
-                    self.remove_unfound(key, index);
+                    self.remove_unfound(key, attribute, index);
                 }
             }
             Standing::Other => {}
@@ -102,11 +106,11 @@ impl Resends {
             self.indexes.entry(target.clone()).or_default().push(index);
             match target {
                 Target::Value(..) => {}
-                Target::Unfound(UnfoundCustomer::Email(_)) => {
-                    self.unfound_emails.insert(index);
+                Target::Unfound(UnfoundCustomer::Email(_), attribute) => {
+                    self.unfound_emails.insert((*attribute, index));
                 }
-                Target::Unfound(UnfoundCustomer::External(_)) => {
-                    self.unfound_externals.insert(index);
+                Target::Unfound(UnfoundCustomer::External(_), attribute) => {
+                    self.unfound_externals.insert((*attribute, index));
                 }
             }
         }
@@ -121,21 +125,26 @@ impl Resends {
         }
     }
 
-    /// Forgets the older rows whose customer may be the one with this key.
-    fn remove_unfound(&mut self, key: &CustomerKey, index: u64) {
+    /// Forgets the older rows for this attribute whose customer may be the one with this key.
+    fn remove_unfound(&mut self, key: &CustomerKey, attribute: Option<i64>, index: u64) {
         if self.unfound_emails.is_empty() && self.unfound_externals.is_empty() {
             return;
         }
         let same = UnfoundCustomer::new(key);
+        let older = (attribute, 0)..(attribute, index);
         let mut others = Vec::new();
         if !matches!(same, Some(UnfoundCustomer::Email(_))) {
-            others.extend(self.unfound_emails.range(..index));
+            others.extend(
+                self.unfound_emails
+                    .range(older.clone())
+                    .map(|(_, row)| *row),
+            );
         }
         if !matches!(same, Some(UnfoundCustomer::External(_))) {
-            others.extend(self.unfound_externals.range(..index));
+            others.extend(self.unfound_externals.range(older).map(|(_, row)| *row));
         }
         if let Some(same) = same {
-            self.remove_older(&Target::Unfound(same), index);
+            self.remove_older(&Target::Unfound(same, attribute), index);
         }
         for other in others {
             self.remove(other);
@@ -147,8 +156,10 @@ impl Resends {
         let Some(Some(target)) = self.targets.remove(&index) else {
             return;
         };
-        self.unfound_emails.remove(&index);
-        self.unfound_externals.remove(&index);
+        if let Target::Unfound(_, attribute) = target {
+            self.unfound_emails.remove(&(attribute, index));
+            self.unfound_externals.remove(&(attribute, index));
+        }
         if let Some(indexes) = self.indexes.get_mut(&target) {
             indexes.retain(|other| *other != index);
             if indexes.is_empty() {
@@ -170,14 +181,20 @@ mod tests {
     #[test]
     fn a_row_may_be_sent_again_until_a_later_one_of_its_key_is_in_effect() {
         let mut resends = Resends::default();
-        for (index, ids) in [(0, (1, 1)), (1, (1, 1)), (2, (1, 2)), (5, (1, 1))] {
-            resends.record(index, None, Some(ids), Standing::MayResend);
+        let ids = |customer, attribute| (Some(customer), Some(attribute));
+        for (index, ids) in [
+            (0, ids(1, 1)),
+            (1, ids(1, 1)),
+            (2, ids(1, 2)),
+            (5, ids(1, 1)),
+        ] {
+            resends.record(index, None, ids, Standing::MayResend);
         }
-        resends.record(3, None, Some((1, 1)), Standing::InEffect);
+        resends.record(3, None, ids(1, 1), Standing::InEffect);
         let left: Vec<_> = (0..6).filter(|&index| resends.contains(index)).collect();
         assert_eq!(left, [2, 5]);
         resends.remove(2);
-        resends.record(6, None, Some((1, 1)), Standing::InEffect);
+        resends.record(6, None, ids(1, 1), Standing::InEffect);
         assert!(resends.targets.is_empty() && resends.indexes.is_empty());
     }
 
@@ -191,9 +208,11 @@ mod tests {
         let left_after = |later: &CustomerKey| {
             let mut resends = Resends::default();
             for (index, key) in [(0, &jane), (1, &bob), (2, &external), (9, &jane)] {
-                resends.record(index, Some(key), None, Standing::MayResend);
+                resends.record(index, Some(key), (None, Some(1)), Standing::MayResend);
             }
-            resends.record(5, Some(later), Some((1, 1)), Standing::InEffect);
+            // Another attribute of the same customers.
+            resends.record(4, Some(later), (Some(1), Some(2)), Standing::InEffect);
+            resends.record(5, Some(later), (Some(1), Some(1)), Standing::InEffect);
             let left = (0..10).filter(|&index| resends.contains(index));
             let unfound = resends.unfound_emails.len() + resends.unfound_externals.len();
             assert_eq!(unfound, resends.targets.len());

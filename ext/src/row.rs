@@ -43,6 +43,10 @@ impl<T: Send + 'static> BatchItem for UpsertRow<T> {
         Some(self.customer())
     }
 
+    fn attribute_id(&self) -> Option<i64> {
+        self.attribute().id()
+    }
+
     fn set_customer_id(&mut self, id: i64) {
         self.set_customer_id(id);
     }
@@ -180,6 +184,10 @@ impl BatchItem for i64 {
     }
 
     fn customer(&self) -> Option<&CustomerKey> {
+        None
+    }
+
+    fn attribute_id(&self) -> Option<i64> {
         None
     }
 

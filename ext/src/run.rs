@@ -252,7 +252,7 @@ impl<S, R: Row> Outcomes<S, R> {
     /// Returns `true` if the row with this index is [`Unknown`](crate::OutcomeKind::Unknown) or
     /// [`NotSent`](crate::OutcomeKind::NotSent), and sending it again now is safe: no later row for the
     /// same customer and attribute was stored, deleted or unchanged so far. If the row's customer was not
-    /// found, a later row with a key of another kind counts as one for the same customer.
+    /// found, a later row for the attribute with a key of another kind counts as one for the same customer.
     ///
     /// The run remembers each of these rows, in about 100 bytes, until it is [`handled`](Self::handled) or
     /// a later row takes its place. Afterwards, and for a row with another outcome, it returns `false`.
@@ -697,7 +697,7 @@ impl<S, R: Row> Outcomes<S, R> {
                     outcome.map(StagingResult::Listing)
                 }
                 StagingCall::ExternalIds(attribute) => {
-                    let outcome = list::list_external_ids(&client, &run, attribute).await;
+                    let outcome = list::list_external_ids(&client, &run, number, attribute).await;
                     outcome.map(StagingResult::ExternalIds)
                 }
                 StagingCall::Addresses(lookup) => {

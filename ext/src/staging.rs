@@ -18,7 +18,7 @@ use crate::list::ExternalIds;
 use crate::row::Row;
 use crate::value::AttributeKey;
 
-/// How long it is believed that a customer whom a listing has not shown does not exist.
+/// How long a listing is believed: customers come and go.
 const MAX_LISTING_AGE: Duration = Duration::from_secs(600);
 /// The number of lookups from which on a listing is worth a try.
 pub(crate) const MIN_LOOKUPS_FOR_LISTING: u64 = 4;
@@ -203,10 +203,7 @@ impl<R: Row> Staging<R> {
         let is_listed = match &self.listing {
             None | Some(Once::Failed(_)) => false,
             Some(Once::NotRequested | Once::Requested) => true,
-            Some(Once::Known(listing)) => {
-                let listed = listing.resolve(&address.folded, is_young(listing, now));
-                listed.is_some()
-            }
+            Some(Once::Known(listing)) => is_young(listing, now),
         };
         if !is_listed {
             self.addresses.request(address, now);
@@ -391,14 +388,15 @@ impl<R: Row> Staging<R> {
             StagedCustomer::External(external) => match &self.external_ids {
                 Once::NotRequested | Once::Requested => return None,
                 Once::Failed(error) => return Some(Resolved::Failed(error.clone())),
-                Once::Known(ids) => ids.get(external),
+                Once::Known(ids) => Ok(ids.get(external)),
             },
             StagedCustomer::Address(address) => {
                 let listed = match &self.listing {
                     Some(Once::NotRequested | Once::Requested) => return None,
-                    Some(Once::Known(listing)) => {
-                        listing.resolve(&address.folded, is_young(listing, now))
+                    Some(Once::Known(listing)) if is_young(listing, now) => {
+                        Some(listing.resolve(&address.folded))
                     }
+                    Some(Once::Known(_)) => None,
                     Some(Once::Failed(_)) | None => None,
                 };
                 match listed {

@@ -42,8 +42,8 @@ use crate::value::{AttributeKey, UpsertRow, Value};
 ///
 /// - **Addresses** are looked up ahead of the upserts, as many per request as fit a URL (about 70), and
 ///   as soon as a URL is full, the input is idle for [`linger`](Self::linger), or a row has waited for
-///   [`max_wait`](Self::max_wait). Each address takes about 27 bytes of a URL, so 1,000 addresses take
-///   about 14 requests. The answers for the last 100,000 addresses are kept for 10 minutes, in about 400
+///   [`max_wait`](Self::max_wait). An address of 22 characters takes 25 bytes of a URL, so 1,000 of
+///   them take about 14 requests. The answers for the last 100,000 addresses are kept for 10 minutes, in about 400
 ///   bytes each. An address that no customer has as it is written is asked for once more in lower case.
 /// - [`resolve_by_listing`](Self::resolve_by_listing) lists all customers instead, 250 per request.
 /// - **External IDs** are read once, when the run reads the first of them: all values of the attribute
@@ -188,8 +188,8 @@ impl Upsert {
     /// A list takes a request per 250 customers of the store, a lookup one per about 70 addresses. From
     /// about a quarter of the store's customers on, the list takes fewer requests. It is read
     /// before the first row by address is sent, one page after the other, and kept in about 200 bytes per
-    /// customer. An address that is not listed is looked up once the list is 10 minutes old. If the
-    /// list fails, all addresses are looked up.
+    /// customer. It is believed for 10 minutes; then, or if it fails or changes while it is read by page
+    /// number, addresses are looked up.
     ///
     /// [`send`](Self::send) knows all rows: it decides by itself, with one request that tells the number
     /// of customers, and keeps only those that the rows name.

@@ -316,9 +316,10 @@ impl<R: BatchItem> Engine<R> {
     fn settle_next(&mut self, row: Option<R>, kind: OutcomeKind) {
         let index = self.next_index;
         self.next_index += 1;
-        let target = row.as_ref().map(|row| row.customer());
+        let key = row.as_ref().and_then(|row| row.customer());
+        let attribute = row.as_ref().and_then(|row| row.attribute_id());
         self.resends
-            .record(index, target.flatten(), None, kind.standing());
+            .record(index, key, (None, attribute), kind.standing());
         self.settle(index, row, kind);
     }
 
@@ -1194,7 +1195,7 @@ impl<R: BatchItem> Engine<R> {
             wire,
             ..
         } = row;
-        let ids = Some(R::key(&wire)).filter(|_| R::HAS_CUSTOMERS);
+        let ids = Some(R::key(&wire)).filter(|_| R::HAS_CUSTOMERS).unzip();
         let row = R::from_wire(wire, metadata);
         self.resends
             .record(index, row.customer(), ids, kind.standing());

@@ -63,6 +63,9 @@ pub trait BatchItem: Send + Sized + 'static {
     /// Returns the customer as it was given, `None` for the ID of a value.
     fn customer(&self) -> Option<&CustomerKey>;
 
+    /// Returns the ID of the attribute, if it is known.
+    fn attribute_id(&self) -> Option<i64>;
+
     /// Sets the ID of a customer that was found.
     fn set_customer_id(&mut self, id: i64);
 

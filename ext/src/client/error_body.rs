@@ -112,8 +112,8 @@ fn redact(line: &str, secret: &str) -> String {
 /// What stands before the `@` is replaced up to a space or a character that is rare in addresses:
 /// rather too much than too little.
 fn redact_addresses(line: &str) -> String {
-    let is_in_name = |c: char| !c.is_whitespace() && !r#""`()<>[]{},;:=?/"#.contains(c);
-    let is_in_domain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let is_in_name = |c: char| !c.is_whitespace() && !r#""`()<>[]{},;"#.contains(c);
+    let is_in_domain = |c: char| c.is_alphanumeric() || ".-_%@[]".contains(c);
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
     while let Some((before, mark, after)) = split_at_sign(rest) {
@@ -133,7 +133,7 @@ fn redact_addresses(line: &str) -> String {
 
 /// Splits a text at its first `@`, plain or percent-encoded.
 fn split_at_sign(text: &str) -> Option<(&str, &str, &str)> {
-    let marks = ["@", "%40"].into_iter();
+    let marks = ["@", "%40", "%2540"].into_iter();
     let splits = marks.filter_map(|mark| {
         let (before, after) = text.split_once(mark)?;
         Some((before, mark, after))
@@ -214,9 +214,15 @@ mod tests {
             ),
             (
                 "GET /customers?email:in=jane%2Bx%40example.com%2Cbob%40example.com&page=1",
-                "GET /customers?email:in=REDACTEDREDACTED&page=1",
+                "GET REDACTED&page=1",
             ),
+            ("x%40ex%C3%A4mple.de is unknown", "REDACTED is unknown"),
             ("<o'hara@example.com>", "<REDACTED>"),
+            (
+                "jane@@x.de, jane@[10.0.0.1] and jane%2540x.de",
+                "REDACTED, REDACTED and REDACTED",
+            ),
+            ("a=b@x.de a/b@x.de", "REDACTED REDACTED"),
             ("at 5 @ once, @here, a@ b", "at 5 @ once, @here, a@ b"),
         ] {
             assert_eq!(sanitize(line, []), expected, "{line}");

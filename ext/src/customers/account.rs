@@ -25,6 +25,13 @@ impl From<&types::Customer> for Account {
     }
 }
 
+#[cfg(test)]
+impl Account {
+    pub(super) fn limit_to_channels(&mut self, channels: &[i64]) {
+        self.channels = Some(channels.into());
+    }
+}
+
 /// Which account is meant if several have the same address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AccountChoice {

@@ -17,6 +17,10 @@ const MAX_ANSWERS: usize = 100_000;
 /// How long an answer is kept: customers come and go.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
+/// The number of failed lookups in a row after which a failed one is not made in parts: with one bad
+/// address, every other part succeeds.
+const MAX_FAILURES_IN_A_ROW: u32 = 8;
+
 /// The addresses of one request, as they are written.
 pub(crate) type Lookup = Vec<Arc<str>>;
 
@@ -25,7 +29,8 @@ pub(crate) type Lookup = Vec<Arc<str>>;
 pub(crate) struct FoundAccounts {
     /// The address of each account, and the account.
     pub accounts: Vec<(String, Account)>,
-    /// Why an address without an account may have one all the same.
+    /// Why other accounts may have the addresses, too. Only an address that exactly one account shows is
+    /// then known: the list is complete, but has accounts with other addresses.
     pub doubt: Option<Error>,
 }
 
@@ -42,7 +47,8 @@ pub(crate) enum AddressState {
 /// The addresses that are to be looked up, and the answers.
 ///
 /// An address is asked for as it was written first. If no customer has it, it is asked for in lower
-/// case: the server may distinguish case. The answers hold for one spelling each.
+/// case: the server may distinguish case. Each spelling has an answer of its own. If a request has
+/// several spellings of an address, all accounts that it shows count for each of them.
 #[derive(Debug)]
 pub(crate) struct AddressBook {
     choice: AccountChoice,
@@ -55,6 +61,9 @@ pub(crate) struct AddressBook {
     unasked_len: usize,
     /// Parts of requests that the server has refused.
     parts: VecDeque<Lookup>,
+    failures_in_a_row: u32,
+    /// Whether no answer is forgotten.
+    keeps_all: bool,
     /// The addresses with an answer, oldest first.
     answered: VecDeque<(Arc<str>, Instant)>,
 }
@@ -76,8 +85,16 @@ impl AddressBook {
             unasked: VecDeque::new(),
             unasked_len: 0,
             parts: VecDeque::new(),
+            failures_in_a_row: 0,
+            keeps_all: false,
             answered: VecDeque::new(),
         }
+    }
+
+    /// Keeps all answers, for a list of addresses that ends.
+    pub(crate) fn keep_all(mut self) -> Self {
+        self.keeps_all = true;
+        self
     }
 
     /// Asks for an address, unless there is an answer that is young enough.
@@ -106,7 +123,7 @@ impl AddressBook {
             && matches!(
                 entry,
                 Some(Entry::Answered {
-                    resolution: Resolution::None(None),
+                    resolution: Resolution::None(_),
                     ..
                 })
             )
@@ -167,6 +184,7 @@ impl AddressBook {
 
     /// Records the answer to a lookup.
     pub(crate) fn record_answer(&mut self, lookup: Lookup, found: FoundAccounts, now: Instant) {
+        self.failures_in_a_row = 0;
         let mut accounts: HashMap<String, Vec<Account>> = HashMap::new();
         for (address, account) in found.accounts {
             accounts
@@ -177,18 +195,20 @@ impl AddressBook {
         for written in lookup {
             let folded = fold_address(&written);
             let accounts = accounts.get(&folded).map_or(&[][..], Vec::as_slice);
-            let entry = match &found.doubt {
-                Some(doubt) if accounts.is_empty() => Entry::Failed {
-                    error: doubt.clone(),
+            let resolution = self.choice.resolve(accounts);
+            let is_nobody = matches!(resolution, Resolution::None(_));
+            let entry = match (&found.doubt, &resolution) {
+                (None, _) | (Some(_), Resolution::One(_)) => Entry::Answered {
+                    resolution,
                     at: now,
                 },
-                _ => Entry::Answered {
-                    resolution: self.choice.resolve(accounts),
+                (Some(doubt), _) => Entry::Failed {
+                    error: doubt.clone(),
                     at: now,
                 },
             };
             self.record(&written, entry, now);
-            if accounts.is_empty() && folded != *written && found.doubt.is_none() {
+            if is_nobody && folded != *written && found.doubt.is_none() {
                 self.ask(&folded.into(), now);
             }
         }
@@ -197,11 +217,17 @@ impl AddressBook {
     /// Records that a lookup has failed. If its addresses may be the reason, they are asked for in
     /// two parts.
     pub(crate) fn record_failure(&mut self, mut lookup: Lookup, error: &Error, now: Instant) {
-        if error.kind() == ErrorKind::TooLarge {
+        let is_single = lookup.len() < 2;
+        let is_too_large = error.kind() == ErrorKind::TooLarge;
+        if is_too_large && !is_single {
             let len: usize = lookup.iter().map(|written| url_len(written)).sum();
             self.max_len = self.max_len.min(len / 2);
         }
-        if lookup.len() > 1 && may_be_addresses(error) {
+        if !is_too_large {
+            self.failures_in_a_row += 1;
+        }
+        let is_worth_a_try = self.failures_in_a_row <= MAX_FAILURES_IN_A_ROW;
+        if !is_single && (is_too_large || (is_worth_a_try && may_be_addresses(error))) {
             let second = lookup.split_off(lookup.len() / 2);
             self.parts.extend([lookup, second]);
             return;
@@ -214,6 +240,9 @@ impl AddressBook {
 
     fn record(&mut self, written: &Arc<str>, entry: Entry, now: Instant) {
         self.entries.insert(Arc::clone(written), entry);
+        if self.keeps_all {
+            return;
+        }
         self.answered.push_back((Arc::clone(written), now));
         while let Some((_, at)) = self.answered.front()
             && (self.answered.len() > MAX_ANSWERS || *at + MAX_AGE <= now)
@@ -239,7 +268,6 @@ fn may_be_addresses(error: &Error) -> bool {
         && matches!(
             error.kind(),
             ErrorKind::InvalidRequest
-                | ErrorKind::TooLarge
                 | ErrorKind::Unavailable
                 | ErrorKind::Timeout
                 | ErrorKind::InvalidResponse
@@ -454,6 +482,41 @@ mod tests {
     }
 
     #[test]
+    fn lookups_that_all_fail_are_not_made_in_ever_more_parts() {
+        let mut timed = TimedBook::new();
+        for n in 100..1000 {
+            timed.request(&format!("{n}@x.de"));
+        }
+        let mut lookups = 0;
+        loop {
+            let lookup = timed.next(true);
+            if lookup.is_empty() {
+                break;
+            }
+            lookups += 1;
+            timed.fail(&lookup, &failed());
+        }
+        // A hundred full URLs, and the parts of the first ones.
+        assert!((100..125).contains(&lookups), "{lookups}");
+        assert!(timed.find("777@x.de").is_err());
+        timed.request("jane@x.de");
+        let lookup = timed.next(true);
+        timed.answer(&lookup, &[("jane@x.de", 7)]);
+        assert_eq!(timed.book.failures_in_a_row, 0);
+    }
+
+    #[test]
+    fn a_single_address_that_is_too_long_does_not_shorten_the_others_urls() {
+        let mut timed = TimedBook::new();
+        timed.request(&format!("{}@x.de", "x".repeat(240)));
+        let lookup = timed.next(true);
+        let record = crate::error::CallRecord::default();
+        let too_large = Error::call(ErrorKind::TooLarge, "too large", record, None);
+        timed.fail(&lookup, &too_large);
+        assert_eq!(timed.book.max_len, MAX_LEN);
+    }
+
+    #[test]
     fn a_url_that_is_too_long_is_not_sent_again() {
         let mut timed = TimedBook::new();
         for n in 10..30 {
@@ -490,5 +553,18 @@ mod tests {
             Some(Resolution::One(7))
         );
         assert!(timed.find("bob@x.com").is_err());
+        // In another channel, or one of several: not known either.
+        timed.book.choice.channel = Some(2);
+        timed.request("eve@x.com");
+        let lookup = timed.next(true);
+        let mut eve = account(9);
+        eve.limit_to_channels(&[1]);
+        let found = FoundAccounts {
+            accounts: vec![("eve@x.com".into(), eve)],
+            doubt: Some(Error::filter_ignored("customers")),
+        };
+        let lookup = lookup.iter().map(|address| address.as_str().into());
+        timed.book.record_answer(lookup.collect(), found, timed.now);
+        assert!(timed.find("eve@x.com").is_err());
     }
 }

@@ -17,6 +17,8 @@ use crate::client::{CallFailure, CallOutcome, Client, PageId, PageSize, RunConte
 use crate::customer_key::fold_address;
 use crate::error::Error;
 
+/// The page size of the provider when none is requested, which no page size falls below.
+const SMALLEST_PAGE: usize = 50;
 /// How often a lookup of several addresses is tried before it is made in parts.
 const MAX_ATTEMPTS_TOGETHER: u32 = 3;
 
@@ -39,16 +41,21 @@ pub(crate) async fn look_up(
     };
     let mut accounts: HashMap<i64, (String, Account)> = HashMap::new();
     let mut total = None;
+    let mut total_changed = false;
     let mut is_ignored = false;
     let accept = |page: CustomerPage| {
-        let shown = page.data.len() as i64;
+        let before_page = total;
         total = head(&page)
             .pagination
-            .and_then(|pagination| pagination.total);
+            .and_then(|pagination| pagination.total)
+            .or(total);
+        total_changed |= before_page.is_some() && before_page != total;
         let listed = page.data.iter().map(|customer| customer.email.as_str());
         is_ignored |= !lists_only(lookup, listed);
-        // All customers of a large store are not worth reading.
-        if is_ignored && total.is_none_or(|total| total > shown) {
+        let shown = page.data.len();
+        let shows_all = shown < SMALLEST_PAGE && total == i64::try_from(shown).ok();
+        // All customers of a store are not worth reading, and a full page may lack some.
+        if is_ignored && !shows_all {
             return Err(CallFailure::from(Error::filter_ignored("customers")));
         }
         let before = accounts.len();
@@ -61,14 +68,27 @@ pub(crate) async fn look_up(
     let page_size = PageSize::new(client, None);
     let outcome = read_pages(&[query], page_size, fetch_page, head, accept).await;
     let result = match outcome.result {
-        Ok(None) => Ok(FoundAccounts {
-            doubt: match (is_ignored, total) {
-                (true, _) => Some(Error::filter_ignored("customers")),
-                (false, None) => Some(Error::no_total("customers")),
-                (false, Some(_)) => None,
-            },
-            accounts: accounts.into_values().collect(),
-        }),
+        Ok(None) => {
+            // Only as many records as the total says show that no other account has an address.
+            let is_exact = total == i64::try_from(accounts.len()).ok();
+            let certain = match total {
+                None => Err(Error::no_total("customers")),
+                Some(_) if total_changed || !is_exact => {
+                    Err(Error::changed_during_read("customers"))
+                }
+                Some(_) => Ok(()),
+            };
+            Ok(match certain {
+                Err(doubt) => FoundAccounts {
+                    accounts: Vec::new(),
+                    doubt: Some(doubt),
+                },
+                Ok(()) => FoundAccounts {
+                    doubt: is_ignored.then(|| Error::filter_ignored("customers")),
+                    accounts: accounts.into_values().collect(),
+                },
+            })
+        }
         Ok(Some(shortfall)) => Err(incomplete(shortfall).into()),
         // Fewer addresses would not help.
         Err(_) if is_ignored => Ok(FoundAccounts {
@@ -89,11 +109,10 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Returns the customer with this address, or none if the listing is `young` enough to be believed
-    /// in that.
-    pub(crate) fn resolve(&self, folded: &str, is_young: bool) -> Option<Resolution> {
+    /// Returns the customer with this address, or none.
+    pub(crate) fn resolve(&self, folded: &str) -> Resolution {
         let listed = self.customers.get(folded).cloned();
-        listed.or_else(|| is_young.then_some(Resolution::None(None)))
+        listed.unwrap_or(Resolution::None(None))
     }
 }
 
@@ -147,13 +166,7 @@ pub(crate) async fn list_all(
         }
     }
     let requests = reader.requests();
-    let without_total = || {
-        reader
-            .total()
-            .is_none()
-            .then(|| Error::no_total("customers"))
-    };
-    if let Some(error) = reader.incomplete().or_else(without_total) {
+    if let Some(error) = reader.incomplete().or_else(|| reader.doubt()) {
         return CallOutcome::new(Err(error.into()), requests);
     }
     let resolve = |(address, accounts): (_, Vec<_>)| (address, choice.resolve(&accounts));
@@ -183,7 +196,7 @@ pub(crate) async fn look_up_all(
     choice: AccountChoice,
 ) -> CallOutcome<FoundAddresses> {
     let room = room_for_ids(client.base_url());
-    let mut book = AddressBook::new(choice, room, Duration::ZERO);
+    let mut book = AddressBook::new(choice, room, Duration::ZERO).keep_all();
     for address in addresses {
         book.request(address, Instant::now());
     }

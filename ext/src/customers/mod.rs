@@ -112,6 +112,12 @@ impl CustomerList {
         self
     }
 
+    /// Limits the list to customers created on this date or at this time.
+    pub fn created_on(mut self, when: impl Into<DateFilter>) -> Self {
+        self.filter.created.on = Some(when.into());
+        self
+    }
+
     /// Limits the list to customers created on or after this date or time.
     pub fn created_since(mut self, when: impl Into<DateFilter>) -> Self {
         self.filter.created.since = Some(when.into());
@@ -121,6 +127,12 @@ impl CustomerList {
     /// Limits the list to customers created on or before this date or time.
     pub fn created_until(mut self, when: impl Into<DateFilter>) -> Self {
         self.filter.created.until = Some(when.into());
+        self
+    }
+
+    /// Limits the list to customers last modified on this date or at this time.
+    pub fn modified_on(mut self, when: impl Into<DateFilter>) -> Self {
+        self.filter.modified.on = Some(when.into());
         self
     }
 

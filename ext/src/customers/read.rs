@@ -31,7 +31,9 @@ pub(super) struct CustomerReader {
     /// The page that was requested last.
     last: Option<PageId>,
     delivered_ids: IdSet,
+    delivered: u64,
     delivered_pages: u64,
+    has_cursors: bool,
 }
 
 type Cursors = HashMap<PageId, Option<String>>;
@@ -54,7 +56,9 @@ impl CustomerReader {
             cursors: HashMap::new(),
             last: None,
             delivered_ids: IdSet::default(),
+            delivered: 0,
             delivered_pages: 0,
+            has_cursors: false,
         }
     }
 
@@ -78,6 +82,7 @@ impl CustomerReader {
             cursors,
             last,
             pages,
+            has_cursors,
             ..
         } = self;
         let (client, run, number) = (&*client, &**run, *number);
@@ -97,6 +102,7 @@ impl CustomerReader {
         if let Some(last) = last.filter(|_| fetched.is_ok()) {
             // Only the cursor before a page is needed, and the one at its end.
             cursors.retain(|page, _| page.query == last.query && page.number + 1 >= last.number);
+            *has_cursors |= end.is_some();
             cursors.insert(last, end);
         }
         Some(fetched)
@@ -121,6 +127,7 @@ impl CustomerReader {
             (Ok(customers), new)
         })?;
         if let Ok(customers) = &customers {
+            self.delivered += customers.len() as u64;
             self.delivered_pages += 1;
             self.run.notify(Event::Page {
                 operation: LIST_CUSTOMERS,
@@ -135,6 +142,20 @@ impl CustomerReader {
     /// Returns the error of a list that has ended and is incomplete.
     pub(super) fn incomplete(&self) -> Option<Error> {
         self.pages.shortfall().map(incomplete)
+    }
+
+    /// Returns why a list that has ended does not show for certain that it has all customers.
+    ///
+    /// Pages by number shift while customers come and go; pages by cursor don't.
+    pub(super) fn doubt(&self) -> Option<Error> {
+        let Some(total) = self.total() else {
+            return Some(Error::no_total("customers"));
+        };
+        let is_certain = match self.has_cursors {
+            true => self.delivered >= total,
+            false => self.delivered == total && !self.pages.has_total_changed(),
+        };
+        (!is_certain).then(|| Error::changed_during_read("customers"))
     }
 
     /// Returns the number of customers on all pages, if the server has reported it.

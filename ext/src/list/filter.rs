@@ -1,5 +1,7 @@
 //! The conditions of a list or a delete, and the queries that request them.
 
+use std::fmt;
+
 use bigcommerce_sdk::{self as sdk, IdList, types};
 
 use crate::attributes::Definitions;
@@ -15,12 +17,22 @@ use crate::value::AttributeKey;
 const DATE_PARAM_LEN: usize = 50;
 const PERCENT_ENCODED_BYTE_LEN: usize = 3;
 
+/// Customers who are not given by their IDs. Addresses are personal data: `Debug` shows how many they are.
+#[derive(Clone, Default)]
+pub(crate) struct CustomerKeys(Vec<CustomerKey>);
+
+impl fmt::Debug for CustomerKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.0.len())
+    }
+}
+
 /// The conditions of a list or a delete. A value is selected if it meets all of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub customers: Option<Vec<i64>>,
     /// The customers that are not given by their IDs.
-    pub customer_keys: Vec<CustomerKey>,
+    pub customer_keys: CustomerKeys,
     /// The attribute whose values are the external IDs.
     pub external_id: Option<AttributeKey>,
     pub choice: AccountChoice,
@@ -37,7 +49,7 @@ impl Filter {
     pub(crate) fn set_customers(&mut self, customers: impl Iterator<Item = CustomerKey>) {
         let (ids, keys): (Vec<_>, Vec<_>) = customers.partition(|key| key.id().is_some());
         self.customers = Some(ids.iter().filter_map(CustomerKey::id).collect());
-        self.customer_keys = keys;
+        self.customer_keys = CustomerKeys(keys);
     }
 
     /// Selects the values of these attributes.
@@ -64,7 +76,7 @@ impl Filter {
             ));
         }
         let has_external = |key: &CustomerKey| matches!(key, CustomerKey::External(_));
-        if self.external_id.is_none() && self.customer_keys.iter().any(has_external) {
+        if self.external_id.is_none() && self.customer_keys.0.iter().any(has_external) {
             return Err(Error::invalid_input(
                 "customers contains an external ID: name its attribute with external_id()",
             ));
@@ -133,7 +145,7 @@ impl ValidFilter {
 
     /// Returns `true` if customers or attributes are given by keys that are not resolved yet.
     pub(crate) fn has_unresolved_keys(&self) -> bool {
-        !self.0.names.is_empty() || !self.0.customer_keys.is_empty()
+        !self.0.names.is_empty() || !self.0.customer_keys.0.is_empty()
     }
 
     /// Returns `true` if the attribute is given by its name, by which listed values can't be checked.
@@ -145,12 +157,12 @@ impl ValidFilter {
     pub(super) fn names_attributes(&self) -> bool {
         let external_id = self.0.external_id.as_ref();
         let names_external_id = external_id.is_some_and(|key| key.id().is_none());
-        !self.0.names.is_empty() || (names_external_id && !self.0.customer_keys.is_empty())
+        !self.0.names.is_empty() || (names_external_id && !self.0.customer_keys.0.is_empty())
     }
 
     /// Takes the customers that are not given by their IDs.
     pub(super) fn take_customer_keys(&mut self) -> Vec<CustomerKey> {
-        std::mem::take(&mut self.0.customer_keys)
+        std::mem::take(&mut self.0.customer_keys.0)
     }
 
     pub(super) fn choice(&self) -> AccountChoice {

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use super::filter::{Query, ValidFilter};
-use super::resolve::resolve;
+use super::resolve::{MAX_RESOLVE_CALLS, resolve};
 use crate::client::{
     CallOutcome, CallSet, Client, LIST_VALUES, OnOutage, Operation, PageHead, PageId,
     PageScheduler, PageSize, RunContext, Shortfall, StopFuture, TARGET, TotalChange, call,
@@ -36,6 +36,8 @@ pub struct Page {
 /// The settings of a list.
 #[derive(Default)]
 pub(crate) struct ListOptions {
+    /// The number of all calls, if they are one call of a run.
+    pub call: Option<u64>,
     pub page_size: Option<u64>,
     pub allow_incomplete: bool,
     pub on_outage: OnOutage,
@@ -77,6 +79,8 @@ pub struct Pages {
     /// Whether keys are to be resolved before the first page.
     must_resolve: bool,
     calls_started: u64,
+    /// The number of all calls, if they are one call of a run.
+    run_call: Option<u64>,
     requests: u64,
     runtime: Option<Handle>,
     stop: Option<StopFuture>,
@@ -117,6 +121,7 @@ impl Pages {
             allow_incomplete: options.allow_incomplete,
             calls: CallSet::default(),
             calls_started: 0,
+            run_call: options.call,
             requests: 0,
             runtime: None,
             stop: options.stop,
@@ -151,7 +156,7 @@ impl Pages {
         }
         if let Some(filter) = self.filter.take() {
             let number = self.calls_started;
-            self.calls_started += 1;
+            self.calls_started += MAX_RESOLVE_CALLS;
             let (client, run) = (self.client.clone(), Arc::clone(&self.run));
             let task = async move { resolve(&client, &run, number, filter, false).await };
             self.resolve_calls.spawn(runtime, (), number, task);
@@ -206,7 +211,7 @@ impl Pages {
                 break;
             };
             started = true;
-            let number = self.calls_started;
+            let number = self.run_call.unwrap_or(self.calls_started);
             self.calls_started += 1;
             let (client, run) = (self.client.clone(), Arc::clone(&self.run));
             let index = (self.queries.len() > 1).then_some(page.query);
@@ -233,10 +238,12 @@ impl Pages {
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
         while let Some(((page, size), call, outcome)) = self.calls.poll_finished(cx) {
             self.requests += u64::from(outcome.requests);
-            self.run.notify(Event::CallFinished {
-                call,
-                operation: LIST_VALUES,
-            });
+            if self.run_call.is_none() {
+                self.run.notify(Event::CallFinished {
+                    call,
+                    operation: LIST_VALUES,
+                });
+            }
             let Some(result) = self.page_size.review(page, size, outcome.result) else {
                 self.scheduler.restart(page);
                 continue;

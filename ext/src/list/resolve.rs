@@ -9,8 +9,11 @@ use crate::customers::{Address, AddressState, look_up_all};
 use crate::error::{Error, Violation};
 use crate::event::Event;
 
+/// The number of calls that resolving a filter takes at most: attributes, addresses, external IDs.
+pub(super) const MAX_RESOLVE_CALLS: u64 = 3;
+
 /// Adds the IDs of all customers and attributes that the filter names otherwise. `replaces_name` tells
-/// that the attribute's name is to be replaced by its ID, too.
+/// that the attribute's name is to be replaced by its ID, too. `number` is the number of the first call.
 ///
 /// A key that no customer has, or several, is an error: nothing is to be listed or deleted by mistake.
 pub(crate) async fn resolve(
@@ -107,11 +110,11 @@ impl Resolver<'_> {
             return Ok(Vec::new());
         }
         let attribute = filter.external_attribute(definitions)?;
-        let outcome = list_external_ids(self.client, self.run, attribute).await;
+        let outcome = list_external_ids(self.client, self.run, self.number, attribute).await;
         let known = self.finish(outcome, LIST_VALUES)?;
         let ids = externals
             .iter()
-            .map(|(key, text)| known.get(text)?.id(key).map_err(invalid));
+            .map(|(key, text)| known.get(text).id(key).map_err(invalid));
         ids.collect()
     }
 
@@ -122,6 +125,7 @@ impl Resolver<'_> {
             call: self.number,
             operation,
         });
+        self.number += 1;
         outcome.result.map_err(|failure| failure.error)
     }
 }

@@ -10,6 +10,7 @@ pub(crate) struct PageReader<Q, T> {
     page_size: PageSize,
     scheduler: PageScheduler<T>,
     requests: u32,
+    total_changed: bool,
 }
 
 impl<Q: Clone, T> PageReader<Q, T> {
@@ -19,6 +20,7 @@ impl<Q: Clone, T> PageReader<Q, T> {
             queries,
             page_size,
             requests: 0,
+            total_changed: false,
         }
     }
 
@@ -43,7 +45,8 @@ impl<Q: Clone, T> PageReader<Q, T> {
         };
         Some(result.map(|content| {
             let head = head(&content);
-            self.scheduler.record(page, content, Some(&head));
+            let change = self.scheduler.record(page, content, Some(&head));
+            self.total_changed |= change.is_some();
         }))
     }
 
@@ -60,6 +63,11 @@ impl<Q: Clone, T> PageReader<Q, T> {
     /// Returns the number of records on all pages, once the server has reported it for each query.
     pub(crate) fn total(&self) -> Option<u64> {
         self.scheduler.total()
+    }
+
+    /// Returns `true` if the server's total changed between two pages.
+    pub(crate) fn has_total_changed(&self) -> bool {
+        self.total_changed
     }
 
     /// Returns the number of requests so far.
