@@ -451,3 +451,166 @@ pub(crate) fn lookups_for(addresses: &HashSet<Arc<str>>, max_len: usize) -> u64 
 fn is_young(listing: &Listing, now: Instant) -> bool {
     now.saturating_duration_since(listing.since) < MAX_LISTING_AGE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::customers::FoundAccounts;
+    use crate::value::UpsertRow;
+
+    const MAX_WAIT: Duration = Duration::from_millis(500);
+    const MAX_URL_LEN: usize = 100;
+
+    fn staging(options: ResolveOptions) -> Staging<UpsertRow> {
+        Staging::new(options, None, MAX_URL_LEN, MAX_WAIT)
+    }
+
+    /// Returns the customers of the rows that leave the room, 0 for one that is not found or invalid.
+    fn leave(staging: &mut Staging<UpsertRow>, now: Instant) -> Vec<i64> {
+        let rows = std::iter::from_fn(|| staging.next_row(now));
+        rows.map(|outcome| match outcome {
+            StagedOutcome::Ready(row) => row.customer_id().expect("a known customer"),
+            StagedOutcome::Invalid(..) => 0,
+            StagedOutcome::InputError(_) => -1,
+            StagedOutcome::Failed(..) => -2,
+        })
+        .collect()
+    }
+
+    fn addresses(call: Option<StagingCall>) -> Lookup {
+        match call {
+            Some(StagingCall::Addresses(lookup)) => lookup,
+            None => Lookup::new(),
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+
+    /// Answers that nobody has the addresses.
+    fn answer_nobody(staging: &mut Staging<UpsertRow>, lookup: Lookup, now: Instant) {
+        let book = staging.address_book();
+        book.record_answer(lookup, FoundAccounts::default(), now);
+    }
+
+    #[test]
+    fn rows_leave_in_the_order_of_the_input_once_all_before_them_are_known() {
+        let now = Instant::now();
+        let mut staging = staging(ResolveOptions::default());
+        staging.push(Ok(UpsertRow::new(1, 1, "x")), now);
+        staging.push(Ok(UpsertRow::new("jane@x.de", 1, "x")), now);
+        staging.push(Err(Error::stopped()), now);
+        staging.push(Ok(UpsertRow::new("no address", 1, "x")), now);
+        staging.push(Ok(UpsertRow::new(CustomerKey::external("D"), 1, "x")), now);
+        staging.push(Ok(UpsertRow::new(2, 1, "x")), now);
+        assert_eq!(leave(&mut staging, now), [1]);
+        assert_eq!((staging.len(), staging.has_unflushed_rows()), (5, true));
+        // One address fills no URL: it waits for company, at most for as long as a row may.
+        assert!(staging.next_call(now, false).is_none());
+        assert_eq!(staging.next_due(), Some(now + MAX_WAIT));
+        staging.mark_idle();
+        let lookup = addresses(staging.next_call(now, false));
+        assert_eq!(lookup, ["jane@x.de".into()]);
+        assert!(leave(&mut staging, now).is_empty());
+        answer_nobody(&mut staging, lookup, now);
+        assert_eq!(leave(&mut staging, now), [0, -1, 0, 0, 2]);
+        assert!(staging.is_empty() && staging.is_idle() && !staging.has_unflushed_rows());
+        staging.push(Ok(UpsertRow::new(3, 1, "x")), now);
+        assert!(!staging.is_idle());
+    }
+
+    #[test]
+    fn lookups_go_without_company_when_nothing_more_can_be_read() {
+        let now = Instant::now();
+        let jane = || Ok(UpsertRow::new("jane@x.de", 1, "x"));
+        for reason in ["stuck", "ended", "waited"] {
+            let mut staging = staging(ResolveOptions::default());
+            staging.push(jane(), now);
+            if reason == "ended" {
+                staging.end_input();
+            }
+            let later = if reason == "waited" {
+                now + MAX_WAIT
+            } else {
+                now
+            };
+            let lookup = addresses(staging.next_call(later, reason == "stuck"));
+            assert_eq!(lookup.len(), 1, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_listing_is_asked_for_first_and_believed_while_it_is_young() {
+        let now = Instant::now();
+        let options = || ResolveOptions {
+            listing: Some(ListingScope::default()),
+            ..ResolveOptions::default()
+        };
+        let mut listed = staging(options());
+        listed.push(Ok(UpsertRow::new(1, 1, "x")), now);
+        assert!(listed.next_call(now, true).is_none(), "no address needs it");
+        listed.push(Ok(UpsertRow::new("jane@x.de", 1, "x")), now);
+        assert!(matches!(
+            listed.next_call(now, false),
+            Some(StagingCall::Listing(_))
+        ));
+        assert!(listed.next_call(now, true).is_none());
+        listed.record_listing(Some(Listing::empty(now)), now);
+        assert_eq!(leave(&mut listed, now), [1, 0]);
+        let later = now + MAX_LISTING_AGE;
+        listed.push(Ok(UpsertRow::new("jane@x.de", 1, "x")), later);
+        assert_eq!(addresses(listed.next_call(later, true)).len(), 1);
+
+        // Without the listing, the rows that wait are looked up.
+        let mut refused = staging(options());
+        refused.push(Ok(UpsertRow::new("jane@x.de", 1, "x")), now);
+        assert!(refused.next_call(now, false).is_some());
+        refused.record_listing(None, now);
+        let lookup = addresses(refused.next_call(now, true));
+        answer_nobody(&mut refused, lookup, now);
+        assert_eq!(leave(&mut refused, now), [0]);
+    }
+
+    #[test]
+    fn external_ids_wait_for_their_attribute_and_its_values() {
+        let now = Instant::now();
+        let row = || Ok(UpsertRow::new(CustomerKey::external("D-7"), 1, "x"));
+        let mut staging = staging(ResolveOptions {
+            external_id: Some("ERP".into()),
+            ..ResolveOptions::default()
+        });
+        staging.push(row(), now);
+        assert!(matches!(
+            staging.next_call(now, false),
+            Some(StagingCall::Attributes)
+        ));
+        assert!(staging.next_call(now, false).is_none());
+        staging.record_attributes(Definitions::default());
+        assert_eq!(
+            leave(&mut staging, now),
+            [-2],
+            "the store lacks the attribute"
+        );
+
+        let mut staging = self::staging(ResolveOptions {
+            external_id: Some(9.into()),
+            ..ResolveOptions::default()
+        });
+        staging.push(row(), now);
+        assert!(matches!(
+            staging.next_call(now, false),
+            Some(StagingCall::ExternalIds(9))
+        ));
+        staging.record_external_ids(Err(Error::lost_task()));
+        assert_eq!(leave(&mut staging, now), [-2]);
+    }
+
+    #[test]
+    fn a_stopped_run_takes_what_waits() {
+        let now = Instant::now();
+        let mut staging = staging(ResolveOptions::default());
+        staging.push(Ok(UpsertRow::new("jane@x.de", "Tier", "x")), now);
+        staging.push(Err(Error::stopped()), now);
+        let drained: Vec<_> = staging.drain().map(|item| item.is_ok()).collect();
+        assert_eq!(drained, [true, false]);
+        assert!(staging.is_empty() && leave(&mut staging, now).is_empty());
+    }
+}

@@ -116,6 +116,17 @@ impl Listing {
     }
 }
 
+#[cfg(test)]
+impl Listing {
+    /// Creates the listing of a store without customers.
+    pub(crate) fn empty(since: Instant) -> Self {
+        Self {
+            customers: HashMap::new(),
+            since,
+        }
+    }
+}
+
 /// Which customers a listing keeps, and when it is not worthwhile.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ListingScope {
