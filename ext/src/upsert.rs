@@ -219,7 +219,8 @@ impl Upsert {
     ///
     /// A due row is sent as soon as a request may be sent. A longer time saves calls if rows arrive
     /// slowly. With [`skip_unchanged`](Self::skip_unchanged), a row is read after half of this time,
-    /// and a changed row may wait for up to 5 s.
+    /// and a changed row may wait for up to 5 s. So may a row while others are being looked up, if no more
+    /// rows can be read.
     pub fn max_wait(mut self, time: Duration) -> Self {
         self.max_wait = time;
         self
