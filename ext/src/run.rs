@@ -407,17 +407,18 @@ impl<S, R: Row> Outcomes<S, R> {
 
     fn finish_staging_call(&mut self, key: StagingKey, result: Result<StagingResult, CallFailure>) {
         let now = Instant::now();
-        let result = result.map_err(|failure| failure.error);
         // Without quota or limits, no other lookup would be sent either.
-        let stops_all = |error: &Error| {
-            let is_limited = matches!(
-                error.kind(),
-                ErrorKind::RateLimited | ErrorKind::LimiterUnreachable
-            );
-            error.ends_run() || is_limited || matches!(key, StagingKey::Attributes)
-        };
+        let stops_all = result.as_ref().err().is_some_and(|failure| {
+            let is_limited = match failure.error.kind() {
+                ErrorKind::RateLimited => failure.never_sent,
+                ErrorKind::LimiterUnreachable => true,
+                _ => false,
+            };
+            failure.error.ends_run() || is_limited || matches!(key, StagingKey::Attributes)
+        });
+        let result = result.map_err(|failure| failure.error);
         if let Err(error) = &result
-            && stops_all(error)
+            && stops_all
         {
             self.engine.stop(error.clone());
         }

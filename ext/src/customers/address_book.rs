@@ -227,7 +227,7 @@ impl AddressBook {
             self.failures_in_a_row += 1;
         }
         let is_worth_a_try = self.failures_in_a_row <= MAX_FAILURES_IN_A_ROW;
-        if !is_single && (is_too_large || (is_worth_a_try && may_be_addresses(error))) {
+        if !is_single && (is_too_large || (is_worth_a_try && may_succeed_in_parts(error))) {
             let second = lookup.split_off(lookup.len() / 2);
             self.parts.extend([lookup, second]);
             return;
@@ -262,16 +262,13 @@ impl AddressBook {
     }
 }
 
-/// Returns `true` if fewer addresses, or others, may succeed.
-fn may_be_addresses(error: &Error) -> bool {
-    !error.ends_run()
-        && matches!(
-            error.kind(),
-            ErrorKind::InvalidRequest
-                | ErrorKind::Unavailable
-                | ErrorKind::Timeout
-                | ErrorKind::InvalidResponse
-        )
+/// Returns `true` if fewer addresses, or another try, may succeed.
+fn may_succeed_in_parts(error: &Error) -> bool {
+    let may_be_addresses = matches!(
+        error.kind(),
+        ErrorKind::InvalidRequest | ErrorKind::InvalidResponse
+    );
+    !error.ends_run() && (error.is_temporary() || may_be_addresses)
 }
 
 /// Returns `true` if the server has listed only accounts with these addresses.

@@ -71,30 +71,26 @@ pub(crate) async fn look_up(
         Ok(None) => {
             // Only as many records as the total says show that no other account has an address.
             let is_exact = total == i64::try_from(accounts.len()).ok();
-            let certain = match total {
-                None => Err(Error::no_total("customers")),
+            let doubt = match total {
+                None => Some(Error::no_total("customers")),
                 Some(_) if total_changed || !is_exact => {
-                    Err(Error::changed_during_read("customers"))
+                    Some(Error::changed_during_read("customers"))
                 }
-                Some(_) => Ok(()),
+                // Alone, the address may still be one of those that the server shows.
+                Some(_) if is_ignored && lookup.len() > 1 => {
+                    Some(Error::filter_ignored("customers"))
+                }
+                Some(_) => None,
             };
-            Ok(match certain {
-                Err(doubt) => FoundAccounts {
-                    accounts: Vec::new(),
-                    doubt: Some(doubt),
-                },
-                Ok(()) => FoundAccounts {
+            match doubt {
+                Some(doubt) => Err(doubt.into()),
+                None => Ok(FoundAccounts {
                     doubt: is_ignored.then(|| Error::filter_ignored("customers")),
                     accounts: accounts.into_values().collect(),
-                },
-            })
+                }),
+            }
         }
         Ok(Some(shortfall)) => Err(incomplete(shortfall).into()),
-        // Fewer addresses would not help.
-        Err(_) if is_ignored => Ok(FoundAccounts {
-            accounts: Vec::new(),
-            doubt: Some(Error::filter_ignored("customers")),
-        }),
         Err(failure) => Err(failure),
     };
     CallOutcome::new(result, outcome.requests)
