@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
 
 use crate::customer_key::{CustomerKey, fold_address};
 
@@ -47,7 +47,7 @@ pub(crate) enum Standing {
 /// attribute is in effect.
 ///
 /// A customer who was not found may be any customer whom a row gives by a key of another kind.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Resends {
     /// The targets of the rows, `None` for a row that no later one can replace.
     targets: BTreeMap<u64, Option<Target>>,
@@ -56,17 +56,6 @@ pub(crate) struct Resends {
     /// The attributes and the rows whose customers were given by address or external ID, and not found.
     unfound_emails: BTreeSet<(Option<i64>, u64)>,
     unfound_externals: BTreeSet<(Option<i64>, u64)>,
-}
-
-impl Default for Resends {
-    fn default() -> Self {
-        Self {
-            targets: BTreeMap::new(),
-            indexes: HashMap::new(),
-            unfound_emails: BTreeSet::new(),
-            unfound_externals: BTreeSet::new(),
-        }
-    }
 }
 
 impl Resends {

@@ -55,23 +55,15 @@ pub(crate) enum StagedOutcome<R> {
     Failed(R, Error),
 }
 
-/// A list that is requested once.
+/// The result of a request that is made once.
 #[derive(Debug)]
 enum Once<T> {
     NotRequested,
     Requested,
     Known(T),
-    Failed(Error),
 }
 
 impl<T> Once<T> {
-    fn record(&mut self, result: Result<T, Error>) {
-        *self = match result {
-            Ok(known) => Self::Known(known),
-            Err(error) => Self::Failed(error),
-        };
-    }
-
     fn is_pending(&self) -> bool {
         matches!(self, Self::NotRequested | Self::Requested)
     }
@@ -90,10 +82,12 @@ pub(crate) struct Staging<R> {
     /// The ID of the attribute that has the external IDs, once it is known.
     external_attribute: Option<i64>,
     definitions: Once<Definitions>,
-    external_ids: Once<ExternalIds>,
+    external_ids: Once<Result<ExternalIds, Error>>,
     /// `None` without a listing, and after one that was not worthwhile.
     listing: Option<Once<Listing>>,
     listing_scope: ListingScope,
+    /// Whether a row has named its customer by address.
+    has_addresses: bool,
     addresses: AddressBook,
     is_idle: bool,
     input_ended: bool,
@@ -139,6 +133,7 @@ impl<R: Row> Staging<R> {
             external_ids: Once::NotRequested,
             listing: listing.as_ref().map(|_| Once::NotRequested),
             listing_scope: listing.unwrap_or_default(),
+            has_addresses: false,
             addresses: AddressBook::new(choice, max_url_len, max_wait),
             is_idle: false,
             input_ended: false,
@@ -176,10 +171,13 @@ impl<R: Row> Staging<R> {
             Some(CustomerKey::External(external)) => StagedCustomer::External(Arc::clone(external)),
         };
         match &customer {
-            StagedCustomer::Address(address) => self.request(&address.clone(), now),
+            StagedCustomer::Address(address) => {
+                self.has_addresses = true;
+                self.request(address, now);
+            }
             StagedCustomer::External(_) => {
                 self.needing_external_ids += 1;
-                if let Once::Failed(error) = &self.external_ids
+                if let Once::Known(Err(error)) = &self.external_ids
                     && error.is_temporary()
                 {
                     // The list may succeed for the rows from here on.
@@ -201,7 +199,7 @@ impl<R: Row> Staging<R> {
     /// Asks for an address, unless the listing has it or may have it.
     fn request(&mut self, address: &Address, now: Instant) {
         let is_listed = match &self.listing {
-            None | Some(Once::Failed(_)) => false,
+            None => false,
             Some(Once::NotRequested | Once::Requested) => true,
             Some(Once::Known(listing)) => is_young(listing, now),
         };
@@ -262,7 +260,7 @@ impl<R: Row> Staging<R> {
             return Some(StagingCall::ExternalIds(id));
         }
         if let Some(Once::NotRequested) = &self.listing
-            && self.has_address()
+            && self.has_addresses
         {
             self.listing = Some(Once::Requested);
             return Some(StagingCall::Listing(std::mem::take(
@@ -274,19 +272,6 @@ impl<R: Row> Staging<R> {
         Some(StagingCall::Addresses(lookup))
     }
 
-    fn has_address(&self) -> bool {
-        let is_address = |item: &StagedItem<R>| {
-            matches!(
-                item,
-                StagedItem::Row {
-                    customer: StagedCustomer::Address(_),
-                    ..
-                }
-            )
-        };
-        self.rows.iter().any(is_address)
-    }
-
     pub(crate) fn record_attributes(&mut self, definitions: Definitions) {
         if let Some(key) = &self.external_id
             && key.id().is_none()
@@ -295,7 +280,7 @@ impl<R: Row> Staging<R> {
                 Ok(definition) => self.external_attribute = definition.map(|found| found.id),
                 Err(violation) => {
                     let error = Error::invalid_input(violation.to_string());
-                    self.external_ids = Once::Failed(error);
+                    self.external_ids = Once::Known(Err(error));
                 }
             }
         }
@@ -303,7 +288,7 @@ impl<R: Row> Staging<R> {
     }
 
     pub(crate) fn record_external_ids(&mut self, result: Result<ExternalIds, Error>) {
-        self.external_ids.record(result);
+        self.external_ids = Once::Known(result);
     }
 
     /// Records the listing. Without one, the addresses are looked up.
@@ -387,8 +372,8 @@ impl<R: Row> Staging<R> {
             StagedCustomer::Known | StagedCustomer::Invalid(_) => return Some(Resolved::Given),
             StagedCustomer::External(external) => match &self.external_ids {
                 Once::NotRequested | Once::Requested => return None,
-                Once::Failed(error) => return Some(Resolved::Failed(error.clone())),
-                Once::Known(ids) => Ok(ids.get(external)),
+                Once::Known(Err(error)) => Err(error.clone()),
+                Once::Known(Ok(ids)) => Ok(ids.get(external)),
             },
             StagedCustomer::Address(address) => {
                 let listed = match &self.listing {
@@ -396,8 +381,7 @@ impl<R: Row> Staging<R> {
                     Some(Once::Known(listing)) if is_young(listing, now) => {
                         Some(listing.resolve(&address.folded))
                     }
-                    Some(Once::Known(_)) => None,
-                    Some(Once::Failed(_)) | None => None,
+                    Some(Once::Known(_)) | None => None,
                 };
                 match listed {
                     Some(listed) => Ok(listed),

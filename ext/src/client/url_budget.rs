@@ -18,12 +18,16 @@ pub(crate) fn id_len(id: i64) -> usize {
     usize::try_from(digits).unwrap_or(0) + COMMA_LEN
 }
 
-/// Splits a list into parts of at most `max_len` bytes, but at least one item each.
-pub(crate) fn split_by_len<T>(
-    mut items: &[T],
+/// Splits a list into parts of at most `max_len` bytes, but at least one item each. Without a list there
+/// is one part, `None`.
+pub(crate) fn split_list<T>(
+    items: Option<&[T]>,
     max_len: usize,
     item_len: impl Fn(&T) -> usize,
-) -> Vec<&[T]> {
+) -> Vec<Option<&[T]>> {
+    let Some(mut items) = items else {
+        return vec![None];
+    };
     let mut parts = Vec::new();
     while !items.is_empty() {
         let mut len = 0;
@@ -32,7 +36,7 @@ pub(crate) fn split_by_len<T>(
             len <= max_len
         });
         let (part, rest) = items.split_at(fitting.count().max(1));
-        parts.push(part);
+        parts.push(Some(part));
         items = rest;
     }
     parts

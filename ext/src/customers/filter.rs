@@ -7,7 +7,7 @@ use foldhash::HashSet;
 
 use super::address::{Address, url_len};
 use crate::client::SdkResult;
-use crate::client::url_budget::{id_len, room_for_ids, split_by_len};
+use crate::client::url_budget::{id_len, room_for_ids, split_list};
 use crate::customer_key::fold_address;
 use crate::date_filter::{DateConditions, FilterMatch};
 use crate::error::{Error, Violation};
@@ -92,9 +92,9 @@ impl CustomerFilter {
         ];
         let lists = lists.into_iter().filter(|is_there| *is_there).count();
         let max_len = room / lists.max(1);
-        let addresses = split(addresses, max_len, |address| url_len(address));
-        let ids = split(self.ids.as_deref(), max_len, |&id| id_len(id));
-        let groups = split(self.groups.as_deref(), max_len, |&id| id_len(id));
+        let addresses = split_list(addresses, max_len, |address| url_len(address));
+        let ids = split_list(self.ids.as_deref(), max_len, |&id| id_len(id));
+        let groups = split_list(self.groups.as_deref(), max_len, |&id| id_len(id));
         let mut queries = Vec::new();
         for addresses in &addresses {
             for ids in &ids {
@@ -110,21 +110,6 @@ impl CustomerFilter {
             }
         }
         queries
-    }
-}
-
-/// Splits a list, if there is one. Without a list there is one result, `None`.
-fn split<T>(
-    items: Option<&[T]>,
-    max_len: usize,
-    item_len: impl Fn(&T) -> usize,
-) -> Vec<Option<&[T]>> {
-    match items {
-        None => vec![None],
-        Some(items) => {
-            let parts = split_by_len(items, max_len, item_len);
-            parts.into_iter().map(Some).collect()
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use bigcommerce_sdk::{self as sdk, IdList, types};
 
 use crate::attributes::Definitions;
 use crate::client::SdkResult;
-use crate::client::url_budget::{FIXED_LEN, MAX_URL_LEN, id_len, split_by_len};
+use crate::client::url_budget::{FIXED_LEN, MAX_URL_LEN, id_len, split_list};
 use crate::customer_key::CustomerKey;
 use crate::customers::AccountChoice;
 use crate::date_filter::{DateConditions, DateFilter, FilterMatch};
@@ -126,10 +126,14 @@ impl ValidFilter {
         let name = filter.attribute_name.as_ref().map_or(0, String::len);
         let fixed_len = base_url.len() + FIXED_LEN + dates + name * PERCENT_ENCODED_BYTE_LEN;
         let max_ids_len = MAX_URL_LEN.saturating_sub(fixed_len);
-        let attributes = split_ids(filter.attributes.as_deref(), max_ids_len / 2);
+        let attributes = split_list(filter.attributes.as_deref(), max_ids_len / 2, |&id| {
+            id_len(id)
+        });
         let attributes_len = attributes.iter().flatten().map(|ids| ids_len(ids)).max();
         let max_customers_len = max_ids_len.saturating_sub(attributes_len.unwrap_or(0));
-        let customers = split_ids(filter.customers.as_deref(), max_customers_len);
+        let customers = split_list(filter.customers.as_deref(), max_customers_len, |&id| {
+            id_len(id)
+        });
         let mut queries = Vec::new();
         for customers in &customers {
             for attributes in &attributes {
@@ -172,16 +176,12 @@ impl ValidFilter {
     /// Returns the ID of the attribute that has the external IDs.
     pub(super) fn external_attribute(&self, definitions: &Definitions) -> Result<i64, Error> {
         let key = self.0.external_id.as_ref();
-        let invalid = |violation: Violation| Error::invalid_input(violation.to_string());
-        let definition = key
-            .map(|key| definitions.get(key).map_err(invalid))
-            .transpose()?;
-        let id = key.and_then(AttributeKey::id);
-        Ok(definition
-            .flatten()
-            .map(|found| found.id)
-            .or(id)
-            .unwrap_or_default())
+        if let Some(id) = key.and_then(AttributeKey::id) {
+            return Ok(id);
+        }
+        let name = key.and_then(AttributeKey::name).unwrap_or_default();
+        let definition = definitions.by_name(name).map_err(invalid)?;
+        Ok(definition.id)
     }
 
     /// Adds the IDs of the customers that are given by other keys.
@@ -200,9 +200,8 @@ impl ValidFilter {
         }
         let ids = filter.attributes.get_or_insert_default();
         for key in std::mem::take(&mut filter.names) {
-            let definition = definitions.get(&key);
-            let invalid = |violation: Violation| Error::invalid_input(violation.to_string());
-            ids.extend(definition.map_err(invalid)?.map(|definition| definition.id));
+            let definition = definitions.get(&key).map_err(invalid)?;
+            ids.extend(definition.map(|definition| definition.id));
         }
         ids.sort_unstable();
         ids.dedup();
@@ -218,7 +217,6 @@ impl ValidFilter {
         let Some(name) = filter.attribute_name.take() else {
             return Ok(());
         };
-        let invalid = |violation: Violation| Error::invalid_input(violation.to_string());
         let id = definitions.by_name(&name).map_err(invalid)?.id;
         match &mut filter.attributes {
             Some(ids) => ids.retain(|&attribute| attribute == id),
@@ -294,14 +292,8 @@ fn ids_len(ids: &[i64]) -> usize {
     ids.iter().map(|&id| id_len(id)).sum()
 }
 
-/// Splits IDs into lists of at most `max_len` bytes, but at least one ID each. Without a list of
-/// IDs there is one result, `None`.
-fn split_ids(ids: Option<&[i64]>, max_len: usize) -> Vec<Option<&[i64]>> {
-    let Some(ids) = ids else {
-        return vec![None];
-    };
-    let lists = split_by_len(ids, max_len, |&id| id_len(id));
-    lists.into_iter().map(Some).collect()
+pub(super) fn invalid(violation: Violation) -> Error {
+    Error::invalid_input(violation.to_string())
 }
 
 #[cfg(test)]

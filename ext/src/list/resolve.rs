@@ -1,12 +1,12 @@
 //! Finding the customers and attributes of a filter that are not given by their IDs.
 
 use super::external_ids::list_external_ids;
-use super::filter::ValidFilter;
+use super::filter::{ValidFilter, invalid};
 use crate::attributes::{self, Definitions};
 use crate::client::{CallOutcome, Client, LIST_CUSTOMERS, LIST_VALUES, Operation, RunContext};
 use crate::customer_key::CustomerKey;
 use crate::customers::{Address, AddressState, look_up_all};
-use crate::error::{Error, Violation};
+use crate::error::Error;
 use crate::event::Event;
 
 /// The number of calls that resolving a filter takes at most: attributes, addresses, external IDs.
@@ -128,8 +128,4 @@ impl Resolver<'_> {
         self.number += 1;
         outcome.result.map_err(|failure| failure.error)
     }
-}
-
-fn invalid(violation: Violation) -> Error {
-    Error::invalid_input(violation.to_string())
 }
