@@ -566,6 +566,11 @@ impl Error {
         self.inner.call.as_ref().is_some_and(|call| call.ends_run)
     }
 
+    /// Returns `true` if the server answered with a redirect that may be gone at the next attempt.
+    pub(crate) fn is_temporary_redirect(&self) -> bool {
+        matches!(self.status(), Some(302 | 303 | 307))
+    }
+
     /// Returns `true` if the server does not accept the access token (401 or 403).
     #[must_use]
     pub fn is_auth(&self) -> bool {

@@ -414,7 +414,12 @@ impl<S, R: Row> Outcomes<S, R> {
                 ErrorKind::LimiterUnreachable => true,
                 _ => false,
             };
-            failure.error.ends_run() || is_limited || matches!(key, StagingKey::Attributes)
+            let ends_run = match &key {
+                StagingKey::Addresses(lookup) => customers::ends_run(lookup, &failure.error),
+                StagingKey::Attributes => true,
+                StagingKey::Listing | StagingKey::ExternalIds => failure.error.ends_run(),
+            };
+            ends_run || is_limited
         });
         let result = result.map_err(|failure| failure.error);
         if let Err(error) = &result

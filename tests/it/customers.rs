@@ -1071,3 +1071,18 @@ async fn external_ids_that_could_not_be_read_are_read_again_for_later_rows() {
     sandbox.set_faults(FaultPlan::none());
     assert_eq!((send(2).await, send(3).await), ("stored", "stored"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_redirect_of_a_few_attempts_does_not_end_the_run() {
+    let plan = FaultPlan::script(vec![Some(Fault::Redirect); 3]);
+    let plan = plan.operations([Operation::ListCustomers]);
+    let customers = (1..=20).map(|id| SandboxCustomer::new(id, address(id)));
+    let builder = Sandbox::builder().customers(customers).faults(plan);
+    let sandbox = builder.start().await.expect("a sandbox");
+    let store = store(sandbox.base_url());
+    let rows = (1..=20).map(|id| UpsertRow::new(address(id), 1, "x"));
+    let report = store.upsert().rows(rows).send().await.expect("a report");
+    assert_eq!(report.summary().stored, 20, "{report:?}");
+    // Three attempts for all, and one for each half.
+    assert_eq!(sandbox.counts().customer_gets, 5);
+}

@@ -65,7 +65,11 @@ impl fmt::Display for Verdict {
             self.counts.faults,
             self.counts.peak_in_flight,
             self.counts.largest_batch_customers,
-        )
+        )?;
+        for (text, _) in self.checks.iter().filter(|(_, passed)| !passed) {
+            write!(f, "\nfailed: {text}")?;
+        }
+        Ok(())
     }
 }
 

@@ -227,7 +227,8 @@ impl AddressBook {
             self.failures_in_a_row += 1;
         }
         let is_worth_a_try = self.failures_in_a_row <= MAX_FAILURES_IN_A_ROW;
-        if !is_single && (is_too_large || (is_worth_a_try && may_succeed_in_parts(error))) {
+        if !is_single && (is_too_large || (is_worth_a_try && may_succeed_in_parts(&lookup, error)))
+        {
             let second = lookup.split_off(lookup.len() / 2);
             self.parts.extend([lookup, second]);
             return;
@@ -262,13 +263,19 @@ impl AddressBook {
     }
 }
 
+/// Returns `true` if the error of a lookup ends the run. The few attempts of a lookup of several
+/// addresses say nothing of a redirect that may be temporary.
+pub(crate) fn ends_run(lookup: &Lookup, error: &Error) -> bool {
+    error.ends_run() && (lookup.len() < 2 || !error.is_temporary_redirect())
+}
+
 /// Returns `true` if fewer addresses, or another try, may succeed.
-fn may_succeed_in_parts(error: &Error) -> bool {
+fn may_succeed_in_parts(lookup: &Lookup, error: &Error) -> bool {
     let may_be_addresses = matches!(
         error.kind(),
-        ErrorKind::InvalidRequest | ErrorKind::InvalidResponse
+        ErrorKind::InvalidRequest | ErrorKind::InvalidResponse | ErrorKind::Redirect
     );
-    !error.ends_run() && (error.is_temporary() || may_be_addresses)
+    !ends_run(lookup, error) && (error.is_temporary() || may_be_addresses)
 }
 
 /// Returns `true` if the server has listed only accounts with these addresses.

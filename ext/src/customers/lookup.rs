@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::account::{Account, AccountChoice, Resolution};
 use super::address::Address;
-use super::address_book::{AddressBook, AddressState, FoundAccounts, Lookup, lists_only};
+use super::address_book::{AddressBook, AddressState, FoundAccounts, Lookup, ends_run, lists_only};
 use super::filter::{CustomerQuery, PageStart};
 use super::read::{CustomerReader, fetch, head, incomplete};
 use crate::client::url_budget::room_for_ids;
@@ -213,7 +213,7 @@ pub(crate) async fn look_up_all(
         requests += outcome.requests;
         match outcome.result {
             Ok(found) => book.record_answer(lookup, found, Instant::now()),
-            Err(failure) if failure.error.ends_run() || *run.stopping.borrow() => {
+            Err(failure) if ends_run(&lookup, &failure.error) || *run.stopping.borrow() => {
                 return CallOutcome::new(Err(failure), requests);
             }
             Err(failure) => book.record_failure(lookup, &failure.error, Instant::now()),

@@ -20,7 +20,7 @@ use crate::error::Error;
 
 pub(crate) use account::{AccountChoice, Resolution};
 pub(crate) use address::{Address, url_len};
-pub(crate) use address_book::{AddressBook, AddressState, FoundAccounts, Lookup};
+pub(crate) use address_book::{AddressBook, AddressState, FoundAccounts, Lookup, ends_run};
 use filter::CustomerFilter;
 pub(crate) use lookup::{Listing, ListingScope, list_all, look_up, look_up_all};
 pub use stream::Customers;
