@@ -3,17 +3,26 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-use bigcommerce_openapi::Document;
+use bigcommerce_openapi::{Document, MAX_SIZE_VARIABLE};
 
 const VARIABLE: &str = "BIGCOMMERCE_OPENAPI";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed={VARIABLE}");
+    println!("cargo::rerun-if-env-changed={MAX_SIZE_VARIABLE}");
     if let Err(message) = generate() {
         println!("cargo::error={message}");
         process::exit(1);
     }
+}
+
+fn max_size() -> Result<u64, String> {
+    let Some(size) = env::var_os(MAX_SIZE_VARIABLE) else {
+        return Ok(Document::MAX_LEN);
+    };
+    let size = size.to_str().and_then(|size| size.parse().ok());
+    size.ok_or_else(|| format!("{MAX_SIZE_VARIABLE} is not a number of bytes"))
 }
 
 fn generate() -> Result<(), String> {
@@ -28,7 +37,7 @@ fn generate() -> Result<(), String> {
                 ));
             }
             println!("cargo::rerun-if-changed={}", path.display());
-            Document::load(&path)
+            Document::load_up_to(&path, max_size()?)
         }
     };
     let generated = document

@@ -12,8 +12,14 @@ pub(crate) const ID_LIST: &str = "IdList";
 pub(crate) const TEXT_LIST: &str = "TextList";
 pub(crate) const LISTS: [&str; 2] = [ID_LIST, TEXT_LIST];
 
-/// Headers that the client sets on every request, in lower case.
-const CLIENT_HEADERS: [&str; 4] = ["accept", "authorization", "content-type", "x-auth-token"];
+/// The header with the access token, in lower case.
+pub(crate) const TOKEN_HEADER: &str = "x-auth-token";
+
+/// Headers that authenticate a request, in lower case.
+const AUTHENTICATION_HEADERS: [&str; 2] = ["authorization", TOKEN_HEADER];
+
+/// Other headers that the client sets on every request, in lower case.
+const CLIENT_HEADERS: [&str; 2] = ["accept", "content-type"];
 
 /// The class of all statuses that mean success, whichever of them a server uses.
 const ANY_SUCCESS: &str = "2XX";
@@ -288,7 +294,13 @@ pub(crate) static OPERATIONS: [Operation; 6] = [
 
 /// Returns `true` if the client sets this parameter itself.
 pub(crate) fn is_sent_by_client(location: &str, name: &str) -> bool {
-    location == "header" && CLIENT_HEADERS.contains(&name.to_lowercase().as_str())
+    let is_client_header = CLIENT_HEADERS.contains(&name.to_lowercase().as_str());
+    location == "header" && (is_client_header || is_authentication_header(name))
+}
+
+/// Returns `true` if a header of this name authenticates a request.
+pub(crate) fn is_authentication_header(name: &str) -> bool {
+    AUTHENTICATION_HEADERS.contains(&name.to_lowercase().as_str())
 }
 
 /// Returns `true` if a field or parameter of this name holds an ID or a count.
@@ -299,6 +311,46 @@ pub(crate) fn is_id_or_count(name: &str) -> bool {
         "page" | "limit" | "total" | "count" | "per_page" | "current_page" | "total_pages"
     );
     is_id || is_count || name.ends_with("_count")
+}
+
+/// Returns `true` if a limit admits all values that the SDK sends in the parameter or field `name`.
+#[cfg(feature = "cli")]
+pub(crate) fn admits_what_is_sent(name: &str, keyword: &str, limit: f64) -> bool {
+    /// The largest ID that every document admits.
+    const MAX_ID: f64 = 2_147_483_647.0;
+    let is_id = name == "id" || name.ends_with("_id") || name.ends_with("id:in");
+    match (keyword, name) {
+        ("minimum", "page" | "limit") => limit <= 1.0,
+        ("minimum", _) => is_id && limit <= 1.0,
+        ("maximum", "limit") => limit >= 250.0,
+        ("maximum", _) => is_id && limit >= MAX_ID,
+        ("minLength", "name") => limit <= 1.0,
+        ("minLength", "email:in") => limit <= 3.0,
+        ("maxLength", "name" | "value" | "email:in") => limit >= 255.0,
+        // The type of an attribute: `date`, `number` or `string`.
+        ("minLength", "type") => limit <= 4.0,
+        ("maxLength", "type") => limit >= 6.0,
+        // The length of a date with a time, a fraction and a zone.
+        ("minLength" | "maxLength", _) if name.starts_with("date_") => {
+            (keyword == "minLength" && limit <= 20.0) || (keyword == "maxLength" && limit >= 35.0)
+        }
+        // An empty list is never sent, and every object of a request has two fields.
+        ("minItems", _) => limit <= 1.0,
+        ("minProperties", _) => limit <= 2.0,
+        _ => false,
+    }
+}
+
+/// Returns `true` if the values that the SDK sends in the parameter or field `name` have this format.
+#[cfg(feature = "cli")]
+pub(crate) fn is_sent_in_format(name: &str, format: &str) -> bool {
+    match format {
+        // A date filter takes dates and times, whichever of them a document names.
+        "date" | "date-time" => name.starts_with("date_"),
+        "email" => name == "email:in",
+        "int32" | "int64" | "float" | "double" => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]

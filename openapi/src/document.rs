@@ -1,9 +1,12 @@
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::error::{Error, Problem};
 use crate::prepare::{self, Prepared};
+use crate::unique_keys::UniqueKeys;
 
 /// The text of the vendored document (YAML).
 pub const VENDORED: &str = include_str!("../customers.v3.yaml");
@@ -25,25 +28,45 @@ impl Document {
         Self::parse("customers.v3.yaml", VENDORED)
     }
 
-    /// Reads a document (YAML or JSON) from a file.
+    /// The size that a document can have, unless [`load_up_to`](Self::load_up_to) says otherwise: 4 MiB.
+    pub const MAX_LEN: u64 = 4 * 1024 * 1024;
+
+    /// Reads a document (YAML or JSON) of at most [`MAX_LEN`](Self::MAX_LEN) bytes from a file.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file can't be read, or [`Document::parse`] rejects its text.
+    /// Returns an error if the file can't be read or is larger, or [`Document::parse`] rejects its text.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&name, &text),
-            Err(error) => Err(Problem::new(format!("can't be read: {error}")).in_document(&name)),
-        }
+        Self::load_up_to(path, Self::MAX_LEN)
     }
 
-    /// Parses a document (YAML or JSON). Error messages begin with `name`.
+    /// Reads a document (YAML or JSON) of at most `max_len` bytes from a file.
+    ///
+    /// Parsing YAML takes up to 45 times its size in memory.
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is neither YAML nor JSON, or not an OpenAPI 3.0 document.
+    /// Returns an error if the file can't be read or is larger, or [`Document::parse`] rejects its text.
+    pub fn load_up_to(path: &Path, max_len: u64) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let text = read(path, max_len).map_err(|problem| problem.in_document(&name))?;
+        Self::parse_any(&name, &text)
+    }
+
+    /// Parses a document (YAML or JSON) of at most [`MAX_LEN`](Self::MAX_LEN) bytes, nested to a depth of
+    /// 127 or less. Error messages begin with `name`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is too long or neither YAML nor JSON, if it has a key twice with
+    /// different values, or if it is not an OpenAPI 3.0 document.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let check = check_len(text.len() as u64, Self::MAX_LEN);
+        check.map_err(|problem| problem.in_document(name))?;
+        Self::parse_any(name, text)
+    }
+
+    fn parse_any(name: &str, text: &str) -> Result<Self, Error> {
         let parsed = parse(text).and_then(|root| {
             check_version(&root)?;
             Ok(root)
@@ -71,6 +94,31 @@ impl Document {
     }
 }
 
+/// Reads a file, but no more of it than is allowed: it may be a pipe without end.
+fn read(path: &Path, max_len: u64) -> Result<String, Problem> {
+    let unreadable = |error| Problem::new(format!("can't be read: {error}"));
+    let file = File::open(path).map_err(unreadable)?;
+    let mut text = String::new();
+    let mut start = file.take(max_len.saturating_add(1));
+    start.read_to_string(&mut text).map_err(unreadable)?;
+    check_len(text.len() as u64, max_len)?;
+    Ok(text)
+}
+
+fn check_len(len: u64, max_len: u64) -> Result<(), Problem> {
+    if len <= max_len {
+        return Ok(());
+    }
+    Err(Problem::new(format!(
+        "is larger than {max_len} bytes, and parsing takes up to 45 times as much memory: remove the paths \
+         that the SDK doesn't bind, or raise the limit (--max-size in the program, {MAX_SIZE_VARIABLE} \
+         in a build)"
+    )))
+}
+
+/// The environment variable that sets the size in bytes that a build script reads at most.
+pub const MAX_SIZE_VARIABLE: &str = "BIGCOMMERCE_OPENAPI_MAX_SIZE";
+
 fn parse(text: &str) -> Result<Value, Problem> {
     let text = text.trim_start_matches('\u{feff}');
     if text.trim().is_empty() {
@@ -82,16 +130,17 @@ fn parse(text: &str) -> Result<Value, Problem> {
         .trim_start()
         .starts_with('{')
         .then(|| serde_json::from_str(text));
-    if let Some(Ok(root)) = json {
+    if let Some(Ok(UniqueKeys(root))) = json {
         return Ok(root);
     }
     check_depth(text)?;
-    serde_norway::from_str(text).map_err(|yaml| {
-        Problem::new(match json {
+    match serde_norway::from_str(text) {
+        Ok(UniqueKeys(root)) => Ok(root),
+        Err(yaml) => Err(Problem::new(match json {
             Some(Err(json)) => format!("is not valid JSON: {json}"),
             _ => format!("is neither YAML nor JSON: {yaml}"),
-        })
-    })
+        })),
+    }
 }
 
 /// The maximum depth of brackets. The YAML parser slows down with each open one.

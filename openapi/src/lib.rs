@@ -36,10 +36,11 @@ mod generate;
 mod prepare;
 mod read;
 mod schema;
+mod unique_keys;
 
 #[cfg(feature = "cli")]
 pub use compare::{Difference, Impact};
-pub use document::{Document, VENDORED};
+pub use document::{Document, MAX_SIZE_VARIABLE, VENDORED};
 pub use error::Error;
 pub use generate::Generated;
 pub use prepare::Prepared;

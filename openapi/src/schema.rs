@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 
 pub(crate) type Schema = Map<String, Value>;
 
-/// The keyword under which an expanded schema notes its `oneOf`, `anyOf` and `not`.
-pub(crate) const COMPOSITION: &str = "x-composition";
+/// The key under which a schema that is expanded for a comparison notes the keywords whose values make
+/// no sense, each with its value.
+pub(crate) const ODD_KEYWORDS: &str = "x-odd-keywords";
 
 /// A keyword that limits a value's size or length.
 pub(crate) struct LimitKeyword {
@@ -31,11 +32,13 @@ const fn maximum(name: &'static str, exclusive: &'static str) -> LimitKeyword {
     }
 }
 
-pub(crate) const LIMIT_KEYWORDS: [LimitKeyword; 6] = [
+pub(crate) const LIMIT_KEYWORDS: [LimitKeyword; 8] = [
     minimum("minLength", ""),
     maximum("maxLength", ""),
     minimum("minItems", ""),
     maximum("maxItems", ""),
+    minimum("minProperties", ""),
+    maximum("maxProperties", ""),
     minimum("minimum", "exclusiveMinimum"),
     maximum("maximum", "exclusiveMaximum"),
 ];

@@ -1,15 +1,16 @@
 use std::fmt;
 
-use crate::read::Node;
-
 /// The effect of a difference on a program that was written for the first document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Impact {
     /// The server can reject the program's requests, or send responses that the program doesn't
     /// expect.
     Breaking,
     /// The program works without changes.
     Compatible,
+    /// The SDK doesn't bind the operation or path, so that a program can't use it.
+    Ignored,
 }
 
 impl fmt::Display for Impact {
@@ -17,6 +18,7 @@ impl fmt::Display for Impact {
         f.pad(match self {
             Self::Breaking => "breaking",
             Self::Compatible => "compatible",
+            Self::Ignored => "ignored",
         })
     }
 }
@@ -51,24 +53,6 @@ impl fmt::Display for Difference {
             after,
         } = self;
         write!(f, "{impact}: {subject}: {change} (#{before} -> #{after})")
-    }
-}
-
-impl Difference {
-    pub(super) fn new(
-        impact: Impact,
-        subject: String,
-        change: &str,
-        before: &Node,
-        after: &Node,
-    ) -> Self {
-        Self {
-            impact,
-            subject,
-            change: change.to_owned(),
-            before: before.pointer.clone(),
-            after: after.pointer.clone(),
-        }
     }
 }
 

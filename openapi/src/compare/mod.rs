@@ -3,9 +3,15 @@
 //! No published crate does this: the best-kept one doesn't classify changed limits and required
 //! fields.
 
+mod authentication;
+mod base_url;
 mod difference;
+mod finding;
+mod news;
 mod pointer;
 mod schemas;
+mod types;
+mod unbound;
 
 use serde_json::Value;
 
@@ -13,12 +19,13 @@ use crate::contract::{OPERATIONS, Operation, is_sent_by_client};
 use crate::document::Document;
 use crate::error::{Error, Problem};
 use crate::read::{
-    Endpoint, Location, Lookup, Node, Parameter, Source, endpoint, find_path, paths,
-    request_schema, resolve_field, response_schema, responses,
+    Detail, Endpoint, Location, Lookup, Node, Parameter, Source, Success, endpoint, find_path,
+    paths, request_schema, resolve_field, response_schema, responses,
 };
 use crate::schema::{Schema, is_set, text};
 use difference::addition;
-use schemas::{Part, SchemaPair};
+use finding::{Finding, Kind, Side};
+use schemas::{Part, SchemaPair, deprecation};
 
 pub use difference::{Difference, Impact};
 
@@ -31,43 +38,146 @@ impl Document {
     ///
     /// - A request that is less restricted than before is compatible; a more restricted one breaks.
     /// - A response that is more restricted than before is compatible; a less restricted one breaks.
-    /// - Anything that is removed or changes its type breaks.
-    /// - New response fields and new response statuses are compatible.
+    /// - Anything that is removed or changes its type breaks. So does a change whose effect is
+    ///   unknown: of a pattern, or of a keyword whose value makes no sense.
+    /// - New response fields, new response statuses and deprecations are compatible.
+    /// - The base URL breaks if it is another one, and the authentication if the access token in
+    ///   `X-Auth-Token` no longer serves.
+    /// - Operations and paths that the SDK doesn't bind are ignored: only their coming and going is
+    ///   said.
     /// - The sub-resources of a customer don't count, because the SDK leaves them out.
     ///
-    /// Some changes are not detected: within `oneOf`, `anyOf` and `not` (only their presence and
-    /// number of schemas count), in `additionalProperties`, in the number of an object's fields, in
-    /// the formats of parameters and numbers, in a second successful response, and in the bodies of
-    /// error responses. A keyword with a value of the wrong type counts as not set.
+    /// These changes are not detected: in the order of `oneOf` members and in their discriminators; in
+    /// the bodies and headers of error responses, in headers of any response; in media types other than
+    /// JSON; in patterns that mean the same; in keywords that don't fit a schema's type; in scopes of
+    /// authentication; in schemas that refer back to themselves; in behaviour that only prose describes.
     ///
     /// # Errors
     ///
-    /// Returns an error if a document contradicts itself, or has a reference that doesn't resolve.
+    /// Returns an error if a document has none of the SDK's paths, contradicts itself, or has a
+    /// reference that doesn't resolve.
     pub fn compare(&self, newer: &Self) -> Result<Vec<Difference>, Error> {
-        let [ours, theirs] = [self, newer].map(|document| Source::new(&document.root));
-        let mut found = Vec::new();
-        for spec in &OPERATIONS {
-            let read = |source, document: &Self| {
-                endpoint(source, spec)
-                    .map_err(|problem: Problem| problem.in_document(&document.name))
-            };
-            let (one, other) = (read(ours, self)?, read(theirs, newer)?);
-            compare_operation(spec, (ours, &one), (theirs, &other), &mut found);
-        }
-        found.sort_by_key(|difference| difference.impact);
-        Ok(found)
+        Ok(sorted(findings(self, newer)?))
+    }
+
+    /// Returns the differences between the vendored document and this one that are news to a program
+    /// that was written against the SDK as it is generated from the vendored document:
+    ///
+    /// - what changes a generated public name, its type, or whether it is optional,
+    /// - what the SDK sends and this document no longer admits,
+    /// - responses that the generated types can't read,
+    /// - deprecations, and operations and paths that the SDK doesn't bind.
+    ///
+    /// What preparing a document adds or loosens is no news, and neither are statuses and bodies of
+    /// errors. If [`prepare`](Self::prepare) rejects the document, its types are unknown: the result
+    /// then has the other differences.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`compare`](Self::compare).
+    pub fn news(&self) -> Result<Vec<Difference>, Error> {
+        Ok(sorted(news::news(&Self::vendored()?, self)?))
     }
 }
 
-fn compare_operation(
+/// Returns the differences by impact, and within it in the order of the operations.
+fn sorted(found: Vec<Finding>) -> Vec<Difference> {
+    let labels = OPERATIONS.each_ref().map(Operation::label);
+    let mut differences: Vec<_> = found.into_iter().map(|found| found.difference).collect();
+    differences.sort_by_cached_key(|difference| {
+        let (operation, _) = difference.subject.split_once(": ").unwrap_or_default();
+        let order = labels.iter().position(|label| label == operation);
+        (difference.impact, order.unwrap_or(OPERATIONS.len()))
+    });
+    differences
+}
+
+fn findings(older: &Document, newer: &Document) -> Result<Vec<Finding>, Error> {
+    let [ours, theirs] = [older, newer].map(|document| Source::new(&document.root));
+    for (source, document) in [(ours, older), (theirs, newer)] {
+        require_our_paths(source).map_err(|problem| problem.in_document(&document.name))?;
+    }
+    let mut found = Vec::new();
+    let mut pairs = Vec::new();
+    for spec in &OPERATIONS {
+        let read = |source, document: &Document| {
+            endpoint(source, spec, Detail::Comparison)
+                .map_err(|problem: Problem| problem.in_document(&document.name))
+        };
+        let (one, other) = (read(ours, older)?, read(theirs, newer)?);
+        compare_operation(spec, (ours, &one), (theirs, &other), &mut found);
+        if let (Lookup::Operation(one), Lookup::Operation(other)) = (one, other) {
+            pairs.push((spec, one, other));
+        }
+    }
+    authentication::compare(ours, theirs, &pairs, &mut found);
+    base_url::compare(ours, theirs, &pairs, &mut found);
+    unbound::compare(ours, theirs, &mut found);
+    Ok(found)
+}
+
+/// Returns where to report each operation's change: once for all operations, if it is the same.
+fn report_per_operation<T>(
+    part: &str,
+    changes: Vec<(String, Option<(Impact, String, T, T)>)>,
+) -> Vec<(Location, (Impact, String, T, T))> {
+    let describe = |change: &Option<(Impact, String, T, T)>| {
+        let change = change.as_ref();
+        change.map(|(_, text, ..)| text.clone())
+    };
+    let first = changes.first().map(|(_, change)| describe(change));
+    let is_common = changes
+        .iter()
+        .all(|(_, change)| Some(describe(change)) == first);
+    let mut reported = Vec::new();
+    for (label, change) in changes {
+        let label = if is_common {
+            "all operations".to_owned()
+        } else {
+            label
+        };
+        reported.extend(change.map(|change| (Location::new(&label, part), change)));
+        if is_common {
+            break;
+        }
+    }
+    reported
+}
+
+/// An operation that both documents have.
+type OperationPair<'a> = (&'static Operation, Box<Endpoint<'a>>, Box<Endpoint<'a>>);
+
+/// Rejects a document of something else.
+fn require_our_paths(source: Source) -> Result<(), Problem> {
+    let mut ours: Vec<_> = OPERATIONS.iter().map(|operation| operation.path).collect();
+    ours.dedup();
+    for path in &ours {
+        if find_path(source, path)?.is_some() {
+            return Ok(());
+        }
+    }
+    Err(Problem::new(format!(
+        "has none of the SDK's paths ({}): give a document of BigCommerce's Customers V3 endpoints",
+        ours.join(", ")
+    )))
+}
+
+fn compare_operation<'a>(
     spec: &Operation,
-    ours: (Source, &Lookup),
-    theirs: (Source, &Lookup),
-    found: &mut Vec<Difference>,
+    ours: (Source<'a>, &Lookup<'a>),
+    theirs: (Source<'a>, &Lookup<'a>),
+    found: &mut Vec<Finding>,
 ) {
-    let mut add = |impact, change, before, after| {
-        let difference = Difference::new(impact, spec.label(), change, before, after);
-        found.push(difference);
+    let mut add = |impact, change, before: &Node, after: &Node| {
+        let location = Location::operation(&spec.label());
+        let at = (&location, Side::Operation);
+        found.push(Finding::new(
+            impact,
+            at,
+            change,
+            (before, after),
+            Kind::Presence,
+        ));
     };
     match (ours.1, theirs.1) {
         (Lookup::Operation(one), Lookup::Operation(other)) => {
@@ -78,6 +188,7 @@ fn compare_operation(
                 theirs: (theirs.0, other),
                 found,
             };
+            endpoints.deprecation();
             endpoints.parameters();
             endpoints.request();
             endpoints.responses();
@@ -97,7 +208,7 @@ fn compare_operation(
 /// Returns the node that holds an operation, or would hold its path.
 fn parent<'a>(source: Source<'a>, spec: &Operation) -> Node<'a> {
     let path = find_path(source, spec.path).unwrap_or_default();
-    path.unwrap_or_else(|| paths(source))
+    path.map_or_else(|| paths(source), |path| path.node)
 }
 
 /// An operation in both documents.
@@ -107,21 +218,33 @@ struct EndpointPair<'a, 'f> {
     success: &'static [&'static str],
     ours: (Source<'a>, &'f Endpoint<'a>),
     theirs: (Source<'a>, &'f Endpoint<'a>),
-    found: &'f mut Vec<Difference>,
+    found: &'f mut Vec<Finding>,
 }
 
 impl<'a> EndpointPair<'a, '_> {
     fn add(
         &mut self,
         impact: Impact,
-        location: &Location,
+        at: (&Location, Side),
         change: &str,
-        before: &Node,
-        after: &Node,
+        nodes: (&Node, &Node),
+        kind: Kind,
     ) {
-        let subject = location.to_string();
         self.found
-            .push(Difference::new(impact, subject, change, before, after));
+            .push(Finding::new(impact, at, change, nodes, kind));
+    }
+
+    fn add_parameter(
+        &mut self,
+        impact: Impact,
+        parameter: &Parameter,
+        change: &str,
+        nodes: (&Node, &Node),
+        kind: Kind,
+    ) {
+        let location = self.parameter_location(parameter);
+        let finding = Finding::new(impact, (&location, Side::Parameter), change, nodes, kind);
+        self.found.push(finding.named(parameter.name()));
     }
 
     fn location(&self, part: &str) -> Location {
@@ -139,25 +262,31 @@ impl<'a> EndpointPair<'a, '_> {
         pair.compare(location, ours.schema, theirs.schema, self.found);
     }
 
+    fn deprecation(&mut self) {
+        let [before, after] = [self.ours, self.theirs].map(|(_, endpoint)| &endpoint.operation);
+        let is_deprecated = |node: &Node| is_set(node.value, "deprecated");
+        if let Some(change) = deprecation(is_deprecated(before), is_deprecated(after)) {
+            let location = Location::operation(&self.label);
+            let at = (&location, Side::Operation);
+            self.add(
+                Impact::Compatible,
+                at,
+                change,
+                (before, after),
+                Kind::Deprecation,
+            );
+        }
+    }
+
     fn parameters(&mut self) {
         let theirs = self.theirs.1;
         for ours in user_parameters(self.ours.1) {
-            let location = self.parameter_location(ours);
+            let breaking = Impact::Breaking;
             match user_parameters(theirs).find(|theirs| theirs.is_same(ours)) {
-                Some(theirs) => {
-                    self.requirement(
-                        &location,
-                        (ours.is_required(), &ours.node),
-                        (theirs.is_required(), &theirs.node),
-                    );
-                    self.explode(&location, ours, theirs);
-                    let part = Part::Parameter(ours.name());
-                    let [ours, theirs] = [ours, theirs].map(SchemaNode::parameter);
-                    self.schemas(part, location, ours, theirs);
-                }
+                Some(theirs) => self.parameter(ours, theirs),
                 None => {
-                    let after = &theirs.operation;
-                    self.add(Impact::Breaking, &location, "is missing", &ours.node, after);
+                    let nodes = (&ours.node, &theirs.operation);
+                    self.add_parameter(breaking, ours, "is missing", nodes, Kind::Presence);
                 }
             }
         }
@@ -166,24 +295,51 @@ impl<'a> EndpointPair<'a, '_> {
                 continue;
             }
             let (impact, change) = addition(new.is_required());
-            let location = self.parameter_location(new);
-            let before = &self.ours.1.operation;
-            self.add(impact, &location, change, before, &new.node);
+            let kind = match new.is_required() {
+                true => Kind::Required,
+                false => Kind::Presence,
+            };
+            let nodes = (&self.ours.1.operation, &new.node);
+            self.add_parameter(impact, new, change, nodes, kind);
         }
     }
 
-    /// Compares whether a list is sent as one parameter per item or joined by commas.
-    fn explode(&mut self, location: &Location, ours: &Parameter, theirs: &Parameter) {
-        let (was, is) = (is_exploded(ours), is_exploded(theirs));
-        if was != is {
-            let change = format!("explode is {is}, was {was}");
-            self.add(
-                Impact::Breaking,
-                location,
-                &change,
-                &ours.node,
-                &theirs.node,
-            );
+    fn parameter(&mut self, ours: &Parameter<'a>, theirs: &Parameter<'a>) {
+        let nodes = (&ours.node, &theirs.node);
+        if let Some((impact, change)) = requirement(ours.is_required(), theirs.is_required()) {
+            self.add_parameter(impact, ours, change, nodes, Kind::Required);
+        }
+        let [was, is] = [ours, theirs].map(|parameter| is_set(parameter.node.value, "deprecated"));
+        let is_said = deprecation(was, is);
+        if let Some(change) = is_said {
+            let kind = Kind::Deprecation;
+            self.add_parameter(Impact::Compatible, ours, change, nodes, kind);
+        }
+        let [was, is] = [ours, theirs].map(list_style);
+        let is_list = [ours, theirs]
+            .iter()
+            .all(|parameter| has_list_style(parameter));
+        if was != is && is_list {
+            let (keyword, was, is) = match was.style == is.style {
+                true => ("explode", was.explode.to_string(), is.explode.to_string()),
+                false => ("style", was.style.to_owned(), is.style.to_owned()),
+            };
+            let change = format!("{keyword} is {is}, was {was}");
+            let kind = Kind::Serialization;
+            self.add_parameter(Impact::Breaking, ours, &change, nodes, kind);
+        }
+        let part = Part::Parameter(ours.name());
+        let location = self.parameter_location(ours);
+        let [ours, theirs] = [ours, theirs].map(SchemaNode::parameter);
+        let found_before = self.found.len();
+        self.schemas(part, location, ours, theirs);
+        if is_said.is_some() {
+            // The schema may say it once more.
+            let mut index = 0;
+            self.found.retain(|found| {
+                index += 1;
+                index <= found_before || found.kind != Kind::Deprecation
+            });
         }
     }
 
@@ -192,18 +348,9 @@ impl<'a> EndpointPair<'a, '_> {
         self.location(&format!("{sent_in} parameter \"{name}\""))
     }
 
-    /// Compares whether a parameter or request body is required.
-    fn requirement(&mut self, location: &Location, ours: (bool, &Node), theirs: (bool, &Node)) {
-        let (impact, change) = match (ours.0, theirs.0) {
-            (false, true) => (Impact::Breaking, "is required, was optional"),
-            (true, false) => (Impact::Compatible, "is optional, was required"),
-            _ => return,
-        };
-        self.add(impact, location, change, ours.1, theirs.1);
-    }
-
     fn request(&mut self) {
         let location = self.location("request");
+        let at = (&location, Side::Request);
         let (one, other) = (self.ours.1, self.theirs.1);
         let [our_body, their_body] =
             [self.ours, self.theirs].map(|(source, endpoint)| request_body(source, endpoint));
@@ -212,19 +359,22 @@ impl<'a> EndpointPair<'a, '_> {
         let [ours, theirs] = [self.ours, self.theirs].map(SchemaNode::request);
         match (ours, theirs) {
             (Some(ours), Some(theirs)) => {
-                if let (Some(before), Some(after)) = (&our_body, &their_body) {
-                    let (was, is) = (is_required(&our_body), is_required(&their_body));
-                    self.requirement(&location, (was, before), (is, after));
+                if let (Some(before), Some(after)) = (&our_body, &their_body)
+                    && let Some((impact, change)) =
+                        requirement(is_required(&our_body), is_required(&their_body))
+                {
+                    self.add(impact, at, change, (before, after), Kind::Required);
                 }
                 self.schemas(Part::Request, location, ours, theirs);
             }
             (Some(ours), None) => {
-                let after = &other.operation;
-                self.add(Impact::Breaking, &location, "is missing", &ours.node, after);
+                let nodes = (&ours.node, &other.operation);
+                self.add(Impact::Breaking, at, "is missing", nodes, Kind::Presence);
             }
             (None, Some(theirs)) => {
                 let (impact, change) = addition(is_required(&their_body));
-                self.add(impact, &location, change, &one.operation, &theirs.node);
+                let nodes = (&one.operation, &theirs.node);
+                self.add(impact, at, change, nodes, Kind::Presence);
             }
             (None, None) => (),
         }
@@ -233,6 +383,7 @@ impl<'a> EndpointPair<'a, '_> {
     fn responses(&mut self) {
         self.statuses();
         let location = self.location("response");
+        let at = (&location, Side::Response);
         let (one, other) = (self.ours.1, self.theirs.1);
         let [ours, theirs] = [self.ours, self.theirs].map(SchemaNode::response);
         match (ours, theirs) {
@@ -241,15 +392,23 @@ impl<'a> EndpointPair<'a, '_> {
             }
             (Some(ours), None) => {
                 let change = "no longer has a JSON schema";
-                let after = &other.operation;
-                self.add(Impact::Breaking, &location, change, &ours.node, after);
+                let nodes = (&ours.node, &other.operation);
+                self.add(Impact::Breaking, at, change, nodes, Kind::Presence);
             }
             (None, Some(theirs)) => {
                 let change = "now has a JSON schema";
-                let before = &one.operation;
-                self.add(Impact::Compatible, &location, change, before, &theirs.node);
+                let nodes = (&one.operation, &theirs.node);
+                self.add(Impact::Compatible, at, change, nodes, Kind::Presence);
             }
             (None, None) => (),
+        }
+        for theirs in &other.other_responses {
+            let mut ours = one.other_responses.iter();
+            if let Some(ours) = ours.find(|ours| ours.status == theirs.status) {
+                let location = self.location(&format!("response {}", ours.status));
+                let [ours, theirs] = [ours, theirs].map(SchemaNode::success);
+                self.schemas(Part::Response, location, ours, theirs);
+            }
         }
     }
 
@@ -270,18 +429,65 @@ impl<'a> EndpointPair<'a, '_> {
                 Impact::Compatible
             };
             let location = self.location(&format!("response {status}"));
-            self.add(impact, &location, "is missing", node, &other.operation);
-        }
-        for (status, node) in theirs.iter().filter(|(status, _)| !has(&ours, status)) {
-            let location = self.location(&format!("response {status}"));
+            let at = (&location, Side::Response);
             self.add(
-                Impact::Compatible,
-                &location,
-                "is new",
-                &one.operation,
-                node,
+                impact,
+                at,
+                "is missing",
+                (node, &other.operation),
+                Kind::Status,
             );
         }
+        for (status, node) in &theirs {
+            let location = self.location(&format!("response {status}"));
+            let at = (&location, Side::Response);
+            let nodes = (&one.operation, node);
+            let is_another = ours.iter().all(|(own, _)| own != status) && self.is_another(status);
+            if is_another {
+                let change = "is new, and its records are not those of the response";
+                self.add(Impact::Breaking, at, change, nodes, Kind::OtherResponse);
+            } else if !has(&ours, status) {
+                self.add(Impact::Compatible, at, "is new", nodes, Kind::Status);
+            }
+        }
+    }
+
+    /// Returns `true` if the newer document has a successful response with this status beside the one
+    /// that counts, and a program that knows the older response can't read it.
+    fn is_another(&self, status: &str) -> bool {
+        let (Some(ours), Some(theirs)) = (
+            SchemaNode::response(self.ours),
+            self.theirs
+                .1
+                .other_responses
+                .iter()
+                .find(|other| other.status == status),
+        ) else {
+            return false;
+        };
+        let theirs = SchemaNode::success(theirs);
+        let pair = SchemaPair::new(
+            Part::Response,
+            (self.ours.0, ours.node),
+            (self.theirs.0, theirs.node),
+        );
+        let mut found = Vec::new();
+        pair.compare(
+            self.location("response"),
+            ours.schema,
+            theirs.schema,
+            &mut found,
+        );
+        found.iter().any(Finding::is_breaking)
+    }
+}
+
+/// Compares whether a parameter or request body is required.
+fn requirement(was_required: bool, is_required: bool) -> Option<(Impact, &'static str)> {
+    match (was_required, is_required) {
+        (false, true) => Some((Impact::Breaking, "is required, was optional")),
+        (true, false) => Some((Impact::Compatible, "is optional, was required")),
+        _ => None,
     }
 }
 
@@ -290,14 +496,36 @@ fn request_body<'a>(source: Source<'a>, endpoint: &Endpoint<'a>) -> Option<Node<
     resolve_field(source, &endpoint.operation, "requestBody").unwrap_or_default()
 }
 
-/// Returns `true` if a list in the query is sent as one parameter per item.
-fn is_exploded(parameter: &Parameter) -> bool {
+/// How a list is written in a URL.
+#[derive(PartialEq)]
+struct ListStyle<'a> {
+    style: &'a str,
+    explode: bool,
+}
+
+fn list_style<'a>(parameter: &Parameter<'a>) -> ListStyle<'a> {
     let value = parameter.node.value;
-    let is_form = ["", "form"].contains(&text(value, "style"));
+    let style = match (text(value, "style"), parameter.sent_in()) {
+        ("", "query" | "cookie") => "form",
+        ("", _) => "simple",
+        (style, _) => style,
+    };
     let explode = value.get("explode").and_then(Value::as_bool);
+    ListStyle {
+        style,
+        explode: has_list(parameter) && explode.unwrap_or(style == "form"),
+    }
+}
+
+/// Returns `true` if a parameter's style says how its values are written.
+fn has_list_style(parameter: &Parameter) -> bool {
+    let is_joined_text = parameter.name().ends_with(":in");
+    has_list(parameter) || is_joined_text
+}
+
+fn has_list(parameter: &Parameter) -> bool {
     let kind = parameter.schema.get("type");
-    let is_list = kind.is_some_and(|kind| kind == "array");
-    is_list && parameter.sent_in() == "query" && explode.unwrap_or(is_form)
+    kind.is_some_and(|kind| kind == "array")
 }
 
 /// Returns `true` if a response of status `one` includes one of status `other`: as a class of
@@ -345,5 +573,12 @@ impl<'a, 'e> SchemaNode<'a, 'e> {
         let node = response_schema(source, &endpoint.operation).unwrap_or_default()?;
         let schema = endpoint.response.as_ref()?;
         Some(Self { node, schema })
+    }
+
+    fn success(success: &'e Success<'a>) -> Self {
+        Self {
+            node: success.node.clone(),
+            schema: &success.schema,
+        }
     }
 }

@@ -6,6 +6,8 @@ use crate::schema::conjuncts;
 pub(super) enum Step {
     Field(String),
     Item,
+    /// The schema of the values of a map.
+    MapValue,
     Keyword(&'static str),
 }
 
@@ -26,6 +28,7 @@ fn walk<'a>(source: Source<'a>, schema: &Node<'a>, steps: &[Step]) -> Option<Nod
     let own = match step {
         Step::Field(name) => schema.get("properties").and_then(|fields| fields.get(name)),
         Step::Item => schema.get("items"),
+        Step::MapValue => schema.get("additionalProperties"),
         Step::Keyword(keyword) => schema.get(keyword),
     };
     let own = own.and_then(|own| walk(source, &follow(source, own), others));

@@ -3,10 +3,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::difference::{Difference, Impact, addition};
+use super::finding::{Finding, Kind, Side};
 use super::pointer::{Step, locate};
 use crate::contract::is_id_or_count;
 use crate::read::{Location, Node, Source};
-use crate::schema::{COMPOSITION, LIMIT_KEYWORDS, LimitKeyword, Schema, text};
+use crate::schema::{LIMIT_KEYWORDS, LimitKeyword, ODD_KEYWORDS, Schema, text};
 
 /// The part of an operation that a schema describes.
 #[derive(Clone, Copy)]
@@ -22,6 +23,7 @@ pub(super) enum Part<'a> {
 enum Effect {
     Fewer,
     More,
+    Same,
     Unknown,
 }
 
@@ -36,20 +38,40 @@ pub(super) struct SchemaPair<'a> {
 
 /// The current position of a walk through a schema.
 #[derive(Clone)]
-struct Position {
-    location: Location,
-    steps: Vec<Step>,
-    name: String,
+pub(super) struct Position {
+    pub(super) location: Location,
+    pub(super) steps: Vec<Step>,
+    /// The name of the field or parameter that holds the schema.
+    pub(super) name: String,
 }
 
 impl Position {
-    fn field(&self, name: &str) -> Self {
+    pub(super) fn start(location: Location, name: &str) -> Self {
+        Self {
+            location,
+            steps: Vec::new(),
+            name: name.to_owned(),
+        }
+    }
+
+    pub(super) fn field(&self, name: &str) -> Self {
         let step = Step::Field(name.to_owned());
         self.child(self.location.field(name), step, name)
     }
 
-    fn item(&self) -> Self {
-        self.child(self.location.item(), Step::Item, "")
+    /// Returns the position of a list's items. They keep the name of the list.
+    pub(super) fn item(&self) -> Self {
+        self.child(self.location.item(), Step::Item, &self.name)
+    }
+
+    fn map_value(&self) -> Self {
+        self.child(self.location.map_value(), Step::MapValue, "")
+    }
+
+    /// Returns the position of a member of `oneOf` or `anyOf`. It keeps the name of the whole.
+    fn member(&self, keyword: &'static str) -> Self {
+        let step = Step::Keyword(keyword);
+        self.child(self.location.member(keyword), step, &self.name)
     }
 
     fn child(&self, location: Location, step: Step, name: &str) -> Self {
@@ -83,17 +105,13 @@ impl<'a> SchemaPair<'a> {
         location: Location,
         ours: &Schema,
         theirs: &Schema,
-        found: &mut Vec<Difference>,
+        found: &mut Vec<Finding>,
     ) {
         let name = match self.part {
             Part::Parameter(name) => name,
             Part::Request | Part::Response => "",
         };
-        let at = Position {
-            location,
-            steps: Vec::new(),
-            name: name.to_owned(),
-        };
+        let at = Position::start(location, name);
         let mut walk = Walk { pair: self, found };
         walk.schema(&at, ours, theirs);
     }
@@ -105,7 +123,7 @@ impl<'a> SchemaPair<'a> {
     /// A request may become less restricted, and a response more restricted.
     fn impact(&self, effect: Effect) -> Impact {
         match (effect, self.is_received()) {
-            (Effect::More, false) | (Effect::Fewer, true) => Impact::Compatible,
+            (Effect::Same, _) | (Effect::More, false) | (Effect::Fewer, true) => Impact::Compatible,
             _ => Impact::Breaking,
         }
     }
@@ -120,7 +138,7 @@ impl<'a> SchemaPair<'a> {
             match (kind, items) {
                 // A document can declare a list as an array or as comma-joined text.
                 ("array", Some("integer" | "number")) => return "a list of IDs".to_owned(),
-                ("string", _) if name.ends_with("id:in") => return "a list of IDs".to_owned(),
+                ("string", _) if is_list_of_ids(name) => return "a list of IDs".to_owned(),
                 ("array" | "string", _) if name.ends_with(":in") && !name.ends_with("id:in") => {
                     return "a list of texts".to_owned();
                 }
@@ -132,7 +150,9 @@ impl<'a> SchemaPair<'a> {
         match kind {
             "" => "not set".to_owned(),
             // Documents declare IDs and counts as `number`, too.
-            "number" if is_id_or_count(&at.name) => "integer".to_owned(),
+            "number" if is_id_or_count(&at.name) || is_list_of_ids(&at.name) => {
+                "integer".to_owned()
+            }
             "string" if self.is_date(schema) => text_in(schema, "format").to_owned(),
             kind => kind.to_owned(),
         }
@@ -169,44 +189,100 @@ impl<'a> SchemaPair<'a> {
 
 struct Walk<'p, 'a> {
     pair: &'p SchemaPair<'a>,
-    found: &'p mut Vec<Difference>,
+    found: &'p mut Vec<Finding>,
 }
 
 impl Walk<'_, '_> {
     fn schema(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+        self.deprecation(at, ours, theirs);
         let [one, other] = [ours, theirs].map(|schema| self.pair.wire_type(at, schema));
         if one != other {
             let change = format!("type is {other}, was {one}");
             let is_format = text_in(ours, "type") == text_in(theirs, "type");
             let keyword = if is_format { "format" } else { "type" };
-            return self.add(Impact::Breaking, at, Some(keyword), change);
+            return self.add(Impact::Breaking, at, Some(keyword), change, Kind::Type);
         }
-        // A query parameter can't be null, and the server validates its format.
-        if !matches!(self.pair.part, Part::Parameter(_)) {
-            self.flag(at, "nullable", Effect::More, ours, theirs);
-            if text_in(ours, "type") == "string" {
-                self.rule(at, "format", ours, theirs);
-            }
+        let is_parameter = matches!(self.pair.part, Part::Parameter(_));
+        // A query parameter can't be null.
+        if !is_parameter {
+            self.flag(at, "nullable", Effect::More, ours, theirs, Kind::Nullable);
         }
-        self.flag(at, "uniqueItems", Effect::Fewer, ours, theirs);
+        self.number_type(at, ours, theirs);
+        self.format(at, ours, theirs);
+        self.flag(at, "uniqueItems", Effect::Fewer, ours, theirs, Kind::Rule);
         self.enum_values(at, ours, theirs);
         for keyword in &LIMIT_KEYWORDS {
             let [one, other] = [ours, theirs].map(|schema| Limit::get(schema, keyword));
             if let Some(effect) = Limit::effect(&one, &other, keyword.larger_is_tighter) {
                 let name = keyword.name;
                 let change = format!("{name} is {other}, was {one}");
-                self.add_effect(effect, at, Some(name), change);
+                let limit = other.0.map(|(limit, _)| limit);
+                let kind = Kind::Limit(name, limit);
+                self.add_effect(effect, at, Some(name), change, kind);
             }
         }
         self.multiple_of(at, ours, theirs);
         self.composition(at, ours, theirs);
-        self.rule(at, "pattern", ours, theirs);
+        self.rule(at, "pattern", ours, theirs, Kind::Rule);
+        self.odd_keywords(at, ours, theirs);
         self.fields(at, ours, theirs);
+        self.additional_fields(at, ours, theirs);
         if text_in(ours, "type") == "array" && text_in(theirs, "type") == "array" {
             let items = [ours, theirs].map(|schema| schema.get("items").and_then(Value::as_object));
             if let [Some(ours), Some(theirs)] = items {
                 self.schema(&at.item(), ours, theirs);
             }
+        }
+    }
+
+    fn deprecation(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+        let [was, is] = [ours, theirs].map(|schema| schema.contains_key("deprecated"));
+        if let Some(change) = deprecation(was, is) {
+            let keyword = Some("deprecated");
+            self.add(
+                Impact::Compatible,
+                at,
+                keyword,
+                change.to_owned(),
+                Kind::Deprecation,
+            );
+        }
+    }
+
+    /// Compares the types of an ID or a count, which documents declare as `number`, too.
+    fn number_type(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+        let [was, is] = [ours, theirs].map(|schema| text_in(schema, "type"));
+        if [was, is]
+            .iter()
+            .all(|kind| ["integer", "number"].contains(kind))
+            && was != is
+        {
+            let change = format!("type is {is}, was {was}");
+            self.add_effect(Effect::Same, at, Some("type"), change, Kind::NumberType);
+        }
+    }
+
+    fn format(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+        let [one, other] = [ours, theirs].map(|schema| schema.get("format"));
+        if one == other || text_in(ours, "type") != text_in(theirs, "type") {
+            return;
+        }
+        let kind = Kind::Format(other.and_then(Value::as_str).map(str::to_owned));
+        match text_in(ours, "type") {
+            "integer" | "number" => {
+                let is_short = |format: Option<&Value>| {
+                    format.is_some_and(|format| format == "int32" || format == "float")
+                };
+                let effect = match (is_short(one), is_short(other)) {
+                    (false, true) => Effect::Fewer,
+                    (true, false) => Effect::More,
+                    _ => Effect::Same,
+                };
+                let change = format!("format is {}, was {}", display(other), display(one));
+                self.add_effect(effect, at, Some("format"), change, kind);
+            }
+            "string" => self.rule(at, "format", ours, theirs, kind),
+            _ => {}
         }
     }
 
@@ -217,17 +293,23 @@ impl Walk<'_, '_> {
         for (name, own) in &one {
             let at = at.field(name);
             let Some((_, new)) = other.iter().find(|(other, _)| other == name) else {
-                self.add(Impact::Breaking, &at, None, "is missing".to_owned());
+                self.add(
+                    Impact::Breaking,
+                    &at,
+                    None,
+                    "is missing".to_owned(),
+                    Kind::Presence,
+                );
                 continue;
             };
             match (requires(ours, name), requires(theirs, name)) {
                 (false, true) => {
                     let change = "is required, was optional".to_owned();
-                    self.add_effect(Effect::Fewer, &at, None, change);
+                    self.add_effect(Effect::Fewer, &at, None, change, Kind::Required);
                 }
                 (true, false) => {
                     let change = "is optional, was required".to_owned();
-                    self.add_effect(Effect::More, &at, None, change);
+                    self.add_effect(Effect::More, &at, None, change, Kind::Required);
                 }
                 _ => (),
             }
@@ -238,8 +320,59 @@ impl Walk<'_, '_> {
                 // New response fields are compatible, required or not.
                 let must_be_sent = requires(theirs, name) && !self.pair.is_received();
                 let (impact, change) = addition(must_be_sent);
-                self.add(impact, &at.field(name), None, change.to_owned());
+                let kind = match must_be_sent {
+                    true => Kind::Required,
+                    false => Kind::Presence,
+                };
+                self.add(impact, &at.field(name), None, change.to_owned(), kind);
             }
+        }
+    }
+
+    /// Compares the fields that an object can have besides those that are declared.
+    fn additional_fields(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+        const KEYWORD: &str = "additionalProperties";
+        match [ours, theirs].map(|schema| schema.get(KEYWORD)) {
+            [Some(Value::Object(ours)), Some(Value::Object(theirs))] => {
+                self.schema(&at.map_value(), ours, theirs);
+            }
+            [one, other] if one == other => {}
+            [one, other] => {
+                let is_closed = |value: Option<&Value>| value == Some(&Value::Bool(false));
+                let effect = match (one, other) {
+                    (None, _) => Effect::Fewer,
+                    (_, None) => Effect::More,
+                    _ if is_closed(other) => Effect::Fewer,
+                    _ => Effect::More,
+                };
+                let describe = |value| match value {
+                    None => "not set",
+                    Some(_) if is_closed(value) => "false",
+                    Some(_) => "a schema",
+                };
+                let (is, was) = (describe(other), describe(one));
+                let change = format!("{KEYWORD} is {is}, was {was}");
+                self.add_effect(effect, at, Some(KEYWORD), change, Kind::Closed);
+            }
+        }
+    }
+
+    /// Compares the keywords whose values make no sense. What they are meant to say is unknown.
+    fn odd_keywords(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+        let odd = |schema: &Schema| match schema.get(ODD_KEYWORDS) {
+            Some(Value::Object(odd)) => odd.clone(),
+            _ => Schema::new(),
+        };
+        let [one, other] = [ours, theirs].map(odd);
+        let keywords: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+        for keyword in keywords {
+            let (was, is) = (one.get(keyword), other.get(keyword));
+            let change = match is {
+                _ if is == was => continue,
+                Some(value) => format!("{keyword} is {}, which makes no sense", shorten(value)),
+                None => format!("{keyword} makes sense, was {}", display(was)),
+            };
+            self.add_effect(Effect::Unknown, at, None, change, Kind::Odd);
         }
     }
 
@@ -250,6 +383,7 @@ impl Walk<'_, '_> {
         set: Effect,
         ours: &Schema,
         theirs: &Schema,
+        kind: Kind,
     ) {
         let effect = match (ours.contains_key(keyword), theirs.contains_key(keyword)) {
             (false, true) => set,
@@ -259,11 +393,18 @@ impl Walk<'_, '_> {
         };
         let [one, other] = [ours, theirs].map(|schema| schema.contains_key(keyword));
         let change = format!("{keyword} is {other}, was {one}");
-        self.add_effect(effect, at, Some(keyword), change);
+        self.add_effect(effect, at, Some(keyword), change, kind);
     }
 
     /// Compares a keyword whose values can't be ordered: setting it accepts fewer values.
-    fn rule(&mut self, at: &Position, keyword: &'static str, ours: &Schema, theirs: &Schema) {
+    fn rule(
+        &mut self,
+        at: &Position,
+        keyword: &'static str,
+        ours: &Schema,
+        theirs: &Schema,
+        kind: Kind,
+    ) {
         let [one, other] = [ours, theirs].map(|schema| schema.get(keyword));
         let effect = match (one, other) {
             (one, other) if one == other => return,
@@ -272,20 +413,56 @@ impl Walk<'_, '_> {
             _ => Effect::Unknown,
         };
         let change = format!("{keyword} is {}, was {}", display(other), display(one));
-        self.add_effect(effect, at, Some(keyword), change);
+        self.add_effect(effect, at, Some(keyword), change, kind);
     }
 
-    /// Compares `oneOf`, `anyOf` and `not`. Any change to them counts as breaking.
+    /// Compares `oneOf`, `anyOf` and `not`. If one of them comes or goes, or a `not` changes, the
+    /// effect is unknown.
     fn composition(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
-        let describe = |schema| match text_in(schema, COMPOSITION) {
-            "" => "not set".to_owned(),
-            composition => composition.to_owned(),
-        };
-        let [one, other] = [ours, theirs].map(describe);
-        // A parameter is text however it is composed.
-        if one != other && !matches!(self.pair.part, Part::Parameter(_)) {
-            let change = format!("composition is {other}, was {one}");
-            self.add(Impact::Breaking, at, None, change);
+        for keyword in ["oneOf", "anyOf", "not"] {
+            let [one, other] = [ours, theirs].map(|schema| schema.get(keyword).map(canonical));
+            let change = match (&one, &other) {
+                _ if one == other => continue,
+                (Some(Value::Array(one)), Some(Value::Array(other))) => {
+                    self.members(at, keyword, one, other);
+                    continue;
+                }
+                (Some(_), Some(_)) => format!("{keyword} is another schema"),
+                (None, _) => format!("{keyword} is set, was not set"),
+                (Some(_), None) => format!("{keyword} is not set, was set"),
+            };
+            self.add_effect(
+                Effect::Unknown,
+                at,
+                Some(keyword),
+                change,
+                Kind::Composition,
+            );
+        }
+    }
+
+    /// Compares the members of `oneOf` or `anyOf`. Members of one type are taken for the same one.
+    fn members(&mut self, at: &Position, keyword: &'static str, ours: &[Value], theirs: &[Value]) {
+        let mut gone: Vec<_> = ours.iter().filter(|own| !theirs.contains(own)).collect();
+        let at_member = at.member(keyword);
+        for new in theirs.iter().filter(|new| !ours.contains(new)) {
+            let type_of = |member: &Value| {
+                let schema = member.as_object();
+                schema.map(|schema| self.pair.wire_type(&at_member, schema))
+            };
+            let own = gone.iter().position(|own| type_of(own) == type_of(new));
+            if let (Some(Value::Object(own)), Value::Object(new)) =
+                (own.map(|index| gone.remove(index)), new)
+            {
+                self.schema(&at_member, own, new);
+            } else {
+                let change = format!("{keyword} now has {}", shorten(new));
+                self.add_effect(Effect::More, at, Some(keyword), change, Kind::Composition);
+            }
+        }
+        for gone in gone {
+            let change = format!("{keyword} no longer has {}", shorten(gone));
+            self.add_effect(Effect::Fewer, at, Some(keyword), change, Kind::Composition);
         }
     }
 
@@ -302,10 +479,10 @@ impl Walk<'_, '_> {
                     Effect::Unknown
                 };
                 let change = format!("multipleOf is {other}, was {one}");
-                self.add_effect(effect, at, Some("multipleOf"), change);
+                self.add_effect(effect, at, Some("multipleOf"), change, Kind::Rule);
             }
             (Some(_), Some(_)) => (),
-            _ => self.rule(at, "multipleOf", ours, theirs),
+            _ => self.rule(at, "multipleOf", ours, theirs, Kind::Rule),
         }
     }
 
@@ -321,20 +498,20 @@ impl Walk<'_, '_> {
         match (get(ours), get(theirs)) {
             (None, Some(other)) => {
                 let change = format!("enum is {}, was not set", list(&other));
-                self.add_effect(Effect::Fewer, at, Some("enum"), change);
+                self.add_effect(Effect::Fewer, at, Some("enum"), change, Kind::Rule);
             }
             (Some(one), None) => {
                 let change = format!("enum is not set, was {}", list(&one));
-                self.add_effect(Effect::More, at, Some("enum"), change);
+                self.add_effect(Effect::More, at, Some("enum"), change, Kind::Rule);
             }
             (Some(one), Some(other)) => {
                 for gone in one.difference(&other) {
                     let change = format!("enum no longer has {gone}");
-                    self.add_effect(Effect::Fewer, at, Some("enum"), change);
+                    self.add_effect(Effect::Fewer, at, Some("enum"), change, Kind::Rule);
                 }
                 for new in other.difference(&one) {
                     let change = format!("enum now has {new}");
-                    self.add_effect(Effect::More, at, Some("enum"), change);
+                    self.add_effect(Effect::More, at, Some("enum"), change, Kind::Rule);
                 }
             }
             (None, None) => (),
@@ -347,8 +524,9 @@ impl Walk<'_, '_> {
         at: &Position,
         keyword: Option<&'static str>,
         change: String,
+        kind: Kind,
     ) {
-        self.add(self.pair.impact(effect), at, keyword, change);
+        self.add(self.pair.impact(effect), at, keyword, change, kind);
     }
 
     fn add(
@@ -357,18 +535,67 @@ impl Walk<'_, '_> {
         at: &Position,
         keyword: Option<&'static str>,
         change: String,
+        kind: Kind,
     ) {
         let mut steps = at.steps.clone();
         steps.extend(keyword.map(Step::Keyword));
         let SchemaPair { ours, theirs, .. } = self.pair;
         let [before, after] = [ours, theirs].map(|(source, node)| locate(*source, node, &steps));
-        self.found.push(Difference {
-            impact,
-            subject: at.location.to_string(),
-            change,
-            before,
-            after,
+        let side = match self.pair.part {
+            Part::Parameter(_) => Side::Parameter,
+            Part::Request => Side::Request,
+            Part::Response => Side::Response,
+        };
+        self.found.push(Finding {
+            difference: Difference {
+                impact,
+                subject: at.location.to_string(),
+                change,
+                before,
+                after,
+            },
+            side,
+            name: at.name.clone(),
+            kind,
         });
+    }
+}
+
+/// Returns the change between being deprecated or not, if there is one.
+pub(super) fn deprecation(was: bool, is: bool) -> Option<&'static str> {
+    match (was, is) {
+        (false, true) => Some("is deprecated"),
+        (true, false) => Some("is no longer deprecated"),
+        _ => None,
+    }
+}
+
+/// Returns a schema without its prose, whose lists have one order.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(schema) => schema
+            .iter()
+            .filter(|(key, value)| {
+                *key != "example" && (*key != "description" || !value.is_string())
+            })
+            .map(|(key, value)| (key.clone(), canonical(value)))
+            .collect(),
+        Value::Array(items) => {
+            let mut items: Vec<_> = items.iter().map(canonical).collect();
+            items.sort_by_key(Value::to_string);
+            items.into()
+        }
+        other => other.clone(),
+    }
+}
+
+/// Returns a value as it is printed: cut if it is long.
+fn shorten(value: &Value) -> String {
+    const MAX_CHARS: usize = 100;
+    let text = value.to_string();
+    match text.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}\u{2026}", &text[..end]),
+        None => text,
     }
 }
 
@@ -404,6 +631,11 @@ impl std::fmt::Display for Limit {
     }
 }
 
+/// Returns `true` if the items of a list of this name are IDs.
+fn is_list_of_ids(name: &str) -> bool {
+    name.ends_with("_ids") || name.ends_with("id:in")
+}
+
 fn required(schema: &Schema) -> impl Iterator<Item = &str> {
     let names = schema.get("required").and_then(Value::as_array);
     names.into_iter().flatten().filter_map(Value::as_str)
@@ -414,5 +646,5 @@ fn text_in<'s>(schema: &'s Schema, key: &str) -> &'s str {
 }
 
 fn display(value: Option<&Value>) -> String {
-    value.map_or_else(|| "not set".to_owned(), Value::to_string)
+    value.map_or_else(|| "not set".to_owned(), shorten)
 }

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 use crate::constraints;
 use crate::contract::{OPERATIONS, Operation};
 use crate::error::Problem;
-use crate::read::{Endpoint, Lookup, Parameter, Source, endpoint};
-use crate::schema::{COMPOSITION, Schema};
+use crate::read::{Detail, Endpoint, Lookup, Parameter, Source, endpoint};
+use crate::schema::Schema;
 
 /// Keeps the contract's operations only, with their references resolved.
 ///
@@ -15,7 +15,7 @@ pub(super) fn select(root: &mut Value) -> Result<(), Problem> {
     let mut selected = json!({});
     for spec in &OPERATIONS {
         let Operation { path, method, .. } = spec;
-        let endpoint = match endpoint(source, spec)? {
+        let endpoint = match endpoint(source, spec, Detail::Generation)? {
             Lookup::Operation(endpoint) => endpoint,
             Lookup::PathOnly => {
                 return Err(Problem::new(format!(
@@ -135,7 +135,7 @@ fn normalize(schema: &mut Schema) {
     }
     let is_enum = schema.get("type").is_some_and(|kind| kind == "string")
         && schema.get("enum").is_some_and(has_distinct_variants);
-    schema.retain(|key, _| !["readOnly", "writeOnly", COMPOSITION].contains(&key.as_str()));
+    schema.retain(|key, _| !["readOnly", "writeOnly"].contains(&key.as_str()));
     constraints::stash(schema, |key, _| match key {
         "enum" => is_enum,
         "pattern" | "minLength" | "maxLength" => !is_enum,

@@ -6,34 +6,52 @@ use super::source::{Source, circular, reference};
 use super::sub_resources::is_sub_resource;
 use crate::contract::Record;
 use crate::error::Problem;
-use crate::schema::{COMPOSITION, Schema, conjuncts};
+use crate::schema::{ODD_KEYWORDS, Schema, conjuncts};
 
 /// Bounds on nesting and on the number of schemas with all `$ref`s resolved. A document made to
 /// exhaust the stack or memory is rejected.
 const MAX_DEPTH: usize = 60;
 const MAX_SCHEMAS: usize = 2_000;
 
+/// How much of a schema is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// The keywords that later passes and the generator know. A schema composed by `oneOf`, `anyOf` or
+    /// `not` becomes free-form JSON.
+    Generation,
+    /// Compositions, the values of maps, the number of an object's fields, and keywords that make no
+    /// sense, too.
+    Comparison,
+}
+
 /// Resolves a schema's `$ref`s and `allOf`.
 ///
-/// The expanded schema has only the keywords that later passes and the generator know, each with a
-/// value of the right type. A schema composed by `oneOf`, `anyOf` or `not` becomes free-form JSON.
+/// Each keyword of the expanded schema has a value of the right type.
 pub(crate) struct Expander<'a> {
     source: Source<'a>,
+    detail: Detail,
     /// The records of the response, whose sub-resources are left out.
     record: Option<&'static Record>,
     trail: Vec<&'a str>,
     depth: usize,
     schemas: usize,
+    /// The number of schemas that a document may nest as it likes: members of compositions, values of
+    /// maps, other responses.
+    schemas_aside: usize,
+    is_aside: bool,
 }
 
 impl<'a> Expander<'a> {
-    pub(crate) fn new(source: Source<'a>, record: Option<&'static Record>) -> Self {
+    pub(crate) fn new(source: Source<'a>, record: Option<&'static Record>, detail: Detail) -> Self {
         Self {
             source,
+            detail,
             record,
             trail: Vec::new(),
             depth: 0,
             schemas: 0,
+            schemas_aside: 0,
+            is_aside: false,
         }
     }
 
@@ -47,9 +65,23 @@ impl<'a> Expander<'a> {
         Ok(expanded)
     }
 
+    /// Expands a schema that the generator never reads. One that can't be expanded is no reason to
+    /// reject the document: it becomes a note.
+    pub(crate) fn expand_aside(&mut self, schema: &'a Value, location: &Location) -> Schema {
+        let was_aside = std::mem::replace(&mut self.is_aside, true);
+        let expanded = self.expand_schema(schema, location);
+        self.is_aside = was_aside;
+        let unreadable = ("x-unreadable".to_owned(), Value::Bool(true));
+        expanded.unwrap_or_else(|_| Schema::from_iter([unreadable]))
+    }
+
     fn expand_schema(&mut self, schema: &'a Value, location: &Location) -> Result<Schema, Problem> {
-        self.schemas += 1;
-        if self.depth == MAX_DEPTH || self.schemas > MAX_SCHEMAS {
+        let schemas = match self.is_aside {
+            true => &mut self.schemas_aside,
+            false => &mut self.schemas,
+        };
+        *schemas += 1;
+        if self.depth == MAX_DEPTH || *schemas > MAX_SCHEMAS {
             return Err(Problem::new(format!(
                 "{location} has schemas nested too deeply, or too many of them"
             )));
@@ -100,8 +132,8 @@ impl<'a> Expander<'a> {
             }
             None => (),
         }
-        if let Some(composition) = composition(schema) {
-            out.insert(COMPOSITION.to_owned(), composition.into());
+        if self.detail == Detail::Comparison {
+            self.add_details(&mut out, schema, location);
         }
         // One part of an `allOf` can have the type, and another one the limits.
         copy(&mut out, schema, "required", Value::is_array);
@@ -147,6 +179,43 @@ impl<'a> Expander<'a> {
         Ok(())
     }
 
+    fn add_details(&mut self, out: &mut Schema, schema: &'a Schema, location: &Location) {
+        copy(out, schema, "deprecated", is_true);
+        for key in ["minProperties", "maxProperties"] {
+            copy_length(out, schema, key);
+        }
+        for key in ["oneOf", "anyOf"] {
+            let members = schema.get(key).and_then(Value::as_array);
+            // A single member always applies.
+            if let Some(members) = members.filter(|members| members.len() > 1) {
+                let expand = |member| Value::Object(self.expand_aside(member, location));
+                let members: Vec<_> = members.iter().map(expand).collect();
+                out.insert(key.to_owned(), members.into());
+            }
+        }
+        for key in ["additionalProperties", "not"] {
+            match schema.get(key) {
+                Some(Value::Bool(false)) if key == "additionalProperties" => {
+                    out.insert(key.to_owned(), false.into());
+                }
+                // An empty schema admits everything.
+                Some(inner @ Value::Object(map)) if !map.is_empty() => {
+                    let inner = self.expand_aside(inner, location);
+                    out.insert(key.to_owned(), inner.into());
+                }
+                _ => {}
+            }
+        }
+        let odd: Schema = schema
+            .iter()
+            .filter(|(key, value)| makes_no_sense(key, value))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        if !odd.is_empty() {
+            out.insert(ODD_KEYWORDS.to_owned(), odd.into());
+        }
+    }
+
     fn expand_array(
         &mut self,
         out: &mut Schema,
@@ -163,18 +232,29 @@ impl<'a> Expander<'a> {
     }
 }
 
-/// Describes the schema's `oneOf`, `anyOf` and `not`: each keyword with its number of schemas.
-fn composition(schema: &Schema) -> Option<String> {
-    let describe = |key: &str| match (key, schema.get(key)?) {
-        ("not", _) => Some("\"not\"".to_owned()),
-        (_, Value::Array(list)) if list.len() > 1 => Some(format!("\"{key}\" of {}", list.len())),
-        _ => None,
+/// Returns `true` if a keyword has a value that OpenAPI doesn't allow.
+fn makes_no_sense(key: &str, value: &Value) -> bool {
+    let is_valid = match key {
+        "format" | "pattern" => value.is_string(),
+        "enum" => value.as_array().is_some_and(|values| !values.is_empty()),
+        "allOf" | "anyOf" | "oneOf" => value.is_array(),
+        "required" => {
+            let names = value.as_array();
+            names.is_some_and(|names| names.iter().all(Value::is_string))
+        }
+        "properties" | "not" => value.is_object(),
+        "additionalProperties" => value.is_object() || value.is_boolean(),
+        "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" => {
+            let number = value.as_f64();
+            number.is_some_and(|number| number >= 0.0 && number.fract() == 0.0)
+        }
+        "minimum" | "maximum" => value.is_number(),
+        "multipleOf" => value.as_f64().is_some_and(|number| number > 0.0),
+        "exclusiveMinimum" | "exclusiveMaximum" | "uniqueItems" | "nullable" | "readOnly"
+        | "writeOnly" | "deprecated" => value.is_boolean(),
+        _ => true,
     };
-    let keywords: Vec<_> = ["oneOf", "anyOf", "not"]
-        .into_iter()
-        .filter_map(describe)
-        .collect();
-    (!keywords.is_empty()).then(|| keywords.join(", "))
+    !is_valid
 }
 
 fn schema_type<'a>(schema: &'a Schema, location: &Location) -> Result<Option<&'a str>, Problem> {
@@ -223,6 +303,7 @@ fn drop_misplaced_limits(schema: &mut Schema) {
     let is_text = kind == Some("string");
     let is_number = matches!(kind, Some("integer" | "number"));
     let is_list = kind == Some("array");
+    let is_object = kind == Some("object");
     let [has_minimum, has_maximum] = ["minimum", "maximum"].map(|key| schema.contains_key(key));
     schema.retain(|key, _| match key.as_str() {
         "format" | "enum" => is_text || is_number,
@@ -231,6 +312,7 @@ fn drop_misplaced_limits(schema: &mut Schema) {
         "exclusiveMinimum" => is_number && has_minimum,
         "exclusiveMaximum" => is_number && has_maximum,
         "minItems" | "maxItems" | "uniqueItems" => is_list,
+        "minProperties" | "maxProperties" | "additionalProperties" => is_object,
         _ => true,
     });
     if let Some(Value::Object(items)) = schema.get_mut("items") {
@@ -271,7 +353,11 @@ mod tests {
     use super::*;
 
     fn expanded(root: &Value) -> Result<Value, String> {
-        Expander::new(Source::new(root), None)
+        expanded_in(root, Detail::Generation)
+    }
+
+    fn expanded_in(root: &Value, detail: Detail) -> Result<Value, String> {
+        Expander::new(Source::new(root), None, detail)
             .expand(&root["schema"], &Location::new("PUT /x", "request"))
             .map(Value::Object)
             .map_err(|problem| problem.to_string())
@@ -315,10 +401,9 @@ mod tests {
     #[test]
     fn a_composition_of_several_schemas_is_free_form() {
         let root = json!({"schema": {"oneOf": [{"type": "string"}, {"type": "integer"}]}});
-        assert_eq!(
-            expanded(&root),
-            Ok(json!({"x-composition": "\"oneOf\" of 2"}))
-        );
+        assert_eq!(expanded(&root), Ok(json!({})));
+        let in_full = expanded_in(&root, Detail::Comparison);
+        assert_eq!(in_full, Ok(root["schema"].clone()));
         let root = json!({"schema": {"anyOf": [{"type": "string"}]}});
         assert_eq!(expanded(&root), Ok(json!({"type": "string"})));
     }
@@ -340,6 +425,43 @@ mod tests {
         assert!(rejected(root).contains("which is not valid in OpenAPI 3.0"));
         let root = json!({"schema": {"properties": {"a": true}}});
         assert!(rejected(root).contains("is not an object"));
+    }
+
+    #[test]
+    fn a_comparison_reads_what_the_generator_does_not() {
+        let root = json!({
+            "schema": {
+                "type": "object", "deprecated": true, "maxProperties": 3,
+                "additionalProperties": {"$ref": "#/text"},
+                "properties": {
+                    "closed": {"type": "object", "additionalProperties": false},
+                    "open": {"type": "object", "additionalProperties": {}},
+                    "odd": {"type": "string", "maxLength": "9", "minLength": 1, "pattern": 7},
+                    "loop": {"anyOf": [{"$ref": "#/loop"}, {"type": "string"}]},
+                    "not": {"not": {"enum": ["a"]}},
+                },
+            },
+            "text": {"type": "string"},
+            "loop": {"properties": {"a": {"$ref": "#/loop"}}},
+        });
+        let text = json!({"type": "string"});
+        assert_eq!(
+            expanded_in(&root, Detail::Comparison),
+            Ok(json!({
+                "type": "object", "deprecated": true, "maxProperties": 3,
+                "additionalProperties": text,
+                "properties": {
+                    "closed": {"type": "object", "additionalProperties": false},
+                    "open": {"type": "object"},
+                    "odd": {
+                        "type": "string", "minLength": 1,
+                        "x-odd-keywords": {"maxLength": "9", "pattern": 7},
+                    },
+                    "loop": {"anyOf": [{"x-unreadable": true}, text]},
+                    "not": {"not": {"type": "string", "enum": ["a"]}},
+                },
+            }))
+        );
     }
 
     #[test]

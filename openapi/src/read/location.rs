@@ -16,6 +16,14 @@ impl Location {
         }
     }
 
+    /// Returns the place of an operation as a whole.
+    pub(crate) fn operation(label: &str) -> Self {
+        Self {
+            part: label.to_owned(),
+            path: None,
+        }
+    }
+
     pub(crate) fn field(&self, name: &str) -> Self {
         let path = match &self.path {
             Some(path) => format!("{path}.{name}"),
@@ -38,6 +46,20 @@ impl Location {
             path.push_str("[]");
         }
         item
+    }
+
+    /// Returns the place of a map's values.
+    pub(crate) fn map_value(&self) -> Self {
+        self.field("*")
+    }
+
+    /// Returns the place of a member of `oneOf` or `anyOf`.
+    pub(crate) fn member(&self, keyword: &str) -> Self {
+        let path = self.path.as_deref().unwrap_or_default();
+        Self {
+            part: self.part.clone(),
+            path: Some(format!("{path}({keyword})")),
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use serde_json::{Value, map::Entry};
 
 use super::location::Location;
 use crate::error::Problem;
-use crate::schema::{LIMIT_KEYWORDS, Schema};
+use crate::schema::{LIMIT_KEYWORDS, ODD_KEYWORDS, Schema};
 
 /// Returns the error for a field with two types: that of `into`, then that of `from`.
 pub(crate) type Conflict<'a> = &'a dyn Fn(&Location, &str, &str) -> Problem;
@@ -46,10 +46,22 @@ pub(crate) fn merge(
                         merge(own, items, limits, &location.item(), conflict)?;
                     }
                 }
+                (ODD_KEYWORDS, Value::Object(odd)) => {
+                    if let Some(own) = entry.get_mut().as_object_mut() {
+                        own.extend(odd);
+                    }
+                }
                 ("required", Value::Array(names)) => {
                     if let Some(own) = entry.get_mut().as_array_mut() {
                         let new: Vec<_> = names.into_iter().filter(|n| !own.contains(n)).collect();
                         own.extend(new);
+                    }
+                }
+                // Whichever part comes first, the same one counts.
+                (key, value) if limits == LimitPolicy::Tighter && UNORDERED.contains(&key) => {
+                    let own = entry.get_mut();
+                    if value.to_string() < own.to_string() {
+                        *own = value;
                     }
                 }
                 _ => (),
@@ -58,6 +70,17 @@ pub(crate) fn merge(
     }
     Ok(())
 }
+
+/// Keywords of two parts that can't be merged.
+const UNORDERED: [&str; 7] = [
+    "additionalProperties",
+    "anyOf",
+    "format",
+    "multipleOf",
+    "not",
+    "oneOf",
+    "pattern",
+];
 
 fn merge_properties(
     own: &mut Schema,

@@ -17,6 +17,7 @@ use crate::error::Problem;
 use crate::schema::{Schema, is_set, text};
 use expand::Expander;
 
+pub(crate) use expand::Detail;
 pub(crate) use location::Location;
 pub(crate) use merge::{LimitPolicy, merge};
 pub(crate) use node::Node;
@@ -33,13 +34,32 @@ pub(crate) enum Lookup<'a> {
 
 /// An operation as a document describes it.
 pub(crate) struct Endpoint<'a> {
+    /// The path that holds the operation.
+    pub(crate) path: PathNode<'a>,
     pub(crate) operation: Node<'a>,
     /// The operation's parameters and its path's, except for variables of the path.
     pub(crate) parameters: Vec<Parameter<'a>>,
     /// The expanded schema of the request body, if it is JSON.
     pub(crate) request: Option<Schema>,
-    /// The expanded schema of the successful response, if it is JSON.
+    /// The expanded schema of the successful response with the most precise status, if it is JSON.
     pub(crate) response: Option<Schema>,
+    /// The other successful responses that are JSON. Read for a comparison only.
+    pub(crate) other_responses: Vec<Success<'a>>,
+}
+
+/// A path as a document writes it, and what it holds.
+#[derive(Clone)]
+pub(crate) struct PathNode<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) node: Node<'a>,
+}
+
+/// A successful response.
+pub(crate) struct Success<'a> {
+    pub(crate) status: &'a str,
+    /// The place of its schema.
+    pub(crate) node: Node<'a>,
+    pub(crate) schema: Schema,
 }
 
 /// A parameter, and its expanded schema.
@@ -73,17 +93,22 @@ impl Parameter<'_> {
 }
 
 /// Reads one of the contract's operations.
-pub(crate) fn endpoint<'a>(source: Source<'a>, spec: &Operation) -> Result<Lookup<'a>, Problem> {
+pub(crate) fn endpoint<'a>(
+    source: Source<'a>,
+    spec: &Operation,
+    detail: Detail,
+) -> Result<Lookup<'a>, Problem> {
     let Some(path) = find_path(source, spec.path)? else {
         return Ok(Lookup::Missing);
     };
-    let operation = resolve_field(source, &path, spec.method)?;
+    let operation = resolve_field(source, &path.node, spec.method)?;
     let Some(operation) = operation.filter(|operation| operation.value.is_object()) else {
         return Ok(Lookup::PathOnly);
     };
     let mut reader = Reader {
         source,
-        expander: Expander::new(source, spec.returns),
+        expander: Expander::new(source, spec.returns, detail),
+        detail,
         label: spec.label(),
     };
     let endpoint = reader.endpoint(&path, operation)?;
@@ -96,11 +121,17 @@ pub(crate) fn paths(source: Source) -> Node {
     root.get("paths").unwrap_or(root)
 }
 
-pub(crate) fn find_path<'a>(source: Source<'a>, ours: &str) -> Result<Option<Node<'a>>, Problem> {
+pub(crate) fn find_path<'a>(
+    source: Source<'a>,
+    ours: &str,
+) -> Result<Option<PathNode<'a>>, Problem> {
     let paths = paths(source);
     let mut matches = paths.fields().filter(|(path, _)| is_ours(path, ours));
     match (matches.next(), matches.next()) {
-        (Some((_, item)), None) => source.follow(item).map(Some),
+        (Some((text, item)), None) => {
+            let node = source.follow(item)?;
+            Ok(Some(PathNode { text, node }))
+        }
         (Some((one, _)), Some((other, _))) => Err(Problem::new(format!(
             "{one} and {other} are the same endpoint; remove one of them"
         ))),
@@ -109,11 +140,19 @@ pub(crate) fn find_path<'a>(source: Source<'a>, ours: &str) -> Result<Option<Nod
 }
 
 fn is_ours(path: &str, ours: &str) -> bool {
-    let unprefixed = || {
+    split_prefix(path).1 == ours
+}
+
+/// Splits a path into the prefix that is part of the base URL, if it has one, and the rest, without a
+/// slash at its end.
+pub(crate) fn split_prefix(path: &str) -> (&str, &str) {
+    let end_of_prefix = || {
         let (store, rest) = path.strip_prefix("/stores/{")?.split_once('}')?;
-        rest.strip_prefix("/v3").filter(|_| !store.contains('/'))
+        let rest = rest.strip_prefix("/v3").filter(|_| !store.contains('/'))?;
+        Some(path.len() - rest.len())
     };
-    unprefixed().unwrap_or(path).trim_end_matches('/') == ours
+    let (prefix, rest) = path.split_at(end_of_prefix().unwrap_or(0));
+    (prefix, rest.trim_end_matches('/'))
 }
 
 /// Returns an object's field, with its reference followed.
@@ -154,6 +193,15 @@ pub(crate) fn response_schema<'a>(
     source: Source<'a>,
     operation: &Node<'a>,
 ) -> Result<Option<Node<'a>>, Problem> {
+    let first = success_schemas(source, operation)?.into_iter().next();
+    Ok(first.map(|(_, schema)| schema))
+}
+
+/// Returns the schemas of the successful responses that are JSON, the most precise status first.
+fn success_schemas<'a>(
+    source: Source<'a>,
+    operation: &Node<'a>,
+) -> Result<Vec<(&'a str, Node<'a>)>, Problem> {
     let mut schemas = Vec::new();
     for (status, response) in responses(source, operation)? {
         if status.starts_with('2') || status == "default" {
@@ -161,8 +209,8 @@ pub(crate) fn response_schema<'a>(
         }
     }
     // 200 sorts before 2XX and default.
-    let success = schemas.into_iter().min_by_key(|(status, _)| *status);
-    Ok(success.map(|(_, schema)| schema))
+    schemas.sort_by_key(|(status, _)| *status);
+    Ok(schemas)
 }
 
 fn json_schema<'a>(source: Source<'a>, holder: &Node<'a>) -> Result<Option<Node<'a>>, Problem> {
@@ -182,21 +230,43 @@ fn is_json(media: &str) -> bool {
 struct Reader<'a> {
     source: Source<'a>,
     expander: Expander<'a>,
+    detail: Detail,
     label: String,
 }
 
 impl<'a> Reader<'a> {
-    fn endpoint(&mut self, path: &Node<'a>, operation: Node<'a>) -> Result<Endpoint<'a>, Problem> {
-        let parameters = self.parameters(path, &operation)?;
+    fn endpoint(
+        &mut self,
+        path: &PathNode<'a>,
+        operation: Node<'a>,
+    ) -> Result<Endpoint<'a>, Problem> {
+        let parameters = self.parameters(&path.node, &operation)?;
         let request = request_schema(self.source, &operation)?;
         let request = self.expand(request, "request")?;
-        let response = response_schema(self.source, &operation)?;
+        let mut successes = success_schemas(self.source, &operation)?.into_iter();
+        let response = successes.next().map(|(_, schema)| schema);
         let response = self.expand(response, "response")?;
+        let other_responses = match self.detail {
+            Detail::Generation => Vec::new(),
+            Detail::Comparison => successes
+                // Beside a status of success, `default` is for errors.
+                .filter(|(status, _)| *status != "default")
+                .map(|(status, node)| Success {
+                    status,
+                    schema: self
+                        .expander
+                        .expand_aside(node.value, &self.location("response")),
+                    node,
+                })
+                .collect(),
+        };
         Ok(Endpoint {
+            path: path.clone(),
             operation,
             parameters,
             request,
             response,
+            other_responses,
         })
     }
 
@@ -237,8 +307,12 @@ impl<'a> Reader<'a> {
         Ok(parameters)
     }
 
+    fn location(&self, part: &str) -> Location {
+        Location::new(&self.label, part)
+    }
+
     fn expand(&mut self, schema: Option<Node<'a>>, part: &str) -> Result<Option<Schema>, Problem> {
-        let location = Location::new(&self.label, part);
+        let location = self.location(part);
         schema
             .map(|schema| self.expander.expand(schema.value, &location))
             .transpose()
@@ -253,7 +327,7 @@ mod tests {
     use crate::contract::{VALUES, operation};
 
     fn read<'a>(root: &'a Value, name: &str) -> Endpoint<'a> {
-        match endpoint(Source::new(root), operation(name)) {
+        match endpoint(Source::new(root), operation(name), Detail::Generation) {
             Ok(Lookup::Operation(endpoint)) => *endpoint,
             _ => panic!("the operation exists"),
         }

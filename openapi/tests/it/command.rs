@@ -63,7 +63,10 @@ fn equal_documents_print_nothing() {
     let output = run(&["check", "--format", "json", equal.path()]);
     let report: Value = serde_json::from_str(&output.stdout).expect("is JSON");
     assert_eq!(output.status, Some(0));
-    assert_eq!(report, json!({"differences": [], "rejected": null}));
+    assert_eq!(
+        report,
+        json!({"differences": [], "rejected": null, "error": null})
+    );
 }
 
 #[test]
@@ -98,6 +101,7 @@ fn breaking_changes_exit_with_1_and_compatible_ones_with_0() {
                 "after": limit,
             }],
             "rejected": null,
+            "error": null,
         })
     );
 }

@@ -13,10 +13,11 @@ use crate::support::{
 enum Effect {
     Fewer,
     More,
+    Same,
     Unknown,
 }
 
-use Effect::{Fewer, More, Unknown};
+use Effect::{Fewer, More, Same, Unknown};
 
 /// A schema before and after, the reported change, and its effect.
 type SchemaChange = (Value, Value, &'static str, Effect);
@@ -290,6 +291,134 @@ fn schema_changes() -> Vec<SchemaChange> {
             "uniqueItems is false, was true",
             More,
         ),
+        (
+            bare("integer"),
+            json!({"type": "integer", "format": "int32"}),
+            "format is \"int32\", was not set",
+            Fewer,
+        ),
+        (
+            json!({"type": "integer", "format": "int32"}),
+            json!({"type": "integer", "format": "int64"}),
+            "format is \"int64\", was \"int32\"",
+            More,
+        ),
+        (
+            bare("integer"),
+            json!({"type": "integer", "format": "int64"}),
+            "format is \"int64\", was not set",
+            Same,
+        ),
+        (
+            bare("number"),
+            json!({"type": "number", "format": "float"}),
+            "format is \"float\", was not set",
+            Fewer,
+        ),
+        (
+            bare("string"),
+            text("format", json!("email")),
+            "format is \"email\", was not set",
+            Fewer,
+        ),
+        (
+            text("format", json!("email")),
+            bare("string"),
+            "format is not set, was \"email\"",
+            More,
+        ),
+        (
+            text("format", json!("email")),
+            text("format", json!("uri")),
+            "format is \"uri\", was \"email\"",
+            Unknown,
+        ),
+        (
+            bare("string"),
+            json!({"type": "string", "not": {"enum": ["a"]}}),
+            "not is set, was not set",
+            Unknown,
+        ),
+        (
+            json!({"type": "string", "not": {"enum": ["a"]}}),
+            json!({"type": "string", "not": {"enum": ["b"]}}),
+            "not is another schema",
+            Unknown,
+        ),
+        (
+            json!({"type": "string", "oneOf": [{"maxLength": 1}, {"minLength": 3}]}),
+            bare("string"),
+            "oneOf is not set, was set",
+            Unknown,
+        ),
+        (
+            json!({"type": "string", "anyOf": [{"maxLength": 1}, {"format": "uri"}]}),
+            json!({"type": "string", "anyOf": [
+                {"format": "uri"}, {"maxLength": 1}, {"type": "string", "pattern": "^a"},
+            ]}),
+            "anyOf now has {\"pattern\":\"^a\",\"type\":\"string\"}",
+            More,
+        ),
+        (
+            json!({"oneOf": [bare("string"), bare("integer"), bare("boolean")]}),
+            json!({"oneOf": [bare("integer"), bare("string")]}),
+            "oneOf no longer has {\"type\":\"boolean\"}",
+            Fewer,
+        ),
+        (
+            bare("string"),
+            text("maxLength", json!("9")),
+            "maxLength is \"9\", which makes no sense",
+            Unknown,
+        ),
+        (
+            text("pattern", json!(["a"])),
+            bare("string"),
+            "pattern makes sense, was [\"a\"]",
+            Unknown,
+        ),
+        (
+            bare("string"),
+            text("deprecated", json!(true)),
+            "is deprecated",
+            Same,
+        ),
+        (
+            text("deprecated", json!(true)),
+            bare("string"),
+            "is no longer deprecated",
+            Same,
+        ),
+        (
+            bare("object"),
+            json!({"type": "object", "additionalProperties": false}),
+            "additionalProperties is false, was not set",
+            Fewer,
+        ),
+        (
+            json!({"type": "object", "additionalProperties": false}),
+            json!({"type": "object", "additionalProperties": bare("string")}),
+            "additionalProperties is a schema, was false",
+            More,
+        ),
+        (
+            json!({"type": "object", "additionalProperties": bare("string")}),
+            json!({"type": "object", "additionalProperties": true}),
+            "additionalProperties is not set, was a schema",
+            More,
+        ),
+        (
+            bare("object"),
+            json!({"type": "object", "minProperties": 1}),
+            "minProperties is 1, was not set",
+            Fewer,
+        ),
+        (
+            json!({"type": "object", "maxProperties": 3}),
+            json!({"type": "object", "maxProperties": 9}),
+            "maxProperties is 9, was 3",
+            More,
+        ),
     ]
 }
 
@@ -313,39 +442,9 @@ fn field_changes() -> Vec<SchemaChange> {
         ),
         (
             bare("string"),
-            format("email"),
-            "format is \"email\", was not set",
-            Fewer,
-        ),
-        (
-            format("email"),
-            bare("string"),
-            "format is not set, was \"email\"",
-            More,
-        ),
-        (
-            format("email"),
-            format("uri"),
-            "format is \"uri\", was \"email\"",
-            Unknown,
-        ),
-        (
-            bare("string"),
             nullable.clone(),
             "nullable is true, was false",
             More,
-        ),
-        (
-            bare("string"),
-            json!({"type": "string", "not": {"enum": ["a"]}}),
-            "composition is \"not\", was not set",
-            Unknown,
-        ),
-        (
-            json!({"type": "string", "oneOf": [{"maxLength": 1}, {"minLength": 3}]}),
-            bare("string"),
-            "composition is not set, was \"oneOf\" of 2",
-            Unknown,
         ),
         (
             nullable,
@@ -356,9 +455,39 @@ fn field_changes() -> Vec<SchemaChange> {
     ]
 }
 
+/// Changes within a member of a composition and within the values of a map: the place of the change, and
+/// what is reported there.
+fn inner_changes() -> Vec<(Value, Value, &'static str, &'static str, Effect)> {
+    let map = |limit: u64| json!({"additionalProperties": {"type": "string", "maxLength": limit}, "type": "object"});
+    let any_of = |kind: &str| {
+        json!({"anyOf": [
+            {"type": "integer"},
+            {"type": "object", "properties": {"a": {"type": kind}}},
+        ]})
+    };
+    let one_of = |limit: u64| json!({"oneOf": [{"type": "string", "maxLength": limit}, {"type": "integer"}]});
+    vec![
+        (map(9), map(8), ".*", "maxLength is 8, was 9", Fewer),
+        (
+            any_of("string"),
+            any_of("boolean"),
+            "(anyOf).a",
+            "type is boolean, was string",
+            Unknown,
+        ),
+        (
+            one_of(8),
+            one_of(9),
+            "(oneOf)",
+            "maxLength is 9, was 8",
+            More,
+        ),
+    ]
+}
+
 fn impact(effect: Effect, is_received: bool) -> &'static str {
     match (effect, is_received) {
-        (More, false) | (Fewer, true) => "compatible",
+        (Same, _) | (More, false) | (Fewer, true) => "compatible",
         _ => "breaking",
     }
 }
@@ -396,9 +525,13 @@ fn a_change_of_a_schema_has_its_impact_in_each_place() {
             let sent = impact(effect, false);
             let found = compare(&with_parameter);
             // A parameter without a single type is text.
-            if is_field_only || change.starts_with("type is not set") {
-                assert_eq!(found, [""; 0], "{change}");
-            } else {
+            if change.starts_with("type is not set") {
+                assert_eq!(
+                    found.len(),
+                    usize::from(!after["oneOf"].is_null()),
+                    "{change}"
+                );
+            } else if !is_field_only {
                 assert_eq!(found, [format!("{sent}: {PARAMETER}: {change}")]);
             }
             let found = compare(&|schema| with_field("AttributeCreate", schema));
@@ -418,7 +551,63 @@ fn a_change_of_a_schema_has_its_impact_in_each_place() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 43 + 9);
+    assert_eq!(checked, 64 + 4);
+    for (before, after, place, change, effect) in inner_changes() {
+        let found = differences(
+            &with_field("AttributeCreate", &before),
+            &with_field("AttributeCreate", &after),
+        );
+        let sent = impact(effect, false);
+        let on = SENT.replace(PROBE, &format!("probe{place}"));
+        assert_eq!(found, [format!("{sent}: {on}: {change}")]);
+        let found = differences(
+            &with_field("Attribute", &before),
+            &with_field("Attribute", &after),
+        );
+        let received = impact(effect, true);
+        let on = RECEIVED.map(|on| on.replace(PROBE, &format!("probe{place}")));
+        assert_eq!(found, on.map(|on| format!("{received}: {on}: {change}")));
+    }
+}
+
+#[test]
+fn dates_of_parameters_have_formats_and_no_types() {
+    let text = |format: &str| with_parameter(&json!({"type": "string", "format": format}));
+    let bare = with_parameter(&json!({"type": "string"}));
+    for (before, after, change) in [
+        (
+            &bare,
+            &text("date"),
+            "breaking: {}: format is \"date\", was not set",
+        ),
+        (
+            &text("date"),
+            &bare,
+            "compatible: {}: format is not set, was \"date\"",
+        ),
+        (
+            &text("date"),
+            &text("date-time"),
+            "breaking: {}: format is \"date-time\", was \"date\"",
+        ),
+    ] {
+        let expected = change.replace("{}", PARAMETER);
+        assert_eq!(differences(before, after), [expected]);
+    }
+}
+
+#[test]
+fn an_id_that_becomes_a_number_is_said() {
+    let id = |root: &mut Value, kind: &str| {
+        row(root, "AttributeValueUpsert")["properties"]["customer_id"] = json!({"type": kind});
+    };
+    let on = "PUT /customers/attribute-values: request field \"customer_id\"";
+    let [mut one, mut other] = [vendored(), vendored()];
+    id(&mut one, "integer");
+    id(&mut other, "number");
+    let said = |is: &str, was: &str| [format!("compatible: {on}: type is {is}, was {was}")];
+    assert_eq!(differences(&one, &other), said("number", "integer"));
+    assert_eq!(differences(&other, &one), said("integer", "number"));
 }
 
 #[test]
@@ -435,24 +624,25 @@ fn a_change_that_does_not_affect_requests_or_responses_is_not_reported() {
         ),
         (
             bare("string"),
-            json!({"type": "string", "minLength": 0, "deprecated": true}),
+            json!({"type": "string", "minLength": 0, "deprecated": false}),
         ),
         (
             bare("string"),
             json!({"allOf": [{"type": "string"}], "description": "A."}),
         ),
         (
-            bare("integer"),
-            json!({"type": "integer", "format": "int32"}),
-        ),
-        (bare("number"), json!({"type": "number", "format": "float"})),
-        (
             json!({"type": "string", "enum": ["a", "b"]}),
             json!({"type": "string", "enum": ["b", "a"]}),
         ),
         (
             bare("object"),
-            json!({"type": "object", "additionalProperties": false}),
+            json!({"type": "object", "additionalProperties": {}}),
+        ),
+        (
+            json!({"oneOf": [{"type": "string", "enum": ["a", "b"]}, {"type": "integer"}]}),
+            json!({"oneOf": [
+                {"type": "integer", "description": "N."}, {"type": "string", "enum": ["b", "a"]},
+            ]}),
         ),
     ] {
         let none = [""; 0];
@@ -667,7 +857,9 @@ fn lists_of_ids() {
     }
     // Both declare a comma-joined list.
     assert_changes(|root| schema(root, json!({"type": "string"})), &[], &[]);
-    let items = json!({"type": "array", "items": {"type": "integer", "maximum": 100}});
+    let items = json!({"type": "array", "items": {
+        "type": "integer", "format": "int64", "maximum": 100,
+    }});
     assert_changes(
         |root| schema(root, items.clone()),
         &[&format!("breaking: {on}: maximum is 100, was not set")],
@@ -752,10 +944,264 @@ fn operations_that_are_new_or_missing() {
             "compatible: POST /customers/attributes: is new",
         ],
     );
+    let patch = "ignored: PATCH /customers/attributes:";
     assert_changes(
-        |root| operation(root, ATTRIBUTES, "put")["responses"] = json!({}),
+        |root| operation(root, ATTRIBUTES, "patch")["responses"] = json!({}),
+        &[&format!("{patch} is new, and the SDK doesn't bind it")],
+        &[&format!("{patch} is missing, and the SDK doesn't bind it")],
+    );
+    let path = "ignored: /customers/{customer}/consent:";
+    assert_changes(
+        |root| root["paths"]["/customers/{customer}/consent"] = json!({"get": {}}),
+        &[&format!("{path} is new, and the SDK doesn't bind it")],
+        &[&format!("{path} is missing, and the SDK doesn't bind it")],
+    );
+}
+
+#[test]
+fn a_document_of_something_else_is_one_error() {
+    let document = |root: &Value| Document::parse("pets.json", &root.to_string());
+    let pets = json!({"openapi": "3.0.3", "paths": {"/pets": {"get": {}}}});
+    let (ours, pets) = (document(&vendored()), document(&pets));
+    let (ours, pets) = (ours.expect("is a document"), pets.expect("is a document"));
+    for result in [ours.compare(&pets), pets.compare(&ours), pets.news()] {
+        let error = result.expect_err("is something else").to_string();
+        let start = "pets.json: has none of the SDK's paths (/customers/attribute-values, ";
+        assert!(error.starts_with(start), "{error}");
+    }
+}
+
+#[test]
+fn authentication() {
+    fn scheme(root: &mut Value) -> &mut Value {
+        &mut root["components"]["securitySchemes"]["AccessToken"]
+    }
+    let on = "all operations: authentication: is";
+    let token = "header \"x-auth-token\"";
+    type Change = fn(&mut Value);
+    let changes: [(Change, &str, &str, &str); 7] = [
+        (
+            |root| scheme(root)["name"] = "X-BC-Token".into(),
+            "breaking",
+            "compatible",
+            "header \"x-bc-token\"",
+        ),
+        (
+            |root| scheme(root)["in"] = "query".into(),
+            "breaking",
+            "compatible",
+            "query \"X-Auth-Token\"",
+        ),
+        (
+            |root| *scheme(root) = json!({"type": "http", "scheme": "Bearer"}),
+            "breaking",
+            "compatible",
+            "HTTP bearer",
+        ),
+        (
+            |root| *scheme(root) = json!({"type": "oauth2", "flows": {}}),
+            "breaking",
+            "compatible",
+            "oauth2",
+        ),
+        (
+            |root| root["security"] = json!([]),
+            "compatible",
+            "compatible",
+            "nothing",
+        ),
+        (
+            |root| drop(remove(root, "security")),
+            "compatible",
+            "compatible",
+            "not stated",
+        ),
+        (
+            |root| {
+                root["components"]["securitySchemes"]["Other"] =
+                    json!({"type": "http", "scheme": "bearer"});
+                root["security"] = json!([{"Other": []}, {"AccessToken": []}]);
+            },
+            "compatible",
+            "compatible",
+            "HTTP bearer or header \"x-auth-token\"",
+        ),
+    ];
+    for (change, forward, back, needs) in changes {
+        assert_changes(
+            change,
+            &[&format!("{forward}: {on} {needs}, was {token}")],
+            &[&format!("{back}: {on} {token}, was {needs}")],
+        );
+    }
+    // A scheme of another name, the header in other letters, and as a parameter.
+    assert_changes(
+        |root| {
+            let mut token = remove(&mut root["components"]["securitySchemes"], "AccessToken");
+            token["name"] = "X-AUTH-TOKEN".into();
+            root["components"]["securitySchemes"]["Token"] = token;
+            root["security"] = json!([{"Token": []}]);
+            operation(root, VALUES, "put")["parameters"] =
+                json!([{"name": "x-auth-token", "in": "header", "schema": {"type": "string"}}]);
+        },
         &[],
         &[],
+    );
+    let on = "DELETE /customers/attribute-values: authentication: is";
+    assert_changes(
+        |root| operation(root, VALUES, "delete")["security"] = json!([{"Undefined": []}]),
+        &[&format!(
+            "breaking: {on} the scheme \"Undefined\", which is not defined, was {token}"
+        )],
+        &[&format!(
+            "compatible: {on} {token}, was the scheme \"Undefined\", which is not defined"
+        )],
+    );
+}
+
+#[test]
+fn base_urls() {
+    let on = "all operations: base URL: is";
+    let ours = "https://api.bigcommerce.com/stores/{store_hash}/v3";
+    let other = "https://api.bigcommerce.com/stores/{hash}/v4";
+    let set = |url: &'static str| move |root: &mut Value| root["servers"] = json!([{"url": url}]);
+    assert_changes(
+        set("https://api.bigcommerce.com/stores/{hash}/v4"),
+        &[&format!("breaking: {on} {other}, was {ours}")],
+        &[&format!("breaking: {on} {ours}, was {other}")],
+    );
+    // Another name of the variable, and no host.
+    for same in [
+        "https://api.bigcommerce.com/stores/{$$.env.hash}/v3/",
+        "/stores/{hash}/v3",
+    ] {
+        assert_changes(set(same), &[], &[]);
+    }
+    assert_changes(
+        |root| drop(remove(root, "servers")),
+        &[&format!("compatible: {on} not stated, was {ours}")],
+        &[&format!("compatible: {on} {ours}, was not stated")],
+    );
+    assert_changes(
+        |root| {
+            let servers = root["servers"].as_array_mut().expect("is a list");
+            servers.push(json!({"url": "https://sandbox.example.com/{hash}"}));
+        },
+        &[&format!(
+            "compatible: {on} {ours} or https://sandbox.example.com/{{hash}}, was {ours}"
+        )],
+        &[&format!(
+            "breaking: {on} {ours}, was {ours} or https://sandbox.example.com/{{hash}}"
+        )],
+    );
+    let on = "PUT /customers/attribute-values: base URL: is https://example.com, was";
+    let mut changed = vendored();
+    operation(&mut changed, VALUES, "put")["servers"] = json!([{"url": "https://example.com"}]);
+    assert_eq!(
+        differences(&vendored(), &changed),
+        [format!("breaking: {on} {ours}")]
+    );
+}
+
+#[test]
+fn styles_of_lists() {
+    let on = "DELETE /customers/attribute-values: query parameter \"id:in\":";
+    for style in ["spaceDelimited", "pipeDelimited"] {
+        assert_changes(
+            |root| root["components"]["parameters"]["IdIn"]["style"] = style.into(),
+            &[&format!("breaking: {on} style is {style}, was form")],
+            &[&format!("breaking: {on} style is form, was {style}")],
+        );
+    }
+    // What is not a list has no separator.
+    assert_changes(
+        |root| root["components"]["parameters"]["Page"]["style"] = "spaceDelimited".into(),
+        &[],
+        &[],
+    );
+}
+
+#[test]
+fn deprecations() {
+    let said = |on: &str| {
+        (
+            format!("compatible: {on}: is deprecated"),
+            format!("compatible: {on}: is no longer deprecated"),
+        )
+    };
+    let (on, off) = said("PUT /customers/attribute-values");
+    assert_changes(
+        |root| operation(root, VALUES, "put")["deprecated"] = true.into(),
+        &[&on],
+        &[&off],
+    );
+    let (on, off) = said("DELETE /customers/attribute-values: query parameter \"id:in\"");
+    for part in ["", "schema"] {
+        assert_changes(
+            |root| {
+                let id_in = &mut root["components"]["parameters"]["IdIn"];
+                let place = if part.is_empty() {
+                    id_in
+                } else {
+                    &mut id_in[part]
+                };
+                place["deprecated"] = true.into();
+            },
+            &[&on],
+            &[&off],
+        );
+    }
+    // Once, even if both say it.
+    assert_changes(
+        |root| {
+            let id_in = &mut root["components"]["parameters"]["IdIn"];
+            id_in["deprecated"] = true.into();
+            id_in["schema"]["deprecated"] = true.into();
+        },
+        &[&on],
+        &[&off],
+    );
+}
+
+#[test]
+fn other_successful_responses() {
+    let put = "PUT /customers/attribute-values: response";
+    let page = json!({"$ref": "#/components/schemas/AttributeValuePage"});
+    let with = |status: &'static str, schema: Value| {
+        move |root: &mut Value| {
+            let content = json!({"application/json": {"schema": schema}});
+            operation(root, VALUES, "put")["responses"][status] =
+                json!({"description": "", "content": content});
+        }
+    };
+    assert_changes(
+        with("207", page.clone()),
+        &[&format!("compatible: {put} 207: is new")],
+        &[&format!("breaking: {put} 207: is missing")],
+    );
+    let other = json!({"type": "array", "items": {"type": "object"}});
+    let change = "is new, and its records are not those of the response";
+    assert_changes(
+        with("207", other.clone()),
+        &[&format!("breaking: {put} 207: {change}")],
+        &[&format!("breaking: {put} 207: is missing")],
+    );
+    let [mut one, mut two] = [vendored(), vendored()];
+    with("207", page)(&mut one);
+    with("207", other)(&mut two);
+    assert_eq!(
+        differences(&one, &two),
+        [format!("breaking: {put} 207: type is array, was object")]
+    );
+    // A status that means the same as another one.
+    let mut created = vendored();
+    let responses = &mut operation(&mut created, ATTRIBUTES, "post")["responses"];
+    responses["201"] = json!({"content": {"application/json": {"schema": {"type": "string"}}}});
+    assert_eq!(
+        differences(&vendored(), &created),
+        [format!(
+            "breaking: POST /customers/attributes: response 201: {change}"
+        )]
     );
 }
 

@@ -76,12 +76,20 @@ fn every_document_of_the_provider_has_our_names() {
 fn the_providers_whole_document_generates_the_same_code() {
     let whole = source("provider-whole.yaml");
     assert_eq!(whole["paths"].as_object().map(Map::len), Some(13));
+    // Beside other customers, it types numbers in other ways, and has paths that the SDK doesn't bind.
+    let is_expected = |difference: &String| {
+        difference.starts_with("ignored: ")
+            || difference.contains(": format is ")
+            || difference.ends_with(": type is number, was integer")
+    };
     let found = differences(&vendored(), &whole);
-    let is_of_customers = |difference: &String| difference.contains(": GET /customers: ");
+    let is_of_customers =
+        |difference: &String| difference.contains(": GET /customers: ") || is_expected(difference);
     assert!(found.iter().all(is_of_customers), "{found:#?}");
     let whole = with_our_customers(whole);
     assert_same(&whole, &vendored());
-    assert_eq!(differences(&vendored(), &whole), [""; 0]);
+    let found = differences(&vendored(), &whole);
+    assert!(found.iter().all(is_expected), "{found:#?}");
 }
 
 #[test]
