@@ -6,6 +6,7 @@ mod command;
 mod compare;
 mod documents;
 mod mutations;
+mod news;
 mod rejections;
 mod schemas;
 mod support;
