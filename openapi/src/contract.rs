@@ -62,6 +62,15 @@ pub(crate) struct Row {
     /// The fields that every row has: name and type.
     pub(crate) fields: &'static [(&'static str, &'static str)],
     pub(crate) enums: &'static [EnumField],
+    /// The texts that become Rust types of their own, whether the document limits them or not.
+    pub(crate) texts: &'static [TextField],
+}
+
+/// A row's text with a fixed range of lengths, in characters.
+pub(crate) struct TextField {
+    pub(crate) field: &'static str,
+    pub(crate) min_length: u64,
+    pub(crate) max_length: u64,
 }
 
 /// A row's field with a fixed set of values, which becomes a Rust enum.
@@ -126,6 +135,13 @@ static UPSERT: Row = Row {
         ("customer_id", "integer"),
     ],
     enums: &[],
+    texts: &[],
+};
+
+const ATTRIBUTE_NAME: TextField = TextField {
+    field: "name",
+    min_length: 1,
+    max_length: 255,
 };
 
 static CREATE: Row = Row {
@@ -136,6 +152,14 @@ static CREATE: Row = Row {
         name: "AttributeType",
         values: &["string", "number", "date"],
     }],
+    texts: &[ATTRIBUTE_NAME],
+};
+
+static UPDATE: Row = Row {
+    name: "AttributeUpdate",
+    fields: &[("id", "integer"), ("name", "string")],
+    enums: &[],
+    texts: &[ATTRIBUTE_NAME],
 };
 
 static VALUE: Record = Record {
@@ -197,7 +221,7 @@ static CUSTOMER: Record = Record {
 
 pub(crate) static RECORDS: [&Record; 3] = [&VALUE, &ATTRIBUTE, &CUSTOMER];
 
-pub(crate) static OPERATIONS: [Operation; 6] = [
+pub(crate) static OPERATIONS: [Operation; 8] = [
     Operation {
         path: VALUES,
         method: "get",
@@ -263,6 +287,30 @@ pub(crate) static OPERATIONS: [Operation; 6] = [
         returns: Some(&ATTRIBUTE),
         // The provider's endpoints respond with 200 or 201 when they create something.
         success: &["200", "201", ANY_SUCCESS],
+        may_lack_parameters: false,
+    },
+    Operation {
+        path: ATTRIBUTES,
+        method: "put",
+        name: "update_attributes",
+        query: &[],
+        sends: Some(&UPDATE),
+        returns: Some(&ATTRIBUTE),
+        success: &["200", ANY_SUCCESS],
+        may_lack_parameters: false,
+    },
+    Operation {
+        path: ATTRIBUTES,
+        method: "delete",
+        name: "delete_attributes",
+        query: &[QueryParameter {
+            name: "id:in",
+            kind: ID_LIST,
+            is_always_sent: true,
+        }],
+        sends: None,
+        returns: None,
+        success: &["204", ANY_SUCCESS],
         may_lack_parameters: false,
     },
     Operation {

@@ -103,7 +103,7 @@ fn the_schema_of_a_stored_value() {
 }
 
 #[test]
-fn the_schemas_of_an_attribute_and_of_one_to_create() {
+fn the_schemas_of_an_attribute_and_of_one_to_create_or_rename() {
     let kinds = [
         types::AttributeType::String,
         types::AttributeType::Number,
@@ -116,8 +116,24 @@ fn the_schemas_of_an_attribute_and_of_one_to_create() {
             ("/name", None),
             ("/type", None),
             ("/name", Some(Value::Null)),
+            ("/name", Some(text(0))),
+            ("/name", Some(text(256))),
             ("/type", Some(json!("flag"))),
             ("/type", Some(Value::Null)),
+        ],
+    );
+    check::<types::AttributeUpdate>(
+        &[
+            json!({"id": 101, "name": text(1)}),
+            json!({"id": 101, "name": text(255)}),
+        ],
+        &[
+            ("/id", None),
+            ("/name", None),
+            ("/id", Some(Value::Null)),
+            ("/name", Some(Value::Null)),
+            ("/name", Some(text(0))),
+            ("/name", Some(text(256))),
         ],
     );
     let attribute = json!({

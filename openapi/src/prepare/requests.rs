@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::accessors::{parameters_mut, request_mut};
-use crate::contract::{EnumField, OPERATIONS, Row};
+use crate::contract::{EnumField, OPERATIONS, Row, TextField};
 use crate::error::Problem;
 use crate::schema::{Schema, text};
 
@@ -9,7 +9,8 @@ use crate::schema::{Schema, text};
 ///
 /// Whether a field is required decides its Rust type, and a DELETE without `id:in` must not be
 /// sent. The array of rows loses its limits, which would generate a tuple or a set; `ext` has its
-/// own. A field of the contract's enums becomes a Rust enum, even if the document lists no values.
+/// own. A field of the contract's enums becomes a Rust enum, even if the document lists no values,
+/// and a text of the contract gets its limits, even if the document has none.
 pub(super) fn fix_requests(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         if let (Some(row), Some(Value::Object(request))) =
@@ -48,6 +49,9 @@ fn require(item: &mut Value, row: &Row) {
         if let Some(known) = row.enums.iter().find(|known| known.field == name) {
             make_enum(field, known);
         }
+        if let Some(known) = row.texts.iter().find(|known| known.field == name) {
+            limit(field, known);
+        }
     }
 }
 
@@ -63,6 +67,20 @@ fn make_enum(field: &mut Schema, known: &EnumField) {
     }
     field.retain(|key, _| ["type", "description", "example"].contains(&key.as_str()));
     field.insert("enum".to_owned(), values.into());
+}
+
+/// Adds the limits that the document doesn't have.
+fn limit(field: &mut Schema, known: &TextField) {
+    // The generator takes either the values or the limits.
+    if field.contains_key("enum") {
+        return;
+    }
+    for (key, length) in [
+        ("minLength", known.min_length),
+        ("maxLength", known.max_length),
+    ] {
+        field.entry(key).or_insert_with(|| length.into());
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +136,26 @@ mod tests {
             let item = &content["application/json"]["schema"]["items"];
             assert_eq!(item["required"], json!(["name", "type"]));
             assert_eq!(item["properties"]["type"], ours);
+        }
+    }
+
+    #[test]
+    fn a_text_has_the_contracts_limits_unless_the_document_has_others() {
+        for (theirs, ours) in [
+            (json!({}), json!({"minLength": 1, "maxLength": 255})),
+            (
+                json!({"maxLength": 50}),
+                json!({"minLength": 1, "maxLength": 50}),
+            ),
+            (json!({"enum": ["a"]}), json!({"enum": ["a"]})),
+        ] {
+            let rows = json!({"items": {"properties": {"id": {}, "name": theirs}}});
+            let content = json!({"content": {"application/json": {"schema": rows}}});
+            let mut root = json!({"paths": {ATTRIBUTES: {"put": {"requestBody": content}}}});
+            fix_requests(&mut root).expect("never fails");
+            let content = &root["paths"][ATTRIBUTES]["put"]["requestBody"]["content"];
+            let item = &content["application/json"]["schema"]["items"];
+            assert_eq!(item["properties"], json!({"id": {}, "name": ours}));
         }
     }
 }

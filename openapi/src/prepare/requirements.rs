@@ -267,7 +267,7 @@ mod tests {
                 checked += 1;
             }
         }
-        assert_eq!(checked, 3 + 2 + 12 + 2 + 14 + 3 + 3 + 2);
+        assert_eq!(checked, 3 + 2 + 2 + 12 + 2 + 1 + 14 + 3 + 3 + 2);
     }
 
     #[test]

@@ -510,9 +510,10 @@ fn with_field(owner: &str, schema: &Value) -> Value {
 
 const PARAMETER: &str = "GET /customers/attributes: query parameter \"probe\"";
 const SENT: &str = "POST /customers/attributes: request field \"probe\"";
-const RECEIVED: [&str; 2] = [
+const RECEIVED: [&str; 3] = [
     "GET /customers/attributes: response field \"data[].probe\"",
     "POST /customers/attributes: response field \"data[].probe\"",
+    "PUT /customers/attributes: response field \"data[].probe\"",
 ];
 
 #[test]
@@ -938,10 +939,14 @@ fn operations_that_are_new_or_missing() {
         &[
             "breaking: GET /customers/attributes: is missing",
             "breaking: POST /customers/attributes: is missing",
+            "breaking: PUT /customers/attributes: is missing",
+            "breaking: DELETE /customers/attributes: is missing",
         ],
         &[
             "compatible: GET /customers/attributes: is new",
             "compatible: POST /customers/attributes: is new",
+            "compatible: PUT /customers/attributes: is new",
+            "compatible: DELETE /customers/attributes: is new",
         ],
     );
     let patch = "ignored: PATCH /customers/attributes:";

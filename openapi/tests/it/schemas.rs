@@ -25,8 +25,11 @@ fn every_component_has_a_type_and_a_json_schema() {
         [
             "Attribute",
             "AttributeCreate",
+            "AttributeCreateName",
             "AttributePage",
             "AttributeType",
+            "AttributeUpdate",
+            "AttributeUpdateName",
             "AttributeValue",
             "AttributeValuePage",
             "AttributeValueUpsert",
@@ -59,6 +62,8 @@ fn every_component_has_a_type_and_a_json_schema() {
         "delete_attribute_values",
         "list_attributes",
         "create_attributes",
+        "update_attributes",
+        "delete_attributes",
         "list_customers",
     ] {
         let method = format!("fn {method}");

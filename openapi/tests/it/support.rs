@@ -11,12 +11,14 @@ pub const ATTRIBUTES: &str = "/customers/attributes";
 pub const CUSTOMERS: &str = "/customers";
 
 /// The operations that the SDK binds: path and method.
-pub const OPERATIONS: [(&str, &str); 6] = [
+pub const OPERATIONS: [(&str, &str); 8] = [
     (VALUES, "get"),
     (VALUES, "put"),
     (VALUES, "delete"),
     (ATTRIBUTES, "get"),
     (ATTRIBUTES, "post"),
+    (ATTRIBUTES, "put"),
+    (ATTRIBUTES, "delete"),
     (CUSTOMERS, "get"),
 ];
 

@@ -50,6 +50,8 @@ fn operation_ids_can_differ() {
         remove(operation(root, VALUES, "delete"), "operationId");
         operation(root, ATTRIBUTES, "get")["operationId"] = "upsert_attribute_values".into();
         remove(operation(root, ATTRIBUTES, "post"), "operationId");
+        operation(root, ATTRIBUTES, "put")["operationId"] = "CustomersAttributesPut".into();
+        operation(root, ATTRIBUTES, "delete")["operationId"] = "CustomersAttributesPut".into();
         operation(root, CUSTOMERS, "get")["operationId"] = "CustomersGet".into();
     });
 }
@@ -67,6 +69,7 @@ fn schema_names_can_differ() {
             ("Attribute", "customerAttribut_Full"),
             ("AttributeCreate", "Attribute"),
             ("AttributePage", "AttributeCreate"),
+            ("AttributeUpdate", "customerAttribut_PUT"),
             ("AttributeType", "AttributePage"),
             ("Customer", "customer_Full"),
             ("CustomerPage", "Customer"),
@@ -81,6 +84,7 @@ fn schema_names_can_differ() {
             "Attribute",
             "AttributeCreate",
             "AttributePage",
+            "customerAttribut_PUT",
             "customer_Full",
             "Customer",
             "CustomerPage",
@@ -124,7 +128,11 @@ fn everything_can_be_a_reference() {
     changes_nothing(|root| {
         let components = &mut root["components"];
         components["requestBodies"] = json!({});
-        for (path, method, name) in [(VALUES, "put", "Rows"), (ATTRIBUTES, "post", "New")] {
+        for (path, method, name) in [
+            (VALUES, "put", "Rows"),
+            (ATTRIBUTES, "post", "New"),
+            (ATTRIBUTES, "put", "Names"),
+        ] {
             let body = remove(operation(root, path, method), "requestBody");
             root["components"]["requestBodies"][name] = body;
             let reference = format!("#/components/requestBodies/{name}");
