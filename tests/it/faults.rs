@@ -145,6 +145,9 @@ async fn run(operation: Operation, plan: FaultPlan) -> (Sandbox, OperationResult
     let result = match operation {
         Operation::Upsert => unreachable!("upserts have tests of their own"),
         Operation::CreateCustomers => unreachable!("the store creates no customers"),
+        Operation::UpdateAttributes | Operation::DeleteAttributes => {
+            unreachable!("renames and deletes have tests of their own")
+        }
         Operation::List => {
             let listed = store.list().stream().try_collect::<Vec<_>>().await;
             listed.map_or_else(failed, |values| {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::active_fault::ActiveFault;
 use crate::busy_guard::BusyGuard;
-use crate::definitions::NewAttribute;
+use crate::definitions::{NewAttribute, NewName};
 use crate::fault::Operation;
 use crate::in_flight_slot::InFlightSlot;
 use crate::json::{InvalidBody, InvalidRow};
@@ -36,6 +36,8 @@ enum Action {
     Delete,
     GetAttributes,
     PostAttributes(Result<Vec<Result<NewAttribute, InvalidRow>>, InvalidBody>),
+    PutAttributes(Result<Vec<Result<NewName, InvalidRow>>, InvalidBody>),
+    DeleteAttributes,
     GetCustomers,
     PostCustomers(Result<NewCustomers, InvalidBody>),
     RejectMethod { allowed: &'static str },
@@ -58,8 +60,12 @@ impl AdmittedRequest {
             Some(Operation::Delete) => Action::Delete,
             Some(Operation::ListAttributes) => Action::GetAttributes,
             Some(Operation::CreateAttributes) => {
-                Action::PostAttributes(definitions::parse_body(headers, body))
+                Action::PostAttributes(definitions::parse_new_attributes(headers, body))
             }
+            Some(Operation::UpdateAttributes) => {
+                Action::PutAttributes(definitions::parse_new_names(headers, body))
+            }
+            Some(Operation::DeleteAttributes) => Action::DeleteAttributes,
             Some(Operation::ListCustomers) => Action::GetCustomers,
             Some(Operation::CreateCustomers) => {
                 Action::PostCustomers(upsert::customers::parse_body(headers, body))
@@ -68,7 +74,10 @@ impl AdmittedRequest {
                 Target::Values => Action::RejectMethod {
                     allowed: "GET, PUT, DELETE",
                 },
-                Target::Attributes | Target::Customers => Action::RejectMethod {
+                Target::Attributes => Action::RejectMethod {
+                    allowed: "GET, POST, PUT, DELETE",
+                },
+                Target::Customers => Action::RejectMethod {
                     allowed: "GET, POST",
                 },
                 Target::OtherPath | Target::OtherStore => Action::RejectPath,
@@ -108,11 +117,14 @@ impl AdmittedRequest {
             Action::Put(Ok(batch)) => upsert::put(shared, batch, fault),
             Action::Put(Err(invalid))
             | Action::PostAttributes(Err(invalid))
+            | Action::PutAttributes(Err(invalid))
             | Action::PostCustomers(Err(invalid)) => invalid.into_response(),
             Action::Get => list::get(shared, query, fault),
             Action::Delete => delete::delete(shared, query),
             Action::GetAttributes => definitions::get(shared, query),
             Action::PostAttributes(Ok(rows)) => definitions::post(shared, rows),
+            Action::PutAttributes(Ok(rows)) => definitions::put(shared, rows),
+            Action::DeleteAttributes => delete::delete_attributes(shared, query),
             Action::GetCustomers => list::customers::get(shared, query, fault),
             Action::PostCustomers(Ok(rows)) => upsert::customers::post(shared, rows),
             Action::RejectMethod { allowed } => {

@@ -39,6 +39,8 @@ Usage: bigcommerce-sandbox [OPTIONS]
   --unknown-id MODE        response to an unknown ID in a DELETE: ignore, 404, 422 [ignore]
   --attribute NAME[=TYPE]  define an attribute of type string, number or date [string];
                            the first has ID 101, the next 102, and so on
+  --undefined-attributes MODE  what a PUT does with an attribute that is not defined:
+                           accept, reject [reject if any is defined, else accept]
   --customer ID=EMAIL      put a customer into the store; ID/1+2=EMAIL for channels 1 and 2 only
                            [all channels]
   --list-order ORDER       order of values in the response to a GET:
@@ -69,7 +71,7 @@ oversized, slow, late-execution, late-behind-gateway, accepted, stalled-body, sh
 empty-page, total-too-large, total-too-small, ignored-filters.
 
 Only requests of the operations named by on= fail [all]: upsert, list, delete, list-attributes,
-create-attributes, list-customers, create-customers.";
+create-attributes, update-attributes, delete-attributes, list-customers, create-customers.";
 
 pub enum Command {
     Serve(Box<SandboxBuilder>),
@@ -80,6 +82,8 @@ pub enum Command {
 pub fn parse(mut parser: Parser) -> Result<Command, ArgsError> {
     let mut builder = Sandbox::builder().port(8787);
     let mut attribute_ids = 101..;
+    let mut has_attributes = false;
+    let mut rejects_undefined = None;
     while let Some(arg) = parser.next()? {
         let Arg::Long(name) = arg else {
             // The argument is not shown: it might be a token without its option.
@@ -106,6 +110,16 @@ pub fn parse(mut parser: Parser) -> Result<Command, ArgsError> {
             if let Some(id) = attribute_ids.next() {
                 builder = builder.typed_attribute(id, name, attribute_type);
             }
+            has_attributes = true;
+            continue;
+        }
+        if name == "undefined-attributes" {
+            let mode = parser.value()?.into_string().ok();
+            rejects_undefined = match mode.as_deref() {
+                Some("accept") => Some(false),
+                Some("reject") => Some(true),
+                _ => return Err(invalid_value(&name)),
+            };
             continue;
         }
         let Some(option) = option(&name) else {
@@ -117,6 +131,8 @@ pub fn parse(mut parser: Parser) -> Result<Command, ArgsError> {
             .and_then(|value| option(builder, value))
             .ok_or_else(|| invalid_value(&name))?;
     }
+    let rejects_undefined = rejects_undefined.unwrap_or(has_attributes);
+    builder = builder.reject_undefined_attributes(rejects_undefined);
     Ok(Command::Serve(Box::new(builder)))
 }
 
@@ -323,6 +339,7 @@ mod tests {
             ("other-app", "0.3"),
             ("faults", "seed=7"),
             ("attribute", "Loyalty tier=number"),
+            ("undefined-attributes", "accept"),
             ("list-order", "newest"),
             ("list-meta", "no-totals"),
             ("limit-too-large", "clamp"),

@@ -76,27 +76,39 @@ const FIRST_ID: i64 = 101;
 /// All attribute definitions. A store has at most 50 unless the builder defines more, so a scan is
 /// fast enough.
 #[derive(Default)]
-pub(crate) struct Attributes(BTreeMap<i64, StoredAttribute>);
+pub(crate) struct Attributes {
+    defined: BTreeMap<i64, StoredAttribute>,
+    /// The IDs of deleted attributes, which are never assigned again.
+    deleted: HashSet<i64>,
+}
 
 impl Attributes {
     /// The maximum number of attributes per store.
     pub(crate) const LIMIT: usize = 50;
 
+    /// The maximum number of characters (not bytes) in a name.
+    pub(crate) const MAX_NAME_LENGTH: usize = 255;
+
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.defined.len()
     }
 
     pub(crate) fn get(&self, id: i64) -> Option<&StoredAttribute> {
-        self.0.get(&id)
+        self.defined.get(&id)
     }
 
     /// Iterates in the order of the IDs.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &StoredAttribute> {
-        self.0.values()
+        self.defined.values()
     }
 
-    /// Returns the IDs of the attributes with this name. A POST rejects a second attribute of the
-    /// same name, but the builder accepts one.
+    /// Returns `true` if an attribute with this ID was deleted.
+    pub(crate) fn is_deleted(&self, id: i64) -> bool {
+        self.deleted.contains(&id)
+    }
+
+    /// Returns the IDs of the attributes with this name. A POST or PUT rejects a second attribute of
+    /// the same name, but the builder accepts one.
     pub(crate) fn ids_by_name(&self, name: &str) -> HashSet<i64> {
         let matching = self.iter().filter(|attribute| attribute.name == name);
         matching.map(|attribute| attribute.id).collect()
@@ -116,11 +128,12 @@ impl Attributes {
             date_created: now,
             date_modified: now,
         };
-        self.0.insert(id, attribute.clone());
+        self.deleted.remove(&id);
+        self.defined.insert(id, attribute.clone());
         attribute
     }
 
-    /// Defines an attribute under the first free ID.
+    /// Defines an attribute under the first ID that was never used.
     pub(crate) fn create(
         &mut self,
         name: String,
@@ -128,10 +141,32 @@ impl Attributes {
         now: DateTime<Utc>,
     ) -> StoredAttribute {
         let mut id = FIRST_ID;
-        while self.0.contains_key(&id) {
+        while self.defined.contains_key(&id) || self.is_deleted(id) {
             id += 1;
         }
         self.define(id, name, attribute_type, now)
+    }
+
+    /// Renames an attribute. Returns `None` if the ID is not defined.
+    pub(crate) fn rename(
+        &mut self,
+        id: i64,
+        name: String,
+        now: DateTime<Utc>,
+    ) -> Option<StoredAttribute> {
+        let attribute = self.defined.get_mut(&id)?;
+        attribute.name = name;
+        attribute.date_modified = now;
+        Some(attribute.clone())
+    }
+
+    /// Deletes an attribute. Returns `true` if it was defined.
+    pub(crate) fn delete(&mut self, id: i64) -> bool {
+        let was_defined = self.defined.remove(&id).is_some();
+        if was_defined {
+            self.deleted.insert(id);
+        }
+        was_defined
     }
 }
 
@@ -192,5 +227,20 @@ mod tests {
         };
         assert_eq!([create("a"), create("c"), create("d")], [101, 103, 104]);
         assert_eq!(attributes.ids_by_name("b"), HashSet::from([102]));
+    }
+
+    #[test]
+    fn the_id_of_a_deleted_attribute_is_not_assigned_again() {
+        let mut attributes = Attributes::default();
+        let now = DateTime::UNIX_EPOCH;
+        let create = |attributes: &mut Attributes| {
+            let attribute = attributes.create("a".to_owned(), AttributeType::Text, now);
+            attribute.id
+        };
+        assert_eq!(create(&mut attributes), 101);
+        assert!(attributes.delete(101));
+        assert!(!attributes.delete(101));
+        assert!(attributes.is_deleted(101));
+        assert_eq!(create(&mut attributes), 102);
     }
 }

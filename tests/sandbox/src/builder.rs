@@ -127,7 +127,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sets the maximum number of IDs per DELETE (default `None`, no maximum).
+    /// Sets the maximum number of IDs per DELETE, of values or attributes (default `None`, no maximum).
     pub fn delete_limit(mut self, ids: impl Into<Option<usize>>) -> Self {
         self.settings.delete_limit = ids.into();
         self
@@ -242,6 +242,7 @@ impl SandboxBuilder {
     /// Defines an attribute that accepts any text (default: none is defined).
     ///
     /// Rows may also name undefined attributes unless
+    /// [`reject_undefined_attributes`](Self::reject_undefined_attributes) or
     /// [`known_attributes`](Self::known_attributes) restricts them. No limits or checks apply to
     /// the definition. A second definition with the same ID replaces the first.
     pub fn attribute(self, id: i64, name: impl Into<String>) -> Self {
@@ -288,6 +289,13 @@ impl SandboxBuilder {
     /// by a POST, is unknown unless it is listed.
     pub fn known_attributes(mut self, ids: impl IntoIterator<Item = i64>) -> Self {
         self.settings.known_attributes = Some(ids.into_iter().collect());
+        self
+    }
+
+    /// Sets whether rows may name only attributes that are defined at the time, by the builder or by
+    /// a POST (default `false`: every ID from 1, except for those of deleted attributes).
+    pub fn reject_undefined_attributes(mut self, rejected: bool) -> Self {
+        self.settings.reject_undefined_attributes = rejected;
         self
     }
 

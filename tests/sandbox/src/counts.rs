@@ -22,6 +22,10 @@ pub struct Counts {
     pub attribute_gets: u64,
     /// POST requests for the attribute definitions of this store, whatever the response.
     pub attribute_posts: u64,
+    /// PUT requests for the attribute definitions of this store, whatever the response.
+    pub attribute_puts: u64,
+    /// DELETE requests for the attribute definitions of this store, whatever the response.
+    pub attribute_deletes: u64,
     /// GET requests for the customers of this store, whatever the response. See also
     /// [`Sandbox::customer_queries`](crate::Sandbox::customer_queries).
     pub customer_gets: u64,

@@ -27,6 +27,17 @@ pub(crate) fn parse(text: &str) -> Option<Span> {
     })
 }
 
+/// Parses a UNIX time in whole seconds.
+pub(crate) fn parse_unix(text: &str) -> Option<Span> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = is_number.then(|| text.parse().ok()).flatten()?;
+    let instant = DateTime::from_timestamp(seconds, 0)?;
+    Some(Span {
+        first: instant,
+        last: instant,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +62,16 @@ mod tests {
             let span = parse(text).expect("a date-time");
             assert_eq!(span.first.to_rfc3339(), "2024-06-10T14:22:00+00:00");
             assert_eq!(span.last, span.first);
+        }
+    }
+
+    #[test]
+    fn a_unix_time_is_an_instant() {
+        let span = parse_unix("1718029320").expect("a UNIX time");
+        assert_eq!(span.first.to_rfc3339(), "2024-06-10T14:22:00+00:00");
+        assert_eq!(span.last, span.first);
+        for text in ["", "-1", "+1", "1.5", "1e9", " 1", "99999999999999999999"] {
+            assert_eq!(parse_unix(text), None, "{text:?}");
         }
     }
 

@@ -18,31 +18,79 @@ pub(crate) struct NewAttribute {
     attribute_type: AttributeType,
 }
 
-pub(crate) fn parse_body(
+/// A new name for an attribute, from the body of a PUT.
+pub(crate) struct NewName {
+    id: i64,
+    name: String,
+    /// The type, if the row has one. It can't change.
+    attribute_type: Option<String>,
+}
+
+pub(crate) fn parse_new_attributes(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Vec<Result<NewAttribute, InvalidRow>>, InvalidBody> {
     json::check_content_type(headers)?;
     let rows = json::parse_array(body)?;
-    Ok(rows.iter().map(parse_row).collect())
+    Ok(rows.iter().map(parse_new_attribute).collect())
 }
 
-fn parse_row(row: &Value) -> Result<NewAttribute, InvalidRow> {
-    let text = |field| match row.get(field) {
+pub(crate) fn parse_new_names(
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Vec<Result<NewName, InvalidRow>>, InvalidBody> {
+    json::check_content_type(headers)?;
+    let rows = json::parse_array(body)?;
+    Ok(rows.iter().map(parse_new_name).collect())
+}
+
+fn parse_new_attribute(row: &Value) -> Result<NewAttribute, InvalidRow> {
+    let name = name(row)?;
+    let attribute_type = text(row, "type")?;
+    let attribute_type = AttributeType::from_name(attribute_type)
+        .ok_or_else(|| InvalidRow::new("type", "must be string, number or date"))?;
+    Ok(NewAttribute {
+        name,
+        attribute_type,
+    })
+}
+
+fn parse_new_name(row: &Value) -> Result<NewName, InvalidRow> {
+    let id = match row.get("id").map(Value::as_i64) {
+        Some(Some(id)) => id,
+        Some(None) => return Err(InvalidRow::new("id", "must be an integer")),
+        None => return Err(InvalidRow::new("id", "is required")),
+    };
+    let attribute_type = match row.get("type") {
+        Some(_) => Some(text(row, "type")?.to_owned()),
+        None => None,
+    };
+    Ok(NewName {
+        id,
+        name: name(row)?,
+        attribute_type,
+    })
+}
+
+fn text<'a>(row: &'a Value, field: &'static str) -> Result<&'a str, InvalidRow> {
+    match row.get(field) {
         Some(Value::String(text)) => Ok(text),
         Some(_) => Err(InvalidRow::new(field, "must be a string")),
         None => Err(InvalidRow::new(field, "is required")),
-    };
-    let name = text("name")?;
+    }
+}
+
+fn name(row: &Value) -> Result<String, InvalidRow> {
+    let name = text(row, "name")?;
     if name.trim().is_empty() {
         return Err(InvalidRow::new("name", "must not be empty"));
     }
-    let attribute_type = AttributeType::from_name(text("type")?)
-        .ok_or_else(|| InvalidRow::new("type", "must be string, number or date"))?;
-    Ok(NewAttribute {
-        name: name.clone(),
-        attribute_type,
-    })
+    let limit = Attributes::MAX_NAME_LENGTH;
+    if name.chars().count() > limit {
+        let message = format!("must have at most {limit} characters");
+        return Err(InvalidRow::new("name", message));
+    }
+    Ok(name.to_owned())
 }
 
 /// Defines all attributes or, depending on [`BatchRejection`], the valid ones.
@@ -67,14 +115,78 @@ pub(crate) fn post(shared: &Shared, rows: Vec<Result<NewAttribute, InvalidRow>>)
         }
         created
     };
+    written(shared, &created)
+}
+
+/// Renames all attributes or, depending on [`BatchRejection`], those of the valid rows.
+pub(crate) fn put(shared: &Shared, rows: Vec<Result<NewName, InvalidRow>>) -> ApiResponse {
+    if rows.is_empty() {
+        return InvalidBody::Empty.into_response();
+    }
+    let now = shared.clock.now();
+    let settings = &shared.settings;
+    let renamed: Vec<StoredAttribute> = {
+        let attributes = &mut shared.lock().attributes;
+        let (valid, invalid) = partition_names(attributes, rows);
+        if !invalid.is_empty() && settings.batch_rejection == BatchRejection::Atomic {
+            return json::reject_rows(settings.error_keys, invalid);
+        }
+        let renamed = valid
+            .into_iter()
+            .filter_map(|new| attributes.rename(new.id, new.name, now));
+        let renamed = renamed.collect();
+        if !invalid.is_empty() {
+            return json::reject_rows(settings.error_keys, invalid);
+        }
+        renamed
+    };
+    written(shared, &renamed)
+}
+
+/// Returns the response to a POST or PUT.
+fn written(shared: &Shared, attributes: &[StoredAttribute]) -> ApiResponse {
     let list = ListUrl {
         base_url: &shared.base_url,
         path: paging::ATTRIBUTES,
         parameters: &[],
     };
-    let count = created.len();
+    let count = attributes.len();
     let pagination = paging::written_pagination(&list, count, count);
-    ApiResponse::page(AttributeRecords(created.iter()), pagination)
+    ApiResponse::page(AttributeRecords(attributes.iter()), pagination)
+}
+
+/// Separates the valid names from the invalid rows, which keep their index.
+fn partition_names(
+    attributes: &Attributes,
+    rows: Vec<Result<NewName, InvalidRow>>,
+) -> (Vec<NewName>, Vec<(usize, InvalidRow)>) {
+    let (mut valid, mut invalid) = (Vec::<NewName>::new(), Vec::new());
+    for (index, row) in rows.into_iter().enumerate() {
+        let checked = row.and_then(|new| {
+            let attribute = attributes
+                .get(new.id)
+                .ok_or_else(|| InvalidRow::new("id", "is not an attribute"))?;
+            let kind = attribute.attribute_type.to_string();
+            if new.attribute_type.as_ref().is_some_and(|new| *new != kind) {
+                return Err(InvalidRow::new("type", "can't be changed"));
+            }
+            if valid.iter().any(|row| row.id == new.id) {
+                return Err(InvalidRow::new("id", "must not be repeated"));
+            }
+            let mut others = attributes.iter().filter(|other| other.id != new.id);
+            if others.any(|other| other.name == new.name)
+                || valid.iter().any(|row| row.name == new.name)
+            {
+                return Err(InvalidRow::new("name", "is already taken"));
+            }
+            Ok(new)
+        });
+        match checked {
+            Ok(new) => valid.push(new),
+            Err(reason) => invalid.push((index, reason)),
+        }
+    }
+    (valid, invalid)
 }
 
 /// Separates the valid attributes from the invalid rows, which keep their index.

@@ -19,6 +19,10 @@ pub enum Operation {
     ListAttributes,
     /// POST of attribute definitions.
     CreateAttributes,
+    /// PUT of attribute definitions.
+    UpdateAttributes,
+    /// DELETE of attribute definitions.
+    DeleteAttributes,
     /// GET of customers.
     ListCustomers,
     /// POST of customers.
@@ -33,6 +37,8 @@ impl Operation {
         Self::Delete,
         Self::ListAttributes,
         Self::CreateAttributes,
+        Self::UpdateAttributes,
+        Self::DeleteAttributes,
         Self::ListCustomers,
         Self::CreateCustomers,
     ];
@@ -45,6 +51,8 @@ impl Operation {
             (Target::Values, &Method::DELETE) => Some(Self::Delete),
             (Target::Attributes, &Method::GET) => Some(Self::ListAttributes),
             (Target::Attributes, &Method::POST) => Some(Self::CreateAttributes),
+            (Target::Attributes, &Method::PUT) => Some(Self::UpdateAttributes),
+            (Target::Attributes, &Method::DELETE) => Some(Self::DeleteAttributes),
             (Target::Customers, &Method::GET) => Some(Self::ListCustomers),
             (Target::Customers, &Method::POST) => Some(Self::CreateCustomers),
             _ => None,
@@ -139,25 +147,25 @@ pub enum Fault {
     /// 200, but at least one value of the PUT is neither stored nor shown. The pagination counts
     /// the values shown.
     ///
-    /// Only for PUT.
+    /// Only for a PUT of values.
     DroppedRows,
     /// All values are stored, but at least one is missing from the response. The pagination counts
     /// the values shown, so it doesn't reveal the omission.
     ///
-    /// Only for PUT: in a GET the omission would be undetectable, a DELETE shows no values, and a
-    /// POST has none.
+    /// Only for a PUT of values: in a GET the omission would be undetectable, a DELETE shows no
+    /// values, and requests for attributes and customers have none.
     HiddenRows,
     /// All values are stored, but the response shows only the first page of them, at least one
     /// value and never all. The pagination reveals it: `total`, `total_pages`, `per_page` and the
     /// link to the next page.
     ///
-    /// Only for PUT: a GET has pages anyway. A response with a single value is left as it is, and
+    /// Only for a PUT of values: a GET has pages anyway. A response with a single value is left as it is, and
     /// the fault is not counted.
     PartialPage,
     /// Values are stored and shown in another form: without surrounding whitespace, and numbers
     /// without trailing zeros (`1.0` becomes `1`, `2.50` becomes `2.5`).
     ///
-    /// Only for PUT. The fault is not counted if no value changes.
+    /// Only for a PUT of values. The fault is not counted if no value changes.
     Normalized,
     /// The request is executed, and the response is a 200 with the usual JSON after 9 MiB of
     /// spaces, for a DELETE too.
@@ -202,7 +210,7 @@ pub enum Fault {
     /// next page agree with it. In a PUT, at least one value is neither stored nor shown, as in
     /// [`DroppedRows`](Self::DroppedRows), and `total` is larger than the number of values sent.
     ///
-    /// Only for PUT and for a GET of values or customers, if the pagination has totals.
+    /// Only for a PUT of values and for a GET of values or customers, if the pagination has totals.
     TotalTooLarge,
     /// `total` is too small, and `total_pages` and the link to the next page agree with it. It isn't
     /// the number of items up to the end of the page, with which the list would seem to end there.
@@ -260,7 +268,7 @@ impl Fault {
                 operation == Operation::Upsert
             }
             Self::Truncated | Self::ClosedDuringResponse | Self::Trickle | Self::StalledBody => {
-                operation != Operation::Delete
+                !matches!(operation, Operation::Delete | Operation::DeleteAttributes)
             }
             Self::LateExecution | Self::LateBehindGateway | Self::Accepted => !operation.is_read(),
             Self::TotalTooLarge => matches!(

@@ -103,8 +103,18 @@ impl DateFilters {
             "date_modified:max" => &mut self.modified.max,
             _ => return Err(InvalidParameter::unknown(name)),
         };
-        let message = "must be an ISO 8601 date or date-time";
-        let span = dates::parse(text).ok_or_else(|| InvalidParameter::new(name, message))?;
+        // A UNIX time is documented for the bounds only.
+        let is_bound = name.ends_with(":min") || name.ends_with(":max");
+        let (span, message) = if is_bound {
+            let span = dates::parse(text).or_else(|| dates::parse_unix(text));
+            (
+                span,
+                "must be an ISO 8601 date or date-time, or a UNIX time",
+            )
+        } else {
+            (dates::parse(text), "must be an ISO 8601 date or date-time")
+        };
+        let span = span.ok_or_else(|| InvalidParameter::new(name, message))?;
         *condition = Some(span);
         Ok(())
     }

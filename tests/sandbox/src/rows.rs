@@ -1,4 +1,4 @@
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::json::{self, InvalidBody, InvalidRow};
@@ -9,7 +9,13 @@ pub(crate) struct Row {
     pub attribute_id: i64,
     pub value: String,
     pub customer_id: i64,
+    #[serde(default, deserialize_with = "present")]
     pub id: Option<i64>,
+}
+
+/// Deserializes a field that can be absent but not null.
+fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> {
+    i64::deserialize(field).map(Some)
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<Vec<Result<Row, InvalidRow>>, InvalidBody> {
@@ -23,8 +29,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Vec<Result<Row, InvalidRow>>, Invalid
 
 fn parse_row(row: &Value) -> Result<Row, InvalidRow> {
     let integer = |field| {
-        let value = row.get(field).filter(|value| !value.is_null());
-        value
+        row.get(field)
             .map(|value| {
                 let integer = value.as_i64();
                 integer.ok_or_else(|| InvalidRow::new(field, "must be an integer"))
@@ -83,9 +88,17 @@ mod tests {
                 r#"{"attribute_id":1,"value":"v","customer_id":1,"id":"x"}"#,
                 "id",
             ),
+            (
+                r#"{"attribute_id":1,"value":"v","customer_id":1,"id":null}"#,
+                "id",
+            ),
+            (
+                r#"{"attribute_id":null,"value":"v","customer_id":1}"#,
+                "attribute_id",
+            ),
             ("7", "value"),
         ] {
-            let valid = r#"{"attribute_id":1,"value":"v","customer_id":1,"id":null}"#;
+            let valid = r#"{"attribute_id":1,"value":"v","customer_id":1,"id":5001}"#;
             let rows = parse(format!("[{valid},{body}]").as_bytes()).expect("a body");
             assert!(rows[0].is_ok());
             assert_eq!(rows[1].as_ref().expect_err(body).field, field, "{body}");

@@ -78,6 +78,8 @@ fn count_arrival(shared: &Shared, head: &Parts) -> Target {
         Some(Operation::Delete) => counts.deletes += 1,
         Some(Operation::ListAttributes) => counts.attribute_gets += 1,
         Some(Operation::CreateAttributes) => counts.attribute_posts += 1,
+        Some(Operation::UpdateAttributes) => counts.attribute_puts += 1,
+        Some(Operation::DeleteAttributes) => counts.attribute_deletes += 1,
         Some(Operation::ListCustomers) => {
             counts.customer_gets += 1;
             state.customer_queries.record(head.uri.query());

@@ -198,6 +198,7 @@ pub(crate) struct Settings {
     pub attributes: BTreeMap<i64, (String, AttributeType)>,
     pub customers: Vec<SandboxCustomer>,
     pub known_attributes: Option<HashSet<i64>>,
+    pub reject_undefined_attributes: bool,
     pub reject: Option<RejectRule>,
     pub faults: FaultPlan,
 }
@@ -244,6 +245,7 @@ impl Default for Settings {
             attributes: BTreeMap::new(),
             customers: Vec::new(),
             known_attributes: None,
+            reject_undefined_attributes: false,
             reject: None,
             faults: FaultPlan::none(),
         }

@@ -147,6 +147,17 @@ impl Store {
         }
         Some(removed)
     }
+
+    /// Removes the values of all customers for an attribute.
+    pub(crate) fn remove_attribute(&mut self, attribute_id: i64) {
+        let values = self
+            .iter()
+            .filter(|value| value.attribute_id == attribute_id);
+        let ids: Vec<i64> = values.map(|value| value.id).collect();
+        for id in ids {
+            self.remove(id);
+        }
+    }
 }
 
 fn slot_index(id: i64) -> Option<usize> {

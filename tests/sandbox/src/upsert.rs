@@ -177,7 +177,7 @@ fn partition(
     let mut invalid = Vec::new();
     let mut seen = HashSet::with_capacity(rows.len());
     for (index, row) in rows.into_iter().enumerate() {
-        match row.and_then(|row| validate_in_store(state, row)) {
+        match row.and_then(|row| validate_in_store(settings, state, row)) {
             Err(reason) => invalid.push((index, reason)),
             Ok(row) => {
                 let is_first = seen.insert((row.customer_id, row.attribute_id));
@@ -196,8 +196,13 @@ fn partition(
 }
 
 /// Applies the rules that depend on the store.
-fn validate_in_store(state: &State, row: Row) -> Result<Row, InvalidRow> {
-    if let Some(attribute) = state.attributes.get(row.attribute_id)
+fn validate_in_store(settings: &Settings, state: &State, row: Row) -> Result<Row, InvalidRow> {
+    let attribute = state.attributes.get(row.attribute_id);
+    let must_be_defined = settings.reject_undefined_attributes;
+    if state.attributes.is_deleted(row.attribute_id) || (must_be_defined && attribute.is_none()) {
+        return Err(InvalidRow::new("attribute_id", "is not an attribute"));
+    }
+    if let Some(attribute) = attribute
         && let Some(rule) = attribute.attribute_type.violated_rule(&row.value)
     {
         return Err(InvalidRow::new("value", rule));

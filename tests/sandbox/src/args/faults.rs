@@ -45,6 +45,8 @@ fn operation(name: &str) -> Option<Operation> {
         "delete" => Operation::Delete,
         "list-attributes" => Operation::ListAttributes,
         "create-attributes" => Operation::CreateAttributes,
+        "update-attributes" => Operation::UpdateAttributes,
+        "delete-attributes" => Operation::DeleteAttributes,
         "list-customers" => Operation::ListCustomers,
         "create-customers" => Operation::CreateCustomers,
         _ => return None,

@@ -1,15 +1,33 @@
-//! Attribute definitions: GET, POST, and the validation of values by type.
+//! Attribute definitions: GET, POST, PUT, DELETE, and the validation of values by type.
 
 use std::time::Duration;
 
-use bigcommerce_sandbox::{AttributeType, BatchRejection, ErrorKeys, Sandbox};
+use bigcommerce_sandbox::{AttributeType, BatchRejection, ErrorKeys, Sandbox, UnknownId};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::client::{ATTRIBUTES, get, get_attributes, post_attributes, put, request, row, send};
+use crate::client::{
+    ATTRIBUTES, TestResponse, get, get_attributes, post_attributes, put, request, row, send,
+};
 
 fn attribute(name: &str, attribute_type: &str) -> Value {
     json!({"name": name, "type": attribute_type})
+}
+
+async fn put_attributes(base_url: &str, rows: Value) -> TestResponse {
+    let url = format!("{base_url}{ATTRIBUTES}");
+    send(request(Method::PUT, &url, rows.to_string())).await
+}
+
+async fn delete_attributes(base_url: &str, query: &str) -> TestResponse {
+    let url = format!("{base_url}{ATTRIBUTES}?{query}");
+    send(request(Method::DELETE, &url, "")).await
+}
+
+/// Returns the IDs and names of the store's attributes.
+fn names(sandbox: &Sandbox) -> Vec<(i64, String)> {
+    let attributes = sandbox.attributes().into_iter();
+    attributes.map(|it| (it.id, it.name)).collect()
 }
 
 /// Starts a store with four attributes, two of them defined a day later.
@@ -103,6 +121,10 @@ async fn each_filter_selects_its_attributes() {
         ("date_created:min=2024-06-11", &[101, 103]),
         ("date_modified:max=2024-06-10T14:22:00Z", &[7, 102]),
         ("date_modified=2024-06-12", &[]),
+        // 2024-06-11T14:22:00Z, and a second before.
+        ("date_created:min=1718115720", &[101, 103]),
+        ("date_created:max=1718115719", &[7, 102]),
+        ("date_modified:min=1718115721", &[]),
         ("limit=3", &[7, 101, 102]),
         ("limit=3&page=2", &[103]),
         ("page=18446744073709551615", &[]),
@@ -130,6 +152,8 @@ async fn unknown_and_malformed_filters_are_rejected() {
         "type=text",
         "type=",
         "date_created=yesterday",
+        "date_created=1718115720",
+        "date_created:min=-1",
         "page=0",
         "limit=0",
         "limit=251",
@@ -138,7 +162,7 @@ async fn unknown_and_malformed_filters_are_rejected() {
         assert_eq!(response.status, 422, "{query}");
         assert_eq!(response.error_keys().len(), 1, "{query}");
     }
-    assert_eq!(sandbox.counts().rejected, 9);
+    assert_eq!(sandbox.counts().rejected, 11);
 }
 
 #[tokio::test(start_paused = true)]
@@ -231,22 +255,24 @@ async fn a_store_has_at_most_fifty_attributes() {
 async fn unsupported_methods_and_invalid_bodies_are_rejected() {
     let sandbox = start_filled().await;
     let url = format!("{}{ATTRIBUTES}", sandbox.base_url());
-    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
-        let rejected = send(request(method, &url, "[]")).await;
-        assert_eq!(rejected.status, 405);
-        assert_eq!(rejected.headers["allow"], "GET, POST");
+    let rejected = send(request(Method::PATCH, &url, "[]")).await;
+    assert_eq!(rejected.status, 405);
+    assert_eq!(rejected.headers["allow"], "GET, POST, PUT, DELETE");
+    for method in [Method::POST, Method::PUT] {
+        for (body, status) in [("[{", 400), ("{}", 422), ("[]", 422)] {
+            let rejected = send(request(method.clone(), &url, body)).await;
+            assert_eq!(rejected.status, status);
+        }
+        let mut untyped = request(method, &url, "[]");
+        untyped.headers_mut().remove("Content-Type");
+        assert_eq!(send(untyped).await.status, 415);
     }
-    for (body, status) in [("[{", 400), ("{}", 422), ("[]", 422)] {
-        assert_eq!(send(request(Method::POST, &url, body)).await.status, status);
-    }
-    let mut untyped = request(Method::POST, &url, "[]");
-    untyped.headers_mut().remove("Content-Type");
-    assert_eq!(send(untyped).await.status, 415);
     let mut no_token = request(Method::GET, &url, "");
     no_token.headers_mut().remove("X-Auth-Token");
     assert_eq!(send(no_token).await.status, 401);
     let counts = sandbox.counts();
     assert_eq!((counts.attribute_gets, counts.attribute_posts), (1, 5));
+    assert_eq!((counts.attribute_puts, counts.attribute_deletes), (4, 0));
     assert_eq!((counts.puts, counts.gets, counts.deletes), (0, 0, 0));
 }
 
@@ -339,4 +365,173 @@ async fn creating_an_attribute_does_not_make_it_known() {
     assert_eq!(post_attributes(base_url, rows).await.column("id"), [101]);
     assert_eq!(put(base_url, json!([row(1, 101, "v")])).await.status, 422);
     assert_eq!(put(base_url, json!([row(1, 7, "v")])).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renamed_attribute_keeps_its_id_type_and_values() {
+    let sandbox = start_filled().await;
+    let base_url = sandbox.base_url();
+    sandbox.insert(1, 102, "7");
+    let rows = json!([{"id": 102, "name": "Score"}, {"id": 7, "name": "Tier", "type": "string"}]);
+    let renamed = put_attributes(base_url, rows).await;
+    assert_eq!(renamed.status, 200);
+    let (created, modified) = ("2024-06-10T14:22:00Z", "2024-06-11T14:22:00Z");
+    let record = |id: i64, name: &str, kind: &str| {
+        json!({
+            "id": id, "name": name, "type": kind,
+            "date_created": created, "date_modified": modified,
+        })
+    };
+    let expected = json!([record(102, "Score", "number"), record(7, "Tier", "string")]);
+    assert_eq!(renamed.json()["data"], expected);
+    assert_eq!(renamed.pagination("total"), 2);
+    assert_eq!(sandbox.value(1, 102).expect("a value").value, "7");
+    assert_eq!(get(base_url, "name=Score").await.column("customer_id"), [1]);
+    assert_eq!(sandbox.counts().attribute_puts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_have_1_to_255_characters() {
+    let sandbox = start_filled().await;
+    let base_url = sandbox.base_url();
+    for (length, status) in [(0, 422), (255, 200), (256, 422)] {
+        // Four bytes each.
+        let name = "\u{1d11e}".repeat(length);
+        let renamed = put_attributes(base_url, json!([{"id": 7, "name": name}])).await;
+        assert_eq!(renamed.status, status, "{length}");
+        let name = "\u{1d122}".repeat(length);
+        let created = post_attributes(base_url, json!([attribute(&name, "string")])).await;
+        assert_eq!(created.status, status, "{length}");
+        if status == 422 {
+            assert_eq!(renamed.error_keys(), ["0.name"]);
+            assert_eq!(created.error_keys(), ["0.name"]);
+        }
+    }
+    assert_eq!(sandbox.counts().rejected, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn invalid_new_names_are_named_and_valid_ones_stored_as_configured() {
+    let rows = json!([
+        {"id": 7, "name": "Level"},
+        {"id": 102, "name": "Tier"},
+        {"id": 102, "name": "Level"},
+        {"id": 9, "name": "Other"},
+        {"id": 102, "name": " "},
+        {"id": 102, "name": 7},
+        {"id": 102, "name": null},
+        {"id": 102},
+        {"id": "102", "name": "Other"},
+        {"id": null, "name": "Other"},
+        {"name": "Other"},
+        {"id": 102, "name": "Other", "type": "date"},
+        {"id": 102, "name": "Other", "type": null},
+        {"id": 7, "name": "Other"},
+        7,
+    ]);
+    let keys = [
+        "1.name", "10.id", "11.type", "12.type", "13.id", "14.id", "2.name", "3.id", "4.name",
+        "5.name", "6.name", "7.name", "8.id", "9.id",
+    ];
+    for (rejection, level) in [
+        (BatchRejection::Atomic, "Tier"),
+        (BatchRejection::Partial, "Level"),
+    ] {
+        let sandbox = Sandbox::builder()
+            .attribute(7, "Tier")
+            .typed_attribute(102, "Points", AttributeType::Number)
+            .batch_rejection(rejection)
+            .start()
+            .await
+            .unwrap();
+        let rejected = put_attributes(sandbox.base_url(), rows.clone()).await;
+        assert_eq!(rejected.status, 422);
+        assert_eq!(rejected.error_keys(), keys);
+        let expected = [(7, level.to_owned()), (102, "Points".to_owned())];
+        assert_eq!(names(&sandbox), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_attribute_takes_the_values_of_all_customers_with_it() {
+    let sandbox = start_filled().await;
+    let base_url = sandbox.base_url();
+    for customer in 1..=3 {
+        for attribute in [7, 102, 103] {
+            sandbox.insert(customer, attribute, "7");
+        }
+    }
+    for query in ["", "id:in=", "id:in=x", "name=Tier", "id:in=7&color=blue"] {
+        let rejected = delete_attributes(base_url, query).await;
+        assert_eq!(rejected.status, 422, "{query}");
+    }
+    assert_eq!(sandbox.counts().values, 9);
+
+    let deleted = delete_attributes(base_url, "id:in=7,103,9").await;
+    assert_eq!((deleted.status, deleted.body.len()), (204, 0));
+    let left: Vec<_> = sandbox
+        .values()
+        .iter()
+        .map(|it| (it.customer_id, it.attribute_id))
+        .collect();
+    assert_eq!(left, [(1, 102), (2, 102), (3, 102)]);
+    assert_eq!(get(base_url, "").await.column("attribute_id"), [102; 3]);
+    let ids = get_attributes(base_url, "").await.column("id");
+    assert_eq!(ids, [101, 102]);
+
+    // The IDs are not assigned again, and no row can name them.
+    let rejected = put(base_url, json!([row(1, 7, "v"), row(1, 8, "v")])).await;
+    assert_eq!(rejected.error_keys(), ["0.attribute_id"]);
+    let created = post_attributes(base_url, json!([attribute("Tier", "string")])).await;
+    assert_eq!(created.column("id"), [104]);
+    assert_eq!(sandbox.counts().attribute_deletes, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_of_attributes_have_the_settings_of_deletes() {
+    for (unknown_id, status, left) in [
+        (UnknownId::Ignored, 204, 0),
+        (UnknownId::NotFound, 404, 1),
+        (UnknownId::Unprocessable, 422, 1),
+    ] {
+        let sandbox = Sandbox::builder()
+            .attribute(7, "Tier")
+            .unknown_id(unknown_id)
+            .delete_limit(2)
+            .start()
+            .await
+            .unwrap();
+        let base_url = sandbox.base_url();
+        assert_eq!(delete_attributes(base_url, "id:in=7,8,9").await.status, 422);
+        assert_eq!(
+            delete_attributes(base_url, "id:in=7,9").await.status,
+            status
+        );
+        assert_eq!(sandbox.attributes().len(), left);
+    }
+    let read_only = Sandbox::builder().attribute(7, "Tier").read_only();
+    let sandbox = read_only.start().await.unwrap();
+    let base_url = sandbox.base_url();
+    assert_eq!(delete_attributes(base_url, "id:in=7").await.status, 403);
+    let renamed = put_attributes(base_url, json!([{"id": 7, "name": "Level"}])).await;
+    assert_eq!(renamed.status, 403);
+    assert_eq!(names(&sandbox), [(7, "Tier".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn undefined_attributes_can_be_rejected() {
+    let sandbox = Sandbox::builder()
+        .attribute(7, "Tier")
+        .reject_undefined_attributes(true)
+        .start()
+        .await
+        .unwrap();
+    let base_url = sandbox.base_url();
+    let rows = json!([row(1, 7, "v"), row(1, 101, "v")]);
+    let rejected = put(base_url, rows.clone()).await;
+    assert_eq!(rejected.error_keys(), ["1.attribute_id"]);
+    // An attribute that is created meanwhile is known.
+    let new = json!([attribute("Points", "string")]);
+    assert_eq!(post_attributes(base_url, new).await.column("id"), [101]);
+    assert_eq!(put(base_url, rows).await.status, 200);
 }

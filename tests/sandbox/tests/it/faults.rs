@@ -17,6 +17,7 @@ use crate::raw_client::{
 async fn start_with(plan: FaultPlan) -> Sandbox {
     let sandbox = Sandbox::builder()
         .quota(100, Duration::from_secs(30))
+        .attribute(1, "Old")
         .faults(plan)
         .start()
         .await
@@ -47,10 +48,9 @@ struct Expected {
 }
 
 fn expected(fault: Fault, operation: Operation) -> Expected {
-    let usual = if operation == Operation::Delete {
-        204
-    } else {
-        200
+    let usual = match operation {
+        Operation::Delete | Operation::DeleteAttributes => 204,
+        _ => 200,
     };
     let (status, execution) = match fault {
         Fault::RateLimited | Fault::Busy => (Some(429), Execution::None),
@@ -114,8 +114,10 @@ fn values_after(operation: Operation, execution: &Execution) -> Vec<(i64, String
         Operation::List
         | Operation::ListAttributes
         | Operation::CreateAttributes
+        | Operation::UpdateAttributes
         | Operation::ListCustomers
         | Operation::CreateCustomers => old.collect(),
+        Operation::DeleteAttributes => Vec::new(),
         Operation::Delete => old.filter(|(n, _)| *n != 1 && *n != 3).collect(),
         Operation::Upsert => {
             let rows = new_rows();
@@ -126,19 +128,25 @@ fn values_after(operation: Operation, execution: &Execution) -> Vec<(i64, String
     }
 }
 
-/// Returns how many attributes and customers an operation creates.
-fn created_by(operation: Operation, execution: &Execution) -> (usize, usize) {
+/// Returns the names of the attributes and the number of customers after an operation.
+fn records_after(operation: Operation, execution: &Execution) -> (Vec<&'static str>, usize) {
     match operation {
-        _ if *execution == Execution::None => (0, 0),
-        Operation::CreateAttributes => (1, 0),
-        Operation::CreateCustomers => (0, 1),
-        _ => (0, 0),
+        _ if *execution == Execution::None => (vec!["Old"], 5),
+        Operation::CreateAttributes => (vec!["Old", "Tier"], 5),
+        Operation::UpdateAttributes => (vec!["Renamed"], 5),
+        Operation::DeleteAttributes => (Vec::new(), 5),
+        Operation::CreateCustomers => (vec!["Old"], 6),
+        _ => (vec!["Old"], 5),
     }
 }
 
-/// Returns how many attributes and customers were created.
-fn created(sandbox: &Sandbox) -> (usize, usize) {
-    (sandbox.attributes().len(), sandbox.customers().len() - 5)
+#[track_caller]
+fn assert_records(sandbox: &Sandbox, operation: Operation, execution: &Execution, case: &str) {
+    let (names, customers) = records_after(operation, execution);
+    let attributes = sandbox.attributes();
+    let actual: Vec<_> = attributes.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(actual, names, "{case}");
+    assert_eq!(sandbox.customers().len(), customers, "{case}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,8 +187,7 @@ async fn each_fault_has_its_documented_effect_on_each_operation() {
                 values_after(operation, &expected.execution),
                 "{case}"
             );
-            let expected = created_by(operation, &expected.execution);
-            assert_eq!(created(&sandbox), expected, "{case}");
+            assert_records(&sandbox, operation, &expected.execution, &case);
         }
         let is_late = matches!(fault, Fault::LateExecution | Fault::LateBehindGateway);
         assert_eq!(counts.in_flight, usize::from(is_late), "{case}");
@@ -207,6 +214,7 @@ async fn a_cut_response_is_shorter_than_its_content_length() {
         Operation::List,
         Operation::ListAttributes,
         Operation::CreateAttributes,
+        Operation::UpdateAttributes,
         Operation::ListCustomers,
         Operation::CreateCustomers,
     ] {
@@ -362,7 +370,7 @@ async fn an_oversized_response_ends_with_the_usual_json() {
         let usual = send_operation(&start_with(FaultPlan::none()).await, *operation).await;
         let response = send_operation(&start_with(once(Fault::Oversized)).await, *operation).await;
         assert!(response.body().len() > 8 * 1024 * 1024);
-        if *operation == Operation::Delete {
+        if matches!(operation, Operation::Delete | Operation::DeleteAttributes) {
             assert_eq!(response.json(), json!({}));
         } else {
             assert_eq!(response.json()["data"], usual.json()["data"]);
@@ -484,7 +492,7 @@ async fn check_late_upsert(fault: Fault, late: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_deletes_and_creations_are_executed_after_the_delay() {
+async fn other_late_writes_are_executed_after_the_delay() {
     let late = [
         Fault::LateExecution,
         Fault::LateBehindGateway,
@@ -494,6 +502,8 @@ async fn late_deletes_and_creations_are_executed_after_the_delay() {
         [
             Operation::Delete,
             Operation::CreateAttributes,
+            Operation::UpdateAttributes,
+            Operation::DeleteAttributes,
             Operation::CreateCustomers,
         ]
         .map(|operation| (fault, operation))
@@ -504,15 +514,14 @@ async fn late_deletes_and_creations_are_executed_after_the_delay() {
             values_by_customer(&sandbox),
             values_after(operation, &Execution::None)
         );
-        assert_eq!(created(&sandbox), (0, 0));
+        assert_records(&sandbox, operation, &Execution::None, "before");
 
         tokio::time::sleep(Duration::from_millis(51)).await;
         assert_eq!(
             values_by_customer(&sandbox),
             values_after(operation, &Execution::Complete)
         );
-        let expected = created_by(operation, &Execution::Complete);
-        assert_eq!(created(&sandbox), expected);
+        assert_records(&sandbox, operation, &Execution::Complete, "after");
         assert_eq!(sandbox.counts().in_flight, 0);
     }
 }

@@ -122,6 +122,25 @@ async fn the_store_options_are_applied() {
 }
 
 #[tokio::test]
+async fn rows_with_undefined_attributes_are_rejected_if_any_is_defined() {
+    let (define, accept) = ("--attribute=Tier", "--undefined-attributes=accept");
+    let reject = "--undefined-attributes=reject";
+    for (args, status) in [
+        (&[][..], 200),
+        (&[define], 422),
+        (&[accept, define], 200),
+        (&[reject], 422),
+    ] {
+        let mut server = program().args(["--port", "0"]).args(args).spawn().unwrap();
+        let mut out = BufReader::new(server.stdout.take().unwrap());
+        let mut base_url = String::new();
+        out.read_line(&mut base_url).await.unwrap();
+        let response = put(base_url.trim_end(), json!([row(1, 999, "v")])).await;
+        assert_eq!(response.status, status, "{args:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_customer_options_are_applied() {
     let mut server = program()
         .args(["--port", "0", "--customer", "7=Jane@example.com"])

@@ -107,8 +107,8 @@ impl RawClient {
     }
 }
 
-/// Sends one request of the operation to a store with the values of [`insert_old_values`] and their
-/// customers.
+/// Sends one request of the operation to a store with the values of [`insert_old_values`], their
+/// customers and, if it is defined, their attribute.
 pub async fn send_operation(sandbox: &Sandbox, operation: Operation) -> RawResponse {
     let mut client = RawClient::connect(sandbox).await;
     match operation {
@@ -119,6 +119,13 @@ pub async fn send_operation(sandbox: &Sandbox, operation: Operation) -> RawRespo
         Operation::CreateAttributes => {
             let body = r#"[{"name":"Tier","type":"string"}]"#;
             client.send_to(ATTRIBUTES, "POST", "", body).await;
+        }
+        Operation::UpdateAttributes => {
+            let body = r#"[{"id":1,"name":"Renamed"}]"#;
+            client.send_to(ATTRIBUTES, "PUT", "", body).await;
+        }
+        Operation::DeleteAttributes => {
+            client.send_to(ATTRIBUTES, "DELETE", "id:in=1", "").await;
         }
         Operation::CreateCustomers => {
             let body = r#"[{"email":"jane@example.com"}]"#;
