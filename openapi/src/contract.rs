@@ -135,7 +135,11 @@ static UPSERT: Row = Row {
         ("customer_id", "integer"),
     ],
     enums: &[],
-    texts: &[],
+    texts: &[TextField {
+        field: "value",
+        min_length: 0,
+        max_length: 255,
+    }],
 };
 
 const ATTRIBUTE_NAME: TextField = TextField {

@@ -79,7 +79,10 @@ fn limit(field: &mut Schema, known: &TextField) {
         ("minLength", known.min_length),
         ("maxLength", known.max_length),
     ] {
-        field.entry(key).or_insert_with(|| length.into());
+        // A comparison with a length of zero would be one that the compiler warns about.
+        if length > 0 {
+            field.entry(key).or_insert_with(|| length.into());
+        }
     }
 }
 
@@ -100,7 +103,7 @@ mod tests {
         assert_eq!(
             root["paths"][VALUES]["put"]["requestBody"]["content"]["application/json"]["schema"],
             json!({"items": {
-                "properties": {"value": {"type": "string"}},
+                "properties": {"value": {"type": "string", "maxLength": 255}},
                 "required": ["attribute_id", "value", "customer_id"],
             }})
         );
