@@ -1,7 +1,6 @@
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::map::Entry;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// A value in which no object has a key twice with different values: which of them counts depends on the
@@ -10,13 +9,43 @@ pub(crate) struct UniqueKeys(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for UniqueKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor).map(Self)
+        Place(None).deserialize(deserializer).map(Self)
     }
 }
 
-struct ValueVisitor;
+/// A place in a document, read into a value: a key or an index, and the place that holds it.
+#[derive(Clone, Copy)]
+struct Place<'p>(Option<(&'p Place<'p>, Step<'p>)>);
 
-impl<'de> Visitor<'de> for ValueVisitor {
+#[derive(Clone, Copy)]
+enum Step<'p> {
+    Key(&'p str),
+    Index(usize),
+}
+
+/// Writes a JSON pointer.
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("#"),
+            Some((owner, Step::Index(index))) => write!(f, "{owner}/{index}"),
+            Some((owner, Step::Key(key))) => {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                write!(f, "{owner}/{key}")
+            }
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Place<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Place<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,26 +91,48 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(UniqueKeys(item)) = items.next_element()? {
-            list.push(item);
+        loop {
+            let place = Place(Some((&self, Step::Index(list.len()))));
+            match items.next_element_seed(place)? {
+                Some(item) => list.push(item),
+                None => return Ok(list.into()),
+            }
         }
-        Ok(list.into())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some((key, UniqueKeys(value))) = entries.next_entry::<String, _>()? {
-            match map.entry(key) {
-                Entry::Vacant(entry) => drop(entry.insert(value)),
-                Entry::Occupied(entry) if *entry.get() == value => {}
-                Entry::Occupied(entry) => {
-                    let key = entry.key();
-                    return Err(A::Error::custom(format!(
-                        "the key {key:?} is there twice, with different values; remove one of them"
-                    )));
-                }
+        while let Some(key) = entries.next_key::<String>()? {
+            let place = Place(Some((&self, Step::Key(&key))));
+            let value = entries.next_value_seed(place)?;
+            if map.get(&key).is_some_and(|earlier| *earlier != value) {
+                return Err(A::Error::custom(format!(
+                    "{place} is there twice, with different values; remove one of them"
+                )));
             }
+            map.insert(key, value);
         }
         Ok(map.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_repeated_key_is_refused_unless_its_value_is_the_same() {
+        let yaml = |text: &str| serde_norway::from_str(text).map(|UniqueKeys(value)| value);
+        let same = "a: {x: [1, 2.5, null, true]}\na: {x: [1, 2.5, null, true]}\n200: b\n";
+        let value = yaml(same).expect("is read");
+        assert_eq!(value, json!({"a": {"x": [1, 2.5, null, true]}, "200": "b"}));
+        let error = yaml("a/b:\n  - x: 1\n    x: 2\n").expect_err("is refused");
+        let place = "#/a~1b/0/x is there twice, with different values; remove one of them";
+        assert!(error.to_string().contains(place), "{error}");
+        let json: Result<UniqueKeys, _> = serde_json::from_str("{\"x\": 1, \"x\": \"1\"}");
+        let error = json.map(|_| ()).expect_err("is refused").to_string();
+        assert!(error.starts_with("#/x is there twice"), "{error}");
     }
 }

@@ -1,18 +1,23 @@
 //! Tests with random mutations: every document generates code or is rejected with one message that
-//! names the place, and none causes a panic.
+//! names the place, any two of them can be compared or not with one such message, and none causes a
+//! panic.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::catch_unwind;
 
-use bigcommerce_openapi::{Document, VENDORED};
+use bigcommerce_openapi::{Document, Error, VENDORED};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::support::{each_object, file};
 
 /// The number of documents, unless the environment variable `MUTATED_DOCUMENTS` sets another one.
-const DOCUMENTS: u64 = 4_000;
+const DOCUMENTS: u64 = 10_000;
+
+/// The number of documents from which each test generates code, unless `MUTATED_DOCUMENTS` is set: that
+/// takes twenty times as long as everything else.
+const GENERATED: u64 = 20;
 
 /// The number of tests, which run in parallel and divide the documents among them.
 const SHARES: u64 = 4;
@@ -21,6 +26,8 @@ const SHARES: u64 = 4;
 struct Counts {
     rejected: u64,
     generated: u64,
+    /// Documents that were compared with the one before them.
+    compared: u64,
     /// Documents whose shape was generated before.
     repeated: u64,
 }
@@ -60,10 +67,12 @@ fn mutated_documents(share: u64) {
         });
         root
     });
-    let documents = std::env::var("MUTATED_DOCUMENTS").map_or(DOCUMENTS, |number| {
+    let wanted = std::env::var("MUTATED_DOCUMENTS").ok();
+    let documents = wanted.as_ref().map_or(DOCUMENTS, |number| {
         number.parse().expect("MUTATED_DOCUMENTS is a number")
     });
-    let vendored = Document::vendored().expect("is a document");
+    let max_generated = wanted.map_or(GENERATED, |_| u64::MAX);
+    let mut previous = Document::vendored().expect("is a document");
     let mut generated = HashSet::new();
     let mut counts = Counts::default();
     for seed in (share..documents).step_by(usize::try_from(SHARES).expect("is small")) {
@@ -81,13 +90,14 @@ fn mutated_documents(share: u64) {
         };
         let outcome = catch_unwind(|| {
             let document = Document::parse("d", &text)?;
-            let compared = vendored.compare(&document);
-            let prepared = document.prepare();
-            if let Err(error) = &compared {
-                // A document that can't be compared can't be prepared either.
-                assert!(prepared.is_err(), "{error}");
-            }
-            prepared
+            let compared = previous.compare(&document);
+            let prepared = document.clone().prepare();
+            // News are a comparison, too, and of more.
+            let compared = match seed % 16 {
+                0 => compared.and(document.news()),
+                _ => compared,
+            };
+            Ok::<_, Error>((document, compared, prepared))
         });
         match outcome {
             Err(_) => panic!("seed {seed}: panicked"),
@@ -96,10 +106,28 @@ fn mutated_documents(share: u64) {
                 assert!(names_a_place(&message), "seed {seed}: {message}");
                 counts.rejected += 1;
             }
-            Ok(Ok(prepared)) => {
+            Ok(Ok((document, compared, prepared))) => {
+                if let Err(error) = compared {
+                    // A document that can't be compared can't be prepared either.
+                    let message = error.to_string();
+                    assert!(prepared.is_err(), "seed {seed}: {message}");
+                    assert!(names_a_place(&message), "seed {seed}: {message}");
+                } else {
+                    counts.compared += 1;
+                    previous = document;
+                }
+                let prepared = match prepared {
+                    Ok(prepared) => prepared,
+                    Err(error) => {
+                        let message = error.to_string();
+                        assert!(names_a_place(&message), "seed {seed}: {message}");
+                        counts.rejected += 1;
+                        continue;
+                    }
+                };
                 let mut hasher = DefaultHasher::new();
                 shape(prepared.document()).to_string().hash(&mut hasher);
-                if generated.insert(hasher.finish()) {
+                if counts.generated < max_generated && generated.insert(hasher.finish()) {
                     let code = catch_unwind(|| prepared.generate());
                     let code = code.unwrap_or_else(|_| panic!("seed {seed}: panicked"));
                     if let Err(error) = code {
@@ -114,7 +142,8 @@ fn mutated_documents(share: u64) {
     }
     assert!(
         counts.rejected > documents / 20
-            && counts.generated > documents / 200
+            && counts.compared > documents / 20
+            && counts.generated >= GENERATED.min(documents / 200)
             && counts.repeated > documents / 20,
         "{counts:?}"
     );
