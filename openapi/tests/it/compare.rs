@@ -10,7 +10,7 @@ use crate::support::{
 
 /// How a change affects the set of values that a schema accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Effect {
+pub enum Effect {
     Fewer,
     More,
     Same,
@@ -20,9 +20,9 @@ enum Effect {
 use Effect::{Fewer, More, Same, Unknown};
 
 /// A schema before and after, the reported change, and its effect.
-type SchemaChange = (Value, Value, &'static str, Effect);
+pub type SchemaChange = (Value, Value, &'static str, Effect);
 
-fn schema_changes() -> Vec<SchemaChange> {
+pub fn schema_changes() -> Vec<SchemaChange> {
     let text = |key: &str, value: Value| json!({"type": "string", key: value});
     let number = |key: &str, value: Value| json!({"type": "number", key: value});
     let list = |key: &str, value: Value| json!({"type": "array", "items": {}, key: value});
@@ -423,7 +423,7 @@ fn schema_changes() -> Vec<SchemaChange> {
 }
 
 /// Changes that count in fields only: a parameter can't be null, and a date in it has no type.
-fn field_changes() -> Vec<SchemaChange> {
+pub fn field_changes() -> Vec<SchemaChange> {
     let bare = |kind: &str| json!({"type": kind});
     let format = |format: &str| json!({"type": "string", "format": format});
     let nullable = json!({"type": "string", "nullable": true});
@@ -485,14 +485,14 @@ fn inner_changes() -> Vec<(Value, Value, &'static str, &'static str, Effect)> {
     ]
 }
 
-fn impact(effect: Effect, is_received: bool) -> &'static str {
+pub fn impact(effect: Effect, is_received: bool) -> &'static str {
     match (effect, is_received) {
         (Same, _) | (More, false) | (Fewer, true) => "compatible",
         _ => "breaking",
     }
 }
 
-const PROBE: &str = "probe";
+pub const PROBE: &str = "probe";
 
 fn with_parameter(schema: &Value) -> Value {
     let mut root = vendored();

@@ -2,6 +2,7 @@
 
 #![cfg(feature = "cli")]
 
+mod changes;
 mod command;
 mod compare;
 mod documents;
