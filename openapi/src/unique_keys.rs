@@ -1,21 +1,56 @@
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A value in which no object has a key twice with different values: which of them counts depends on the
-/// reader.
-pub(crate) struct UniqueKeys(pub(crate) Value);
-
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Place(None).deserialize(deserializer).map(Self)
-    }
+/// Reads a value in which no object has a key twice with different values: which of them counts depends
+/// on the reader.
+///
+/// Its texts and its number of values add up to `max_size` at most, since aliases in YAML multiply them.
+pub(crate) fn read_value<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    max_size: usize,
+) -> Result<Value, D::Error> {
+    let size_left = Cell::new(max_size);
+    let root = Place {
+        size_left: &size_left,
+        step: None,
+    };
+    root.deserialize(deserializer)
 }
 
-/// A place in a document, read into a value: a key or an index, and the place that holds it.
+/// A place in a document, which is read into a value.
 #[derive(Clone, Copy)]
-struct Place<'p>(Option<(&'p Place<'p>, Step<'p>)>);
+struct Place<'p> {
+    size_left: &'p Cell<usize>,
+    /// The place that holds this one, and the step from there. The root has none.
+    step: Option<(&'p Place<'p>, Step<'p>)>,
+}
+
+impl<'p> Place<'p> {
+    fn step(&'p self, step: Step<'p>) -> Self {
+        Self {
+            size_left: self.size_left,
+            step: Some((self, step)),
+        }
+    }
+
+    /// Counts a value, and the length of its text.
+    fn count<E: Error>(&self, len: usize) -> Result<(), E> {
+        let left = self.size_left.get().checked_sub(len.saturating_add(1));
+        match left {
+            Some(left) => {
+                self.size_left.set(left);
+                Ok(())
+            }
+            None => Err(E::custom(format!(
+                "{self}: the document's aliases make it several times as large as its text; \
+                 write it out"
+            ))),
+        }
+    }
+}
 
 #[derive(Clone, Copy)]
 enum Step<'p> {
@@ -26,7 +61,7 @@ enum Step<'p> {
 /// Writes a JSON pointer.
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match self.step {
             None => f.write_str("#"),
             Some((owner, Step::Index(index))) => write!(f, "{owner}/{index}"),
             Some((owner, Step::Key(key))) => {
@@ -41,6 +76,7 @@ impl<'de> DeserializeSeed<'de> for Place<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count(0)?;
         deserializer.deserialize_any(self)
     }
 }
@@ -69,11 +105,13 @@ impl<'de> Visitor<'de> for Place<'_> {
         Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        self.count(value.len())?;
         Ok(value.into())
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        self.count(value.len())?;
         Ok(value.into())
     }
 
@@ -92,7 +130,7 @@ impl<'de> Visitor<'de> for Place<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
-            let place = Place(Some((&self, Step::Index(list.len()))));
+            let place = self.step(Step::Index(list.len()));
             match items.next_element_seed(place)? {
                 Some(item) => list.push(item),
                 None => return Ok(list.into()),
@@ -103,7 +141,8 @@ impl<'de> Visitor<'de> for Place<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let place = Place(Some((&self, Step::Key(&key))));
+            self.count(key.len())?;
+            let place = self.step(Step::Key(&key));
             let value = entries.next_value_seed(place)?;
             if map.get(&key).is_some_and(|earlier| *earlier != value) {
                 return Err(A::Error::custom(format!(
@@ -122,17 +161,27 @@ mod tests {
 
     use super::*;
 
+    fn read(text: &str) -> Result<Value, String> {
+        let yaml = serde_norway::Deserializer::from_str(text);
+        read_value(yaml, 4 * text.len()).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn a_repeated_key_is_refused_unless_its_value_is_the_same() {
-        let yaml = |text: &str| serde_norway::from_str(text).map(|UniqueKeys(value)| value);
         let same = "a: {x: [1, 2.5, null, true]}\na: {x: [1, 2.5, null, true]}\n200: b\n";
-        let value = yaml(same).expect("is read");
+        let value = read(same).expect("is read");
         assert_eq!(value, json!({"a": {"x": [1, 2.5, null, true]}, "200": "b"}));
-        let error = yaml("a/b:\n  - x: 1\n    x: 2\n").expect_err("is refused");
+        let error = read("a/b:\n  - x: 1\n    x: 2\n").expect_err("is refused");
         let place = "#/a~1b/0/x is there twice, with different values; remove one of them";
-        assert!(error.to_string().contains(place), "{error}");
-        let json: Result<UniqueKeys, _> = serde_json::from_str("{\"x\": 1, \"x\": \"1\"}");
-        let error = json.map(|_| ()).expect_err("is refused").to_string();
-        assert!(error.starts_with("#/x is there twice"), "{error}");
+        assert!(error.contains(place), "{error}");
+    }
+
+    #[test]
+    fn aliases_must_not_make_a_document_much_larger() {
+        assert!(read("a: &a [long text]\nb: *a\n").is_ok());
+        let aliases = "*a, ".repeat(100);
+        let text = format!("a: &a {}\nb: [{aliases}]\n", "x".repeat(1000));
+        let error = read(&text).expect_err("is refused");
+        assert!(error.contains("#/b/4: the document's aliases"), "{error}");
     }
 }

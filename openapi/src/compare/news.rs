@@ -56,8 +56,8 @@ fn is_news(finding: &Finding, knows_types: bool) -> bool {
             let is_sent = format.is_none_or(|format| is_sent_in_format(&finding.name, format));
             breaks_request && !is_sent
         }
-        // The generated types tell.
-        Kind::Presence | Kind::Type => !knows_types,
+        // The generated types tell. Without them, most of what is missing may be what preparation adds.
+        Kind::Presence | Kind::Type => !knows_types && finding.side == Side::Request,
         // Preparing the document makes no difference of it.
         Kind::NumberType | Kind::Nullable | Kind::Composition | Kind::Closed | Kind::Status => {
             false
