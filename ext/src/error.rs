@@ -240,6 +240,19 @@ impl Error {
         )
     }
 
+    /// Creates the error of a change of an attribute that the server confirms and does not show.
+    pub(crate) fn attribute_not_changed(change: &str, listed: &str) -> Self {
+        Self::new(
+            ErrorKind::InvalidResponse,
+            Explanation::new(
+                format!(
+                    "the server reported that the attribute was {change}, but it lists {listed}"
+                ),
+                "look the attribute up before relying on it",
+            ),
+        )
+    }
+
     /// Creates the error of a list of `items` that shows others than the filter selects.
     pub(crate) fn filter_ignored(items: &str) -> Self {
         Self::new(

@@ -37,27 +37,89 @@ impl Definitions {
         let mut defined = self.0.iter();
         defined
             .find(|attribute| attribute.name == name)
-            .ok_or_else(|| Violation::new("attribute", self.describe_undefined(name)))
+            .ok_or_else(|| self.undefined(&format!("{name:?}"), Some(name)))
     }
 
-    fn describe_undefined(&self, name: &str) -> String {
-        let text = format!("{name:?} is not defined in this store");
+    /// Returns the attribute with this ID, or exactly this name.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is not defined, or if several attributes have the name.
+    pub(super) fn require(&self, key: &AttributeKey) -> Result<&Attribute, Violation> {
+        if let Some(id) = key.id() {
+            let defined = self.by_id(id);
+            return defined.ok_or_else(|| self.undefined(&id.to_string(), None));
+        }
+        let name = key.name().unwrap_or_default();
+        let attribute = self.by_name(name)?;
+        let same_name = self.0.iter().filter(|defined| defined.name == name);
+        let ids: Vec<_> = same_name.map(|defined| defined.id).collect();
+        if ids.len() > 1 {
+            let text =
+                format!("{name:?} is the name of several attributes: give one of the IDs {ids:?}");
+            return Err(Violation::new("attribute", text));
+        }
+        Ok(attribute)
+    }
+
+    /// Returns the attribute with this ID.
+    pub(super) fn by_id(&self, id: i64) -> Option<&Attribute> {
+        self.0.iter().find(|defined| defined.id == id)
+    }
+
+    /// Returns an ID that no attribute has.
+    pub(super) fn undefined_id(&self) -> i64 {
+        let last = self.0.iter().map(|defined| defined.id).max();
+        last.unwrap_or_default().max(0).saturating_add(1)
+    }
+
+    /// Returns another attribute with this name.
+    pub(super) fn other_with_name(&self, id: i64, name: &str) -> Option<&Attribute> {
+        let mut others = self.0.iter().filter(|defined| defined.id != id);
+        others.find(|defined| defined.name == name)
+    }
+
+    /// Returns the error for an attribute that is not defined, with a similar name if there is one.
+    fn undefined(&self, key: &str, name: Option<&str>) -> Violation {
+        Violation::new("attribute", self.describe_undefined(key, name))
+    }
+
+    fn describe_undefined(&self, key: &str, name: Option<&str>) -> String {
+        let text = format!("{key} is not defined in this store");
         let mut names: Vec<_> = self.0.iter().map(|defined| defined.name.as_str()).collect();
         if names.is_empty() {
             return format!("{text}, which defines no attributes");
         }
         names.sort_unstable();
-        let normalized = normalize(name);
-        match names
-            .iter()
-            .find(|defined| normalize(defined) == normalized)
-        {
+        let normalized = name.map(normalize);
+        let mut similar = names.iter();
+        match similar.find(|defined| Some(normalize(defined)) == normalized) {
             Some(similar) => {
                 format!("{text}: did you mean {similar:?}? The store defines {names:?}")
             }
             None => format!("{text}, which defines {names:?}"),
         }
     }
+}
+
+/// The maximum number of characters (not bytes) in an attribute's name.
+const MAX_NAME_LENGTH: usize = 255;
+
+/// The maximum number of characters of a name that an error about its length shows.
+const SHOWN_NAME_LENGTH: usize = 40;
+
+/// Validates the name of an attribute to create, or a new name.
+pub(super) fn check_name(name: &str) -> Result<(), Violation> {
+    let length = name.chars().count();
+    if (1..=MAX_NAME_LENGTH).contains(&length) {
+        return Ok(());
+    }
+    let shown = match name.char_indices().nth(SHOWN_NAME_LENGTH) {
+        Some((end, _)) => format!("{:?}…", &name[..end]),
+        None => format!("{name:?}"),
+    };
+    let text = format!("{shown} has {length} characters: a name has 1 to {MAX_NAME_LENGTH}");
+    Err(Violation::new("attribute", text))
 }
 
 /// Removes the differences that are easily overlooked: case and surrounding spaces.
@@ -142,6 +204,58 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "attribute \"Points\" is not defined in this store, which defines no attributes"
+        );
+    }
+
+    #[test]
+    fn an_attribute_is_required_by_its_id_or_name() {
+        let attributes = [(101, "Tier"), (102, "Points"), (103, "Tier")].map(|(id, name)| {
+            let attribute = Attribute::builder().id(id).name(name).type_("string");
+            attribute.try_into().expect("a complete attribute")
+        });
+        let definitions = Definitions::from(attributes.to_vec());
+        let require = |key: AttributeKey| match definitions.require(&key) {
+            Ok(attribute) => Ok(attribute.id),
+            Err(violation) => Err(violation.to_string()),
+        };
+        assert_eq!(require(102.into()), Ok(102));
+        assert_eq!(require("Points".into()), Ok(102));
+        for (key, error) in [
+            (
+                AttributeKey::from(9),
+                "attribute 9 is not defined in this store, which defines [\"Points\", \"Tier\", \
+                 \"Tier\"]",
+            ),
+            (
+                AttributeKey::from("points"),
+                "attribute \"points\" is not defined in this store: did you mean \"Points\"? The \
+                 store defines [\"Points\", \"Tier\", \"Tier\"]",
+            ),
+            (
+                AttributeKey::from("Tier"),
+                "attribute \"Tier\" is the name of several attributes: give one of the IDs [101, 103]",
+            ),
+        ] {
+            assert_eq!(require(key), Err(error.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_name_has_1_to_255_characters() {
+        // Four bytes each.
+        let name = |length| "\u{1d11e}".repeat(length);
+        for length in [1, 255] {
+            assert!(check_name(&name(length)).is_ok(), "{length}");
+        }
+        let error = |length| check_name(&name(length)).expect_err("a length").to_string();
+        assert_eq!(
+            error(0),
+            "attribute \"\" has 0 characters: a name has 1 to 255"
+        );
+        let shown = name(40);
+        assert_eq!(
+            error(256),
+            format!("attribute \"{shown}\"… has 256 characters: a name has 1 to 255")
         );
     }
 

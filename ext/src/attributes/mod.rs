@@ -1,5 +1,7 @@
 //! The attributes that a store defines.
 
+mod change;
+mod count;
 mod definitions;
 
 use std::collections::HashSet;
@@ -17,6 +19,7 @@ use crate::client::{
     RunSettings, Shortfall, call, in_task, read_pages, run_methods,
 };
 use crate::error::{Error, ErrorKind};
+use crate::value::AttributeKey;
 
 pub use definitions::Definitions;
 pub(crate) use definitions::check;
@@ -24,10 +27,10 @@ pub(crate) use definitions::check;
 /// The maximum number of attributes of a store, which is also the endpoint's default page size.
 const PAGE_SIZE: u64 = 50;
 
-/// Lists and creates the attributes of a store; see
+/// Lists, creates, renames and deletes the attributes of a store; see
 /// [`Store::attributes`](crate::Store::attributes).
 ///
-/// A store defines at most 50 attributes.
+/// A store defines at most 50 attributes. A name has 1 to 255 characters.
 ///
 /// ```
 /// use bigcommerce_ext::Store;
@@ -46,7 +49,7 @@ const PAGE_SIZE: u64 = 50;
 /// # }
 /// ```
 ///
-/// Maps to the endpoints [Get all customer attributes and Create customer attributes][1].
+/// Maps to the endpoints [Get all, Create, Update and Delete customer attributes][1].
 ///
 /// [1]: https://developer.bigcommerce.com/docs/rest-management/customers/customer-attributes
 #[must_use = "nothing is sent before one of its methods is awaited"]
@@ -185,15 +188,138 @@ impl Attributes {
     /// # Errors
     ///
     /// Returns an error if the attributes could not be read, if an attribute could not be created,
-    /// or if an attribute exists with another type. The type of an attribute can't be changed.
+    /// or if an attribute exists with another type. The type of an attribute can't be changed. If a
+    /// name does not have 1 to 255 characters, nothing is sent.
     pub async fn ensure<N: Into<String>>(
         self,
         wanted: impl IntoIterator<Item = (N, AttributeType)>,
     ) -> Result<Vec<Attribute>, Error> {
         let wanted = wanted.into_iter().map(|(name, kind)| (name.into(), kind));
         let wanted: Vec<_> = wanted.collect();
+        for (name, _) in &wanted {
+            definitions::check_name(name)
+                .map_err(|violation| Error::invalid_input(violation.to_string()))?;
+        }
         self.run(|client, run| async move { ensure(&client, &run, &wanted).await })
             .await
+    }
+
+    /// Renames an attribute, given by its ID or its current name, and returns it. It keeps its ID, its
+    /// type and its values.
+    ///
+    /// An attribute that has the name already is not renamed. It counts as renamed if the response
+    /// shows its new name. Without such a response (a lost, incomplete or odd one), the attributes are
+    /// listed again: after the [grace period](crate::Limits::grace_period), if the server may still be
+    /// executing a lost request.
+    ///
+    /// Rows, lists and deletes that name the attribute need the new name from then on. A run that has
+    /// read the attributes before goes on with the old name.
+    ///
+    /// ```
+    /// # use bigcommerce_ext::Store;
+    /// # use bigcommerce_sandbox::Sandbox;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = Sandbox::builder().attribute(101, "Loyalty tier").start().await?;
+    /// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+    /// let attribute = store.attributes().rename("Loyalty tier", "Tier").await?;
+    /// assert_eq!((attribute.id, attribute.name.as_str()), (101, "Tier"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Cancel safety: dropping the future cancels the request, but the server may still execute it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error, and sends nothing but the list of the attributes, if the attribute is not
+    /// defined (the error lists the defined names), if another attribute has the new name, or if the
+    /// name does not have 1 to 255 characters. Returns an error if the attributes could not be read,
+    /// or if the server rejected the new name or did not confirm it after all retries. After such an
+    /// error the attribute may have been renamed, unless the server rejected the request.
+    pub async fn rename(
+        self,
+        attribute: impl Into<AttributeKey>,
+        new_name: impl Into<String>,
+    ) -> Result<Attribute, Error> {
+        let (key, name) = (attribute.into(), new_name.into());
+        self.run(|client, run| async move { change::rename(&client, &run, &key, &name).await })
+            .await
+    }
+
+    /// Returns the number of values that all customers have for an attribute, given by its ID or name:
+    /// the number for [`delete`](Self::delete).
+    ///
+    /// Takes the server's total if its pages confirm it (at most 4 requests). A total that is missing,
+    /// or that counts the values of other attributes too, is not taken. Then the values of the
+    /// attribute are listed and counted, 250 per request; or, if that list is incomplete or shows other
+    /// values, all values of the store.
+    ///
+    /// Cancel safety: dropping the future cancels the request.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the attribute is not defined (the error lists the defined names), or if the
+    /// attributes or the values could not be read in full after all retries.
+    pub async fn count_values(self, attribute: impl Into<AttributeKey>) -> Result<u64, Error> {
+        let key = attribute.into();
+        self.run(|client, run| async move { change::count_values(&client, &run, &key).await })
+            .await
+    }
+
+    /// Deletes an attribute, given by its ID or name, **with the values that all customers have for
+    /// it**, and returns what it was.
+    ///
+    /// Nothing is deleted unless the attribute has exactly `expected_values` values.
+    /// [`count_values`](Self::count_values) returns that number, and so does the error. Values that are
+    /// stored between the last count and the delete are deleted too.
+    ///
+    /// The attribute counts as deleted once the server does not list it any more. A request that may
+    /// have been executed is not repeated before the attributes are listed again: after the
+    /// [grace period](crate::Limits::grace_period), if the server may still be executing it. It is
+    /// repeated only if the attribute has no more values than expected. IDs are not assigned twice, so
+    /// no request deletes another attribute. An attribute that another process deletes in the meantime
+    /// counts as deleted.
+    ///
+    /// ```
+    /// # use bigcommerce_ext::Store;
+    /// # use bigcommerce_sandbox::Sandbox;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = Sandbox::builder().attribute(101, "Loyalty tier").start().await?;
+    /// # sandbox.insert(2048, 101, "Gold");
+    /// # let store = Store::builder_with_base_url(sandbox.base_url(), "any token").build()?;
+    /// let refused = store.attributes().delete("Loyalty tier", 0).await.unwrap_err();
+    /// assert_eq!(
+    ///     refused.to_string(),
+    ///     "attribute \"Loyalty tier\" (ID 101) has 1 value, not 0: pass 1 to delete it with its value"
+    /// );
+    /// let values = store.attributes().count_values("Loyalty tier").await?;
+    /// let deleted = store.attributes().delete("Loyalty tier", values).await?;
+    /// assert_eq!(deleted.id, 101);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Cancel safety: dropping the future cancels the request, but the server may still execute it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error, and deletes nothing, if the attribute is not defined (the error lists the
+    /// defined names), if it has another number of values, or if the attributes or the values could
+    /// not be read. Returns an error if the server rejected the delete or still lists the attribute
+    /// after all retries. After such an error the attribute or some of its values may have been
+    /// deleted, unless the server rejected the request.
+    pub async fn delete(
+        self,
+        attribute: impl Into<AttributeKey>,
+        expected_values: u64,
+    ) -> Result<Attribute, Error> {
+        let key = attribute.into();
+        self.run(
+            |client, run| async move { change::delete(&client, &run, &key, expected_values).await },
+        )
+        .await
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) const LIST_VALUES: &str = "list_attribute_values";
 /// The name of the operation that lists customers.
 pub(crate) const LIST_CUSTOMERS: &str = "list_customers";
 const CREATE_ATTRIBUTES: &str = "create_attributes";
+const UPDATE_ATTRIBUTES: &str = "update_attributes";
+const DELETE_ATTRIBUTES: &str = "delete_attributes";
 
 /// An operation of the API.
 #[derive(Clone, Debug)]
@@ -74,6 +76,26 @@ impl Operation {
             ..Self::write(
                 CREATE_ATTRIBUTES,
                 format!("POST /customers/attributes, attribute {name:?},"),
+            )
+        }
+    }
+
+    /// Creates the operation that renames an attribute, given by its current name.
+    pub(crate) fn rename_attribute(name: &str) -> Self {
+        Self::write(
+            UPDATE_ATTRIBUTES,
+            format!("PUT /customers/attributes, attribute {name:?},"),
+        )
+    }
+
+    /// Creates the operation that deletes an attribute. It is not repeated before the attributes are
+    /// listed again.
+    pub(crate) fn delete_attribute(name: &str) -> Self {
+        Self {
+            is_idempotent: false,
+            ..Self::write(
+                DELETE_ATTRIBUTES,
+                format!("DELETE /customers/attributes, attribute {name:?},"),
             )
         }
     }

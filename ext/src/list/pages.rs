@@ -250,7 +250,7 @@ impl Pages {
             };
             let change = match result {
                 Ok(content) => {
-                    let head = page_head(&content);
+                    let head = PageHead::of_values(&content);
                     self.scheduler.record(page, Ok(content), Some(&head))
                 }
                 Err(failure) => self.scheduler.record(page, Err(failure.error), None),
@@ -337,17 +337,6 @@ impl Pages {
 /// What else to do about an incomplete list of values.
 const ALLOW_INCOMPLETE: &str =
     "; if the server's total counts other values too, use allow_incomplete()";
-
-/// Returns the head of a page.
-pub(super) fn page_head(page: &types::AttributeValuePage) -> PageHead {
-    let first = page.data.first();
-    PageHead {
-        pagination: page.meta.as_ref().and_then(|meta| meta.pagination.clone()),
-        first: first.map(|first| (first.customer_id, first.attribute_id)),
-        values: page.data.len() as u64,
-        unreadable: page.unreadable,
-    }
-}
 
 /// Fetches a page, with all retries.
 pub(super) async fn fetch(

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bigcommerce_sdk::types;
 
 use super::filter::{Filter, Query};
-use super::pages::{fetch, page_head};
+use super::pages::fetch;
 use crate::client::{
-    AttemptInfo, CallFailure, CallOutcome, Client, Lease, Operation, PageId, PageSize,
+    AttemptInfo, CallFailure, CallOutcome, Client, Lease, Operation, PageHead, PageId, PageSize,
     RequestOutcome, RunContext, Shortfall, read_pages, request,
 };
 use crate::date_filter::FilterMatch;
@@ -68,7 +68,7 @@ pub(crate) async fn read(
         Ok((values.len() - before) as u64)
     };
     let page_size = PageSize::new(client, None);
-    let outcome = read_pages(&queries, page_size, fetch_page, page_head, accept).await;
+    let outcome = read_pages(&queries, page_size, fetch_page, PageHead::of_values, accept).await;
     let read = |shortfall: Option<Shortfall>| ReadValues {
         values: values.into_values().collect(),
         incomplete: shortfall.map(|shortfall| {

@@ -98,7 +98,14 @@ enum Operation {
     ListAttributes,
     /// Ensures one attribute that exists and one that does not.
     EnsureAttributes,
+    /// Renames attribute 1, which another attribute follows.
+    RenameAttribute,
+    /// Deletes attribute 1, which has this number of values. Another attribute has two.
+    DeleteAttribute { values: i64 },
 }
+
+/// The new name of attribute 1.
+const RENAMED: &str = "Level";
 
 /// How an operation ends.
 #[derive(Clone, Copy, Debug)]
@@ -270,6 +277,14 @@ impl Operation {
         match self {
             Self::Upsert { .. } | Self::ListAttributes | Self::EnsureAttributes => {}
             Self::SkipUnchanged { customers } => memory.fill(customers, SENT),
+            Self::RenameAttribute => memory.define("Points"),
+            Self::DeleteAttribute { values } => {
+                memory.define("Points");
+                memory.fill(values, OLD);
+                for customer in [1, 2] {
+                    memory.put(customer, 2, OLD);
+                }
+            }
             Self::List { values }
             | Self::ListOfTwo { values }
             | Self::ListOfTwoIncomplete { values }
@@ -358,6 +373,44 @@ impl Operation {
                 let created = names.iter().filter(|name| *name == "Points").count();
                 if created > 1 || (created == 0 && observed.error.is_none()) {
                     let violation = format!("the store defines {names:?}");
+                    observed.violations.push(violation);
+                }
+                observed
+            }
+            Self::RenameAttribute => {
+                let renamed = store.attributes().rename("Tier", RENAMED).await;
+                let name = memory.attribute_name(1);
+                let is_renamed = name.as_deref() == Some(RENAMED);
+                let mut observed = match renamed {
+                    Ok(attribute) => Observed {
+                        stored: u64::from(attribute.id == 1 && attribute.name == RENAMED),
+                        ..Observed::default()
+                    },
+                    Err(error) => error.into(),
+                };
+                if observed.error.is_none() && !is_renamed {
+                    observed.violations.push(format!("the name is {name:?}"));
+                }
+                observed
+            }
+            Self::DeleteAttribute { values } => {
+                let expected = u64::try_from(values).expect("a number of values");
+                let deleted = store.attributes().delete(1, expected).await;
+                let is_there = memory.attribute_name(1).is_some();
+                let mut observed = match deleted {
+                    Ok(attribute) => Observed {
+                        deleted: u64::from(attribute.id == 1),
+                        ..Observed::default()
+                    },
+                    Err(error) => error.into(),
+                };
+                if observed.error.is_none() && is_there {
+                    let violation = "attribute 1 is there".to_owned();
+                    observed.violations.push(violation);
+                }
+                let others = memory.texts().into_keys().filter(|(_, id)| *id == 2);
+                if others.count() != 2 {
+                    let violation = "values of attribute 2 are gone".to_owned();
                     observed.violations.push(violation);
                 }
                 observed

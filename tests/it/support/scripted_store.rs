@@ -49,6 +49,11 @@ impl ScriptedStore {
         state.attributes.insert(id, name.to_owned());
     }
 
+    /// Returns the name of an attribute.
+    pub fn attribute_name(&self, id: i64) -> Option<String> {
+        self.state().attributes.get(&id).cloned()
+    }
+
     pub fn attribute_names(&self) -> Vec<String> {
         self.state().attributes.values().cloned().collect()
     }
@@ -61,7 +66,7 @@ impl ScriptedStore {
         }
     }
 
-    fn put(&self, customer: i64, attribute: i64, text: &str) -> i64 {
+    pub fn put(&self, customer: i64, attribute: i64, text: &str) -> i64 {
         let mut state = self.state();
         let next = state.values_created + 1;
         let (id, stored) = state
@@ -99,6 +104,11 @@ impl ScriptedStore {
             }
             ("GET", ATTRIBUTES) => self.list_attributes(request).response(),
             ("POST", ATTRIBUTES) => Response::json(200, &json!({"data": self.create(request)})),
+            ("PUT", ATTRIBUTES) => Response::json(200, &json!({"data": self.rename(request)})),
+            ("DELETE", ATTRIBUTES) => {
+                self.delete_attributes(&requested_ids(request));
+                Response::empty(204)
+            }
             _ => Response::error(404),
         }
     }
@@ -177,6 +187,35 @@ impl ScriptedStore {
         let state = self.state();
         let created = state.attributes.iter().rev().take(rows.len()).rev();
         created.map(|(id, name)| attribute(*id, name)).collect()
+    }
+
+    /// Renames the attributes of a request. Returns their definitions.
+    pub fn rename(&self, request: &Request) -> Vec<Value> {
+        let rows = request.body.as_array().cloned().unwrap_or_default();
+        let mut state = self.state();
+        let mut renamed = Vec::new();
+        for row in &rows {
+            let id = row["id"].as_i64().unwrap_or_default();
+            if let Some(name) = state.attributes.get_mut(&id) {
+                row["name"].as_str().unwrap_or_default().clone_into(name);
+                renamed.push(attribute(id, name));
+            }
+        }
+        renamed
+    }
+
+    /// Renames an attribute for another process.
+    pub fn set_attribute_name(&self, id: i64, name: &str) {
+        self.state().attributes.insert(id, name.to_owned());
+    }
+
+    /// Deletes attributes, and their values.
+    pub fn delete_attributes(&self, ids: &BTreeSet<i64>) {
+        let mut state = self.state();
+        state.attributes.retain(|id, _| !ids.contains(id));
+        state
+            .values
+            .retain(|(_, attribute), _| !ids.contains(attribute));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bigcommerce_sdk::types::Pagination;
+use bigcommerce_sdk::types::{AttributeValuePage, Pagination};
 
 /// The number of short pages that come equally short a second time, after which short pages of the
 /// query are not requested again.
@@ -28,6 +28,19 @@ pub(crate) struct PageHead {
     pub values: u64,
     /// The number of records that can't be parsed.
     pub unreadable: u64,
+}
+
+impl PageHead {
+    /// Returns the head of a page of values.
+    pub(crate) fn of_values(page: &AttributeValuePage) -> Self {
+        let first = page.data.first();
+        Self {
+            pagination: page.meta.as_ref().and_then(|meta| meta.pagination.clone()),
+            first: first.map(|first| (first.customer_id, first.attribute_id)),
+            values: page.data.len() as u64,
+            unreadable: page.unreadable,
+        }
+    }
 }
 
 /// The customer and the attribute of a page's first value.
