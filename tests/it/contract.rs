@@ -299,6 +299,73 @@ async fn a_creation_of_attributes() {
 }
 
 #[tokio::test]
+async fn a_rename_of_an_attribute() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.method(PUT)
+                .path(ATTRIBUTES)
+                .header("X-Auth-Token", TOKEN)
+                .header("Accept", "application/json")
+                .header("Content-Type", "application/json")
+                .header("User-Agent", "contract-test/1.0")
+                .header_missing("api-version")
+                .query_param_missing("page")
+                .json_body(json!([{"id": 101, "name": "Loyalty tier"}]));
+            then.status(200).json_body(attributes_response());
+        })
+        .await;
+    let store = store(&server);
+    let row = types::AttributeUpdate::builder()
+        .id(101)
+        .name("Loyalty tier");
+    let rows = vec![row.try_into().expect("an ID and a name")];
+    let renamed = store.sdk().update_attributes().body(rows).send().await;
+    let renamed = renamed.expect("a page");
+    mock.assert_async().await;
+    let first = renamed.data.first().expect("an attribute");
+    assert_eq!((first.id, first.name.as_str()), (101, "Loyalty tier"));
+}
+
+#[tokio::test]
+async fn a_delete_of_two_attributes() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.method(DELETE)
+                .path(ATTRIBUTES)
+                .header("X-Auth-Token", TOKEN)
+                .header_missing("api-version")
+                .query_param("id:in", "101,104");
+            then.status(204);
+        })
+        .await;
+    let store = store(&server);
+    let client = store.sdk();
+    let deleted = client.delete_attributes().id_in([101, 104]).send().await;
+    assert_eq!(deleted.expect("a response").status().as_u16(), 204);
+    mock.assert_async().await;
+    // The server's answer to an empty list is not documented: it might delete everything.
+    let empty = client.delete_attributes().id_in(IdList::default()).send();
+    let error = empty.await.expect_err("is rejected");
+    assert!(error.to_string().contains("id:in is empty"), "{error}");
+    assert_eq!(mock.calls_async().await, 1);
+}
+
+#[test]
+fn a_row_without_an_id_of_its_value_has_no_such_field() {
+    let row = types::AttributeValueUpsert::builder()
+        .customer_id(1)
+        .attribute_id(2)
+        .value("v");
+    let row: types::AttributeValueUpsert = row.try_into().expect("a row");
+    let json = serde_json::to_value(row).expect("JSON");
+    // The field is an integer, so null would be invalid.
+    let expected = json!({"attribute_id": 2, "value": "v", "customer_id": 1});
+    assert_eq!(json, expected);
+}
+
+#[tokio::test]
 async fn the_error_of_a_rejected_attribute_has_the_server_s_field_errors() {
     let server = MockServer::start_async().await;
     server
@@ -607,6 +674,16 @@ fn the_generated_mocks_match_the_generated_client() {
         when.body(&rows);
         then.created(&attributes);
     });
+    let row = types::AttributeUpdate::builder().id(101).name("Level");
+    let names = vec![row.try_into().expect("an ID and a name")];
+    let renamed = server.update_attributes(|when, then| {
+        when.body(&names);
+        then.ok(&attributes);
+    });
+    let attributes_deleted = server.delete_attributes(|when, then| {
+        when.id_in(&IdList::from([101, 104]));
+        then.no_content();
+    });
     // The mocks have the document's paths, without the prefix for a store.
     let store = Store::builder_with_base_url(server.base_url(), TOKEN).build();
     let store = store.expect("a store");
@@ -622,6 +699,11 @@ fn the_generated_mocks_match_the_generated_client() {
     let create = client.create_attributes().body(rows.clone());
     let page = runtime.block_on(create.send()).expect("a response");
     assert_eq!(page.into_inner(), attributes);
+    let rename = client.update_attributes().body(names.clone());
+    let page = runtime.block_on(rename.send()).expect("a page");
+    assert_eq!(page.into_inner(), attributes);
+    let delete = client.delete_attributes().id_in([101, 104]);
+    runtime.block_on(delete.send()).expect("a response");
     let list = client.list_customers().email_in(emails.clone());
     let page = runtime.block_on(list.after("ZW5k").send());
     assert_eq!(page.expect("a page").into_inner(), customers);
@@ -630,4 +712,6 @@ fn the_generated_mocks_match_the_generated_client() {
     customers_listed.assert();
     attributes_listed.assert();
     created.assert();
+    renamed.assert();
+    attributes_deleted.assert();
 }

@@ -61,13 +61,16 @@ impl Pages<'_> {
         if !self.page(undefined, 1).await?.is_some_and(is_zero) {
             return Ok(None);
         }
-        // A server that ignores the page number shows the first value again.
-        let is_last = |page: SingleValue| page.value.is_some() && page.value != first;
+        // A server that ignores the page number shows the first value again. Another total shows that
+        // values came or went, or that the totals are wrong.
+        let is_last = |page: SingleValue| {
+            page.value.is_some() && page.value != first && page.total == Some(total)
+        };
         if total > 1 && !self.page(attribute, total).await?.is_some_and(is_last) {
             return Ok(None);
         }
         let beyond = self.page(attribute, total.saturating_add(1)).await?;
-        let is_end = beyond.is_some_and(|page| page.value.is_none());
+        let is_end = beyond.is_some_and(|page| page.value.is_none() && page.total == Some(total));
         Ok(is_end.then_some(total))
     }
 
