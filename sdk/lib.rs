@@ -1,5 +1,6 @@
 //! Typed bindings for BigCommerce's [Customer Attribute Values][reference] endpoints, for the
-//! endpoints that list and create the attributes themselves, and for the endpoint that lists customers.
+//! endpoints that list, create, rename and delete the attributes themselves, and for the endpoint that
+//! lists customers.
 //!
 //! `build.rs` generates [`Client`], its request [`builder`]s and the [`types`] from an OpenAPI
 //! document. By default this is the document vendored in `bigcommerce-openapi`. To use another one,

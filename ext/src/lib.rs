@@ -12,7 +12,7 @@
 //! | upsert any number of values | [`Store::upsert`], [`Upsert::stream`] |
 //! | list values | [`Store::list`], [`List::stream`] |
 //! | delete values | [`Store::delete`], [`Delete::send`] or [`Delete::stream`] |
-//! | list or create attributes | [`Store::attributes`] |
+//! | list, create, rename or delete attributes | [`Store::attributes`] |
 //!
 //! # Upsert a few values
 //!

@@ -115,7 +115,7 @@ impl Store {
         CustomerList::new(self.client.clone())
     }
 
-    /// Returns a handle that lists, finds and creates the attributes of the store.
+    /// Returns a handle that lists, finds, creates, renames and deletes the attributes of the store.
     pub fn attributes(&self) -> Attributes {
         Attributes::new(self.client.clone())
     }

@@ -823,6 +823,22 @@ async fn attributes_are_deleted() {
             },
         },
         Case {
+            name: "the first total is too small, and the page after it is empty",
+            operation: DELETE_60,
+            server: |memory, request| {
+                to_lists(memory, request, || {
+                    let mut page = memory.list(request);
+                    match (page.size, page.number) {
+                        (1, 1) => page.total = page.total.min(40),
+                        (1, 41) => page.records.clear(),
+                        _ => {}
+                    }
+                    page.response()
+                })
+            },
+            expected: DELETED_AFTER_A_LIST,
+        },
+        Case {
             name: "422 to pages beyond the end",
             operation: DELETE_60,
             server: |memory, request| {
