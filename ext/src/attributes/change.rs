@@ -53,7 +53,7 @@ pub(super) async fn rename(
                 Some(renamed) => return Ok(renamed.clone()),
                 None => None,
             },
-            Err(failure) if needs_look(&failure) => Some(failure),
+            Err(failure) if needs_check(&failure) => Some(failure),
             Err(failure) => return Err(failure.error),
         };
         let is_confirmed = failure.is_none();
@@ -61,13 +61,13 @@ pub(super) async fn rename(
             let current = definitions.by_id(attribute.id);
             current.is_none_or(|current| current.name == name)
         };
-        let look = Look {
+        let check = ChangeCheck {
             change: "renamed",
             attribute,
             hold,
             is_confirmed,
         };
-        let current = match look.until(client, run, is_done).await {
+        let current = match check.definitions(client, run, is_done).await {
             Ok(definitions) => definitions.by_id(attribute.id).cloned(),
             Err(error) => return Err(failure.map_or(error, |failure| failure.error)),
         };
@@ -114,10 +114,10 @@ pub(super) async fn delete(
         let outcome = send_delete(client, run, attribute).await;
         let failure = match outcome.result {
             Ok(()) => None,
-            Err(failure) if needs_look(&failure) => Some(failure),
+            Err(failure) if needs_check(&failure) => Some(failure),
             Err(failure) => return Err(failure.error),
         };
-        let mut look = Look {
+        let mut check = ChangeCheck {
             change: "deleted",
             attribute,
             hold: outcome.hold,
@@ -128,11 +128,11 @@ pub(super) async fn delete(
             Some(_) => {
                 attempts += 1;
                 let retry_at = Instant::now() + policy.wait(attempts, None, fastrand::f64());
-                look.hold = look.hold.max(Some(retry_at));
+                check.hold = check.hold.max(Some(retry_at));
             }
         }
         let is_done = |definitions: &Definitions| definitions.by_id(attribute.id).is_none();
-        let current = match look.until(client, run, is_done).await {
+        let current = match check.definitions(client, run, is_done).await {
             Ok(definitions) => definitions.by_id(attribute.id).cloned(),
             Err(error) => return Err(failure.map_or(error, |failure| failure.error)),
         };
@@ -185,14 +185,14 @@ async fn send_delete(client: &Client, run: &RunContext, attribute: &Attribute) -
 
 /// Returns `true` if only the list of attributes shows what became of the request: it may have been
 /// executed, or another process may have changed the attribute meanwhile.
-fn needs_look(failure: &CallFailure) -> bool {
+fn needs_check(failure: &CallFailure) -> bool {
     let is_of_attribute = matches!(failure.error.status(), Some(404 | 409 | 410 | 422));
     let is_stopped = failure.error.kind() == ErrorKind::Stopped;
     (failure.is_ambiguous || is_of_attribute) && !is_stopped
 }
 
-/// A look at the attributes after a change was requested.
-struct Look<'a> {
+/// A list of the attributes after a change was requested.
+struct ChangeCheck<'a> {
     change: &'static str,
     attribute: &'a Attribute,
     /// Until when the server may be executing the request, and the next one must wait.
@@ -201,10 +201,10 @@ struct Look<'a> {
     is_confirmed: bool,
 }
 
-impl Look<'_> {
+impl ChangeCheck<'_> {
     /// Lists the attributes, and if the change was confirmed and is not there, again after the grace
     /// period: the server may execute it later.
-    async fn until(
+    async fn definitions(
         &self,
         client: &Client,
         run: &RunContext,
@@ -217,18 +217,18 @@ impl Look<'_> {
         if !run.wait(hold).await {
             return Err(stopped());
         }
-        let look = || async {
+        let list = || async {
             let definitions = read(client, run).await;
             definitions.map_err(|error| self.may_be_done(&error))
         };
-        let definitions = look().await?;
+        let definitions = list().await?;
         if !self.is_confirmed || is_done(&definitions) {
             return Ok(definitions);
         }
         if !run.wait(client.limits().grace_period).await {
             return Err(stopped());
         }
-        look().await
+        list().await
     }
 
     fn may_be_done(&self, error: &Error) -> Error {

@@ -23,26 +23,26 @@ pub(super) async fn count(
     attribute: i64,
     definitions: &Definitions,
 ) -> Result<u64, Error> {
-    let (pages, undefined) = (Pages { client, run }, definitions.undefined_id());
-    if let Some(total) = pages.total(attribute, undefined).await? {
+    let (values, undefined) = (ValueCounter { client, run }, definitions.undefined_id());
+    if let Some(total) = values.total(attribute, undefined).await? {
         return Ok(total);
     }
-    if let Listed::Complete(count) = pages.count(attribute, true).await? {
+    if let Listed::Complete(count) = values.count(attribute, true).await? {
         return Ok(count);
     }
     // Without a filter, a total of the whole store is the right one.
-    match pages.count(attribute, false).await? {
+    match values.count(attribute, false).await? {
         Listed::Complete(count) => Ok(count),
         Listed::Incomplete(error) => Err(error),
     }
 }
 
-struct Pages<'a> {
+struct ValueCounter<'a> {
     client: &'a Client,
     run: &'a RunContext,
 }
 
-impl Pages<'_> {
+impl ValueCounter<'_> {
     /// Returns the server's total of the attribute's values, or `None` if the pages don't confirm it.
     ///
     /// With one value per page, the page with the number of the total is the last one that shows a
@@ -101,8 +101,8 @@ impl Pages<'_> {
                     is_ignored = true;
                     return Err(CallFailure::from(Error::filter_ignored("values")));
                 }
-                let is_new = match Key::new(value) {
-                    Key::Id(id) => ids.insert(id),
+                let is_new = match ValueKey::new(value) {
+                    ValueKey::Id(id) => ids.insert(id),
                     place => places.insert(place),
                 };
                 new += u64::from(is_new);
@@ -158,7 +158,7 @@ enum Listed {
 /// A page of at most one value, which is the attribute's.
 struct SingleValue {
     total: Option<u64>,
-    value: Option<Key>,
+    value: Option<ValueKey>,
 }
 
 impl SingleValue {
@@ -178,20 +178,20 @@ impl SingleValue {
         let total = pagination.and_then(|pagination| pagination.total);
         Some(Self {
             total: total.and_then(|total| u64::try_from(total).ok()),
-            value: page.data.first().map(Key::new),
+            value: page.data.first().map(ValueKey::new),
         })
     }
 }
 
 /// What tells values apart.
 #[derive(PartialEq, Eq, Hash)]
-enum Key {
+enum ValueKey {
     Id(i64),
     /// The customer and the attribute of a value without an ID.
     Place(i64, i64),
 }
 
-impl Key {
+impl ValueKey {
     fn new(value: &AttributeValue) -> Self {
         match value.id {
             Some(id) => Self::Id(id),
