@@ -659,13 +659,16 @@ impl StdError for Error {
 /// Why a row is invalid: the field, and the rule that it violates.
 #[derive(Debug)]
 pub struct Violation {
-    field: &'static str,
+    field: Cow<'static, str>,
     text: String,
 }
 
 impl Violation {
-    pub(crate) fn new(field: &'static str, text: String) -> Self {
-        Self { field, text }
+    pub(crate) fn new(field: impl Into<Cow<'static, str>>, text: String) -> Self {
+        Self {
+            field: field.into(),
+            text,
+        }
     }
 }
 

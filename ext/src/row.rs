@@ -9,6 +9,7 @@ use crate::attributes::{self, Definitions};
 use crate::batch::{BatchItem, BatchKind};
 use crate::client::url_budget::id_len;
 use crate::client::{Operation, SdkResult};
+use crate::custom_fields::CustomFields;
 use crate::customer_key::CustomerKey;
 use crate::error::{Error, Violation};
 use crate::outcome::{OutcomeKind, RunKind};
@@ -90,6 +91,10 @@ impl<T: Send + 'static> BatchItem for UpsertRow<T> {
         }
     }
 
+    fn has_custom_fields(metadata: &Metadata<T>) -> bool {
+        metadata.has_custom_fields()
+    }
+
     fn set_value_id(wire: &mut Self::Wire, id: i64) {
         if let WireRow::Delete(value) = wire {
             value.value_id = Some(id);
@@ -101,7 +106,8 @@ impl<T: Send + 'static> BatchItem for UpsertRow<T> {
     }
 
     fn heap_size(&self) -> usize {
-        self.value().map_or(0, str::len) + self.tag().map_or(0, str::len)
+        let fields = self.custom_fields().map_or(0, |_| CustomFields::HEAP_SIZE);
+        self.value().map_or(0, str::len) + self.tag().map_or(0, str::len) + fields
     }
 
     /// A record confirms its row. A row without a record is confirmed only if the response is
@@ -220,6 +226,10 @@ impl BatchItem for i64 {
 
     fn value(_: &i64) -> Option<&str> {
         None
+    }
+
+    fn has_custom_fields((): &()) -> bool {
+        false
     }
 
     fn set_value_id(_: &mut i64, _: i64) {}

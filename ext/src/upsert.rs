@@ -268,6 +268,8 @@ impl Upsert {
     /// values that this run stores, and read again after an upsert whose result is unknown. Changes
     /// that other programs make after a read are not detected. If a read fails after all retries,
     /// its rows are sent.
+    ///
+    /// A row with [fields of its own](UpsertRow::customize) is sent without being read.
     pub fn skip_unchanged(mut self) -> Self {
         self.skips_unchanged = true;
         self

@@ -2,21 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use bigcommerce_sdk::types;
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
 
+use crate::custom_fields::{CustomFields, IntoRecord, to_record};
 use crate::customer_key::CustomerKey;
 use crate::error::Violation;
-
-/// Cloned for each row: a new builder allocates an error text for every field that is not set yet.
-static WIRE_TEMPLATE: LazyLock<types::builder::AttributeValueUpsert> = LazyLock::new(|| {
-    types::AttributeValueUpsert::builder()
-        .customer_id(1)
-        .attribute_id(1)
-        .value("")
-});
 
 /// A value to store for one attribute of one customer, or the statement that there is to be none.
 ///
@@ -57,6 +50,11 @@ static WIRE_TEMPLATE: LazyLock<types::builder::AttributeValueUpsert> = LazyLock:
 /// let row: UpsertRow<Delivery> = UpsertRow::new(2048, 101, "Gold").with_payload(Delivery);
 /// let Delivery = row.into_payload();
 /// ```
+///
+/// # Fields of its own
+///
+/// A record of the OpenAPI document may have optional fields beside customer, attribute and value, such
+/// as those that a project's own document adds. [`customize`](Self::customize) sets them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpsertRow<T = ()> {
     customer: CustomerKey,
@@ -64,6 +62,7 @@ pub struct UpsertRow<T = ()> {
     found_id: Option<i64>,
     attribute: AttributeKey,
     value: Value,
+    custom_fields: Option<CustomFields>,
     tag: Option<Box<str>>,
     payload: T,
 }
@@ -82,6 +81,7 @@ impl UpsertRow {
             found_id: None,
             attribute: attribute.into(),
             value: value.into(),
+            custom_fields: None,
             tag: None,
             payload: (),
         }
@@ -106,6 +106,7 @@ impl<T> UpsertRow<T> {
             found_id: self.found_id,
             attribute: self.attribute,
             value: self.value,
+            custom_fields: self.custom_fields,
             tag: self.tag,
             payload,
         }
@@ -129,6 +130,50 @@ impl<T> UpsertRow<T> {
     pub fn with_tag(mut self, tag: impl Into<Box<str>>) -> Self {
         self.tag = Some(tag.into());
         self
+    }
+
+    /// Sets optional fields of the record that is sent, with the builder that is generated from the
+    /// OpenAPI document.
+    ///
+    /// `set` is called once, at once. It returns the builder that it was given, with more fields set, or
+    /// a `Result` with it. A second call of `customize` goes on with the fields of the first. The row's
+    /// customer, attribute and value replace whatever `set` does to them.
+    ///
+    /// ```
+    /// use bigcommerce_ext::UpsertRow;
+    ///
+    /// // With a document that adds the optional field `channel_id`: record.channel_id(7)
+    /// let row = UpsertRow::new(2048, 101, "Gold").customize(|record| record.id(5001));
+    /// // A text that the document limits has a type of its own, whose conversion may fail.
+    /// let row = UpsertRow::new(2048, 101, "Gold")
+    ///     .customize(|record| "5001".parse::<i64>().map(|id| record.id(id)));
+    /// ```
+    ///
+    /// - A field that the document doesn't allow, or an error of `set`, makes the row
+    ///   [`Rejected`](crate::OutcomeKind::Rejected), with an error that names the row, the field and the
+    ///   rule. After an error of `set`, later calls of `customize` have no effect.
+    /// - An absent value makes the row rejected too: a delete sends no fields, so nothing could tell
+    ///   whether it deletes the value that is meant.
+    /// - The fields are sent with every attempt, also when a batch is split, and come back with the
+    ///   outcome's row. JSON doesn't contain them.
+    /// - The last row per customer and attribute wins as a whole. Fields of an earlier row are not
+    ///   merged into it.
+    /// - [`skip_unchanged`](crate::Upsert::skip_unchanged) never skips the row, since the store's values
+    ///   don't show the fields. A later row without fields is compared with what the store lists after
+    ///   this one was stored.
+    /// - If a response doesn't confirm the row, the store's value is looked up. It is evidence of the
+    ///   value only: the row counts as stored if the value is there, whatever became of the fields.
+    #[must_use]
+    pub fn customize<R: IntoRecord>(
+        mut self,
+        set: impl FnOnce(types::builder::AttributeValueUpsert) -> R,
+    ) -> Self {
+        self.custom_fields = Some(CustomFields::set(self.custom_fields, set));
+        self
+    }
+
+    pub(crate) fn custom_fields(&self) -> Option<&CustomFields> {
+        self.custom_fields.as_ref()
     }
 
     /// Returns the customer, as it was given.
@@ -190,6 +235,10 @@ impl<T> UpsertRow<T> {
             }
         }
         let Some(text) = self.value.text.as_deref() else {
+            if self.custom_fields.is_some() {
+                let text = "is absent: leave out customize(), a delete sends no fields";
+                return Err(Violation::new("value", text.to_owned()));
+            }
             return Ok(WireRow::Delete(ValueToDelete {
                 customer_id,
                 attribute_id,
@@ -200,25 +249,14 @@ impl<T> UpsertRow<T> {
             let text = format!("is {text}: a number must be finite");
             return Err(Violation::new("value", text));
         }
-        WIRE_TEMPLATE
-            .clone()
-            .customer_id(customer_id)
-            .attribute_id(attribute_id)
-            .value(text)
-            .try_into()
-            .map(WireRow::Put)
-            .map_err(|error: types::error::ConversionError| {
-                // The generated text is "error converting …: longer than 255 characters".
-                let error = error.to_string();
-                let rule = error.rsplit(": ").next().unwrap_or(&error);
-                let characters = text.chars().count();
-                Violation::new("value", format!("has {characters} characters: {rule}"))
-            })
+        let fields = self.custom_fields.as_ref();
+        to_record(fields, customer_id, attribute_id, text).map(WireRow::Put)
     }
 
     pub(crate) fn into_metadata(self) -> Metadata<T> {
         Metadata {
             customer: Some(self.customer).filter(|customer| customer.id().is_none()),
+            custom_fields: self.custom_fields,
             tag: self.tag,
             name: self.attribute.name,
             payload: self.payload,
@@ -239,6 +277,7 @@ impl<T> UpsertRow<T> {
                 WireRow::Put(wire) => Value::from(String::from(wire.value)),
                 WireRow::Delete(_) => Value::ABSENT,
             },
+            custom_fields: metadata.custom_fields,
             tag: metadata.tag,
             payload: metadata.payload,
         }
@@ -283,9 +322,17 @@ impl From<types::AttributeValue> for UpsertRow {
 pub struct Metadata<T> {
     /// The key of a customer that was not given by its ID.
     customer: Option<CustomerKey>,
+    /// The fields as they were set: the record has them too, but doesn't tell them from others.
+    custom_fields: Option<CustomFields>,
     tag: Option<Box<str>>,
     name: Option<Arc<str>>,
     payload: T,
+}
+
+impl<T> Metadata<T> {
+    pub(crate) fn has_custom_fields(&self) -> bool {
+        self.custom_fields.is_some()
+    }
 }
 
 impl<T> fmt::Debug for Metadata<T> {
@@ -507,6 +554,10 @@ mod tests {
                 UpsertRow::new(1, 1, f64::NAN),
                 "value is NaN: a number must be finite",
             ),
+            (
+                UpsertRow::absent(1, 1).customize(|record| record.id(5001)),
+                "value is absent: leave out customize(), a delete sends no fields",
+            ),
         ] {
             let violation = row.to_wire().expect_err("an invalid row");
             assert_eq!(violation.to_string(), expected);
@@ -518,6 +569,10 @@ mod tests {
                 CustomerKey::external("D-7"),
             ] {
                 let row = UpsertRow::new(customer, 1, value.clone());
+                let row = match value {
+                    Some(_) => row.customize(|record| record.id(5001)),
+                    None => row,
+                };
                 let mut row = row.with_tag("t").with_payload(7);
                 if row.customer_id().is_none() {
                     row.set_customer_id(5);

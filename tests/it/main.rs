@@ -5,6 +5,7 @@ mod answers;
 mod any_server;
 mod attributes;
 mod contract;
+mod custom_fields;
 mod customers;
 mod delete;
 mod errors;

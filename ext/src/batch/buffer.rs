@@ -299,7 +299,9 @@ impl<R: BatchItem> Customer<R> {
         match slot.kind() {
             BatchKind::Put => {
                 let known = self.known.as_ref();
-                skips_unchanged && !known.is_some_and(|known| known.covers(attribute))
+                skips_unchanged
+                    && !slot.has_custom_fields()
+                    && !known.is_some_and(|known| known.covers(attribute))
             }
             BatchKind::Delete => matches!(self.identity(attribute), Identity::Unknown),
         }
@@ -317,6 +319,7 @@ impl<R: BatchItem> Customer<R> {
         }
         let (_, attribute) = slot.key();
         match R::value(&slot.row.wire) {
+            Some(_) if slot.has_custom_fields() => None,
             Some(value) => {
                 let known = self.known.as_ref().filter(|_| skips_unchanged)?;
                 let stored = known.get(attribute)?.as_ref()?;
@@ -513,10 +516,11 @@ impl<R: BatchItem> Buffer<R> {
             Ok(position) => {
                 // In bounds: the search found the position in the same vector.
                 let waiting = &mut customer.slots[position];
-                let before = waiting.kind();
+                let kind = waiting.kind();
+                let before = (kind, waiting.has_custom_fields());
                 waiting.merge(slot);
-                if waiting.kind() == before {
-                    let oldest = customer.oldest.get_mut(before);
+                if (waiting.kind(), waiting.has_custom_fields()) == before {
+                    let oldest = customer.oldest.get_mut(kind);
                     *oldest = older(*oldest, waiting);
                 } else {
                     customer.update_oldest();

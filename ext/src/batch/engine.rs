@@ -741,6 +741,9 @@ impl<R: BatchItem> Engine<R> {
         let part = job.abandon_in_flight();
         for slot in part.into_iter().flat_map(|part| part.slots) {
             match R::value(&slot.row.wire) {
+                Some(_) if slot.has_custom_fields() => {
+                    self.buffer.forget(slot.key().0, self.now);
+                }
                 Some(value) => self.buffer.record_stored(slot.key(), value, value, None),
                 None => self.buffer.record_deleted(slot.key()),
             }
@@ -927,7 +930,12 @@ impl<R: BatchItem> Engine<R> {
                     _ => (sent, None),
                 };
                 self.summary.differing += u64::from(stored != sent);
-                self.buffer.record_stored(slot.key(), sent, stored, id);
+                if slot.has_custom_fields() {
+                    // What the store lists from now on may depend on the fields.
+                    self.buffer.forget(slot.key().0, self.now);
+                } else {
+                    self.buffer.record_stored(slot.key(), sent, stored, id);
+                }
             }
             None => self.buffer.record_deleted(slot.key()),
         }

@@ -91,6 +91,10 @@ pub trait BatchItem: Send + Sized + 'static {
     /// Returns the value to store, `None` if the row deletes one.
     fn value(wire: &Self::Wire) -> Option<&str>;
 
+    /// Returns `true` if the row sends fields that a list of values need not show. A listed value is
+    /// then no evidence that the row need not be sent.
+    fn has_custom_fields(metadata: &Self::Metadata) -> bool;
+
     /// Sets the ID of the value to delete, which the store was read for.
     fn set_value_id(wire: &mut Self::Wire, id: i64);
 

@@ -16,7 +16,7 @@ use crate::client::CallFailure;
 use crate::error::{CallRecord, Error, ErrorKind};
 use crate::list::ReadRequest;
 use crate::outcome::{OutcomeKind, Summary};
-use crate::value::UpsertRow;
+use crate::value::{UpsertRow, WireRow};
 
 /// A scenario with few different values, so that the store already holds many of them.
 #[derive(Clone, Debug)]
@@ -28,6 +28,15 @@ struct SkipScenario {
     stored: StoredValues,
     /// Every so many reads fail.
     failing_reads: Option<usize>,
+    /// Every so many rows have fields of their own.
+    customized_rows: Option<usize>,
+}
+
+impl SkipScenario {
+    fn is_customized(&self, index: usize) -> bool {
+        self.customized_rows
+            .is_some_and(|every| index.is_multiple_of(every))
+    }
 }
 
 /// The value that the server rejects.
@@ -41,25 +50,33 @@ fn skip_scenarios() -> impl Strategy<Value = SkipScenario> {
         prop::collection::vec(value(), 200),
         stored,
         prop::option::of(1..5_usize),
+        prop::option::of(1..5_usize),
     )
-        .prop_map(|(scenario, values, stored, failing_reads)| SkipScenario {
-            scenario: Scenario {
-                bad: BTreeSet::from([BAD]),
-                config: EngineConfig {
-                    skips_unchanged: true,
-                    // Reads that save no calls are suspended.
-                    customers_per_call: 10,
-                    ..scenario.config
+        .prop_map(
+            |(scenario, values, stored, failing_reads, customized_rows)| SkipScenario {
+                scenario: Scenario {
+                    bad: BTreeSet::from([BAD]),
+                    config: EngineConfig {
+                        skips_unchanged: true,
+                        // Reads that save no calls are suspended.
+                        customers_per_call: 10,
+                        ..scenario.config
+                    },
+                    ..scenario
                 },
-                ..scenario
+                values,
+                stored: stored
+                    .into_iter()
+                    .map(|(key, value)| (key, value.to_string()))
+                    .collect(),
+                failing_reads,
+                customized_rows,
             },
-            values,
-            stored: stored
-                .into_iter()
-                .map(|(key, value)| (key, value.to_string()))
-                .collect(),
-            failing_reads,
-        })
+        )
+}
+
+fn customized(row: UpsertRow) -> UpsertRow {
+    row.customize(|record| record.id(5001))
 }
 
 /// The result of a run that skips unchanged rows.
@@ -88,7 +105,7 @@ fn run(skip_scenario: &SkipScenario) -> SkipRunResult {
     let mut rng = fastrand::Rng::with_seed(scenario.seed);
     let mut simulation = Simulation::new(scenario);
     simulation.stored = skip_scenario.stored.clone();
-    let mut rows = scenario.rows.iter().zip(&skip_scenario.values);
+    let mut rows = scenario.rows.iter().zip(&skip_scenario.values).enumerate();
     let mut upserts: Vec<CallInFlight> = Vec::new();
     let mut reads: Vec<SimulatedRead> = Vec::new();
     let mut read_calls = 0;
@@ -101,8 +118,12 @@ fn run(skip_scenario: &SkipScenario) -> SkipRunResult {
         }
         match rng.u8(..6) {
             0 | 1 if simulation.engine.wants_input() => match rows.next() {
-                Some((&(customer, attribute), value)) => {
-                    simulation.push(UpsertRow::new(customer, attribute, *value));
+                Some((index, (&(customer, attribute), value))) => {
+                    let row = UpsertRow::new(customer, attribute, *value);
+                    simulation.push(match skip_scenario.is_customized(index) {
+                        true => customized(row),
+                        false => row,
+                    });
                 }
                 None => simulation.engine.end_input(),
             },
@@ -171,7 +192,7 @@ fn check_customers(batch: &split::Batch<UpsertRow>, reads: &[SimulatedRead]) {
     }
 }
 
-/// Checks that a batch has no unchanged row.
+/// Checks that a batch has no unchanged row, unless it has fields of its own.
 fn check_values(
     skip_scenario: &SkipScenario,
     stored: &StoredValues,
@@ -184,6 +205,9 @@ fn check_values(
         && skip_scenario.failing_reads.is_none();
     if is_snapshot_exact {
         for row in &batch.rows {
+            if matches!(row, WireRow::Put(record) if record.id.is_some()) {
+                continue;
+            }
             assert_ne!(
                 stored.get(&row.key()),
                 Some(&value_of(row)),
@@ -203,7 +227,10 @@ proptest! {
         prop_assert_eq!(result.outcomes.len(), rows.len());
         // The latest value that was stored, `None` if it is unknown.
         let mut latest = BTreeMap::new();
-        for ((key, value), kind) in rows.iter().zip(&skip_scenario.values).zip(&result.outcomes) {
+        let rows = rows.iter().zip(&skip_scenario.values).zip(&result.outcomes);
+        for (index, ((key, value), kind)) in rows.enumerate() {
+            let is_unchanged = matches!(kind, OutcomeKind::Unchanged);
+            prop_assert!(!is_unchanged || !skip_scenario.is_customized(index));
             match kind {
                 OutcomeKind::Stored(_) | OutcomeKind::Unchanged => {
                     latest.insert(key, Some(value));
@@ -240,6 +267,7 @@ proptest! {
                 ..skip_scenario.scenario
             },
             failing_reads: None,
+            customized_rows: None,
             ..skip_scenario
         };
         let first_result = run(&first);
@@ -258,6 +286,7 @@ proptest! {
             values,
             stored: first_result.stored,
             failing_reads: None,
+            customized_rows: None,
         };
         let second_result = run(&second);
         if second_result.was_suspended {
@@ -374,4 +403,61 @@ fn a_row_that_changes_a_value_back_while_the_change_is_in_flight_is_sent() {
     assert_eq!(counts.upserts, 1);
     assert_eq!(simulation.stored[&(1, 1)], "2");
     assert_eq!(simulation.engine.summary().stored, 2);
+}
+
+#[test]
+fn a_row_with_fields_of_its_own_is_sent_without_being_read() {
+    let scenario = skipping(10);
+    let mut simulation = Simulation::new(&scenario);
+    simulation.stored = StoredValues::from([((1, 1), "1".to_owned())]);
+    // A plain row would have been read first, and not sent.
+    simulation.push(UpsertRow::new(1, 1, "1"));
+    simulation.push(customized(UpsertRow::new(1, 1, "1")));
+    simulation.engine.end_input();
+    let counts = run_while_due(&mut simulation);
+    assert!(counts.reads.is_empty());
+    assert_eq!(counts.upserts, 1);
+    let summary = simulation.engine.summary();
+    assert_eq!((summary.stored, summary.superseded), (1, 1));
+}
+
+#[test]
+fn a_row_after_one_with_fields_of_its_own_is_compared_with_what_the_store_lists_then() {
+    for (listed, is_sent) in [("1", false), ("2", true)] {
+        let scenario = skipping(10);
+        let mut simulation = Simulation::new(&scenario);
+        simulation.stored =
+            StoredValues::from([((1, 1), "1".to_owned()), ((1, 2), "1".to_owned())]);
+        // The second row lets the customer's values be read.
+        simulation.push(customized(UpsertRow::new(1, 1, "1")));
+        simulation.push(UpsertRow::new(1, 2, "2"));
+        simulation.engine.mark_idle();
+        let counts = run_while_due(&mut simulation);
+        assert_eq!((counts.reads.as_slice(), counts.upserts), (&[1][..], 1));
+        // The store may keep a value of its own for records with other fields.
+        simulation.stored.insert((1, 1), listed.to_owned());
+        simulation.push(UpsertRow::new(1, 1, "1"));
+        simulation.engine.end_input();
+        let counts = run_while_due(&mut simulation);
+        assert_eq!(
+            (counts.reads.as_slice(), counts.upserts),
+            (&[1][..], usize::from(is_sent))
+        );
+        assert_eq!(simulation.engine.summary().unchanged, u64::from(!is_sent));
+        assert_eq!(simulation.stored[&(1, 1)], "1");
+    }
+}
+
+#[test]
+fn a_plain_row_that_supersedes_one_with_fields_of_its_own_is_read() {
+    let scenario = skipping(10);
+    let mut simulation = Simulation::new(&scenario);
+    simulation.stored = StoredValues::from([((1, 1), "1".to_owned())]);
+    simulation.push(customized(UpsertRow::new(1, 1, "2")));
+    simulation.push(UpsertRow::new(1, 1, "1"));
+    simulation.engine.end_input();
+    let counts = run_while_due(&mut simulation);
+    assert_eq!((counts.reads.as_slice(), counts.upserts), (&[1][..], 0));
+    let summary = simulation.engine.summary();
+    assert_eq!((summary.unchanged, summary.superseded), (1, 1));
 }

@@ -45,6 +45,11 @@ impl<R: BatchItem> Slot<R> {
         R::batch_kind(&self.row.wire)
     }
 
+    /// Returns `true` if the row to send has fields beside its value.
+    pub(crate) fn has_custom_fields(&self) -> bool {
+        R::has_custom_fields(&self.row.metadata)
+    }
+
     pub(crate) fn row_count(&self) -> usize {
         1 + self.older.len()
     }
