@@ -7,13 +7,16 @@ use crate::response::ResponseRecorder;
 
 /// The access token that a [`Client`](crate::Client) sends, and the size limit of response bodies.
 ///
-/// The `Debug` output does not contain the token, and its header is marked as sensitive. Clones share
+/// The `Debug` output contains neither the token nor the values of
+/// [added query parameters](crate::Client::with_query), and its header is marked as sensitive. Clones share
 /// the token, so that [replacing it](crate::Client::set_access_token) reaches all of them.
 #[derive(Clone)]
 pub struct Credentials {
     token: Arc<RwLock<HeaderValue>>,
     pub(crate) body_limit: usize,
     pub(crate) recorder: Option<ResponseRecorder>,
+    /// Parameters that are added to the query of each request.
+    pub(crate) query: Vec<(String, String)>,
 }
 
 impl Credentials {
@@ -28,6 +31,7 @@ impl Credentials {
             token: Arc::new(RwLock::new(header_value(token)?)),
             body_limit: 8 * 1024 * 1024,
             recorder: None,
+            query: Vec::new(),
         })
     }
 

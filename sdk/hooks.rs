@@ -22,6 +22,10 @@ impl ClientHooks<Credentials> for Client {
         check_lists(request.url()).map_err(Error::InvalidRequest)?;
         let query = request.url().query().map(join_by_commas);
         request.url_mut().set_query(query.as_deref());
+        if !self.inner.query.is_empty() {
+            let mut query = request.url_mut().query_pairs_mut();
+            query.extend_pairs(&self.inner.query);
+        }
         let headers = request.headers_mut();
         // The generator adds it, and this API doesn't define it.
         headers.remove("api-version");
@@ -163,6 +167,26 @@ impl Client {
     /// error does not repeat the token, and the old one stays.
     pub fn set_access_token(&self, token: &str) -> Result<(), InvalidToken> {
         self.inner.set_token(token)
+    }
+
+    /// Returns a clone of this client that adds a parameter to the query of each request, for a
+    /// parameter that the document lacks.
+    ///
+    /// Name and value are percent-encoded and follow the operation's own parameters. A parameter of the
+    /// same name is not replaced. The value is in no log record of this crate.
+    ///
+    /// ```
+    /// # use bigcommerce_sdk::{Client, Credentials};
+    /// # fn program(client: &Client) {
+    /// let request = client.with_query("channel_id", "7");
+    /// let request = request.list_attribute_values().page(1);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_query(&self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let mut client = self.clone();
+        client.inner.query.push((name.into(), value.into()));
+        client
     }
 
     /// Returns a clone of this client that records response heads, and the recorder to read them

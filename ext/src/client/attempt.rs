@@ -206,7 +206,7 @@ where
         verdict => verdict,
     };
     record(client, run, verdict, sent_at, headers);
-    let sanitize = |text: String| client.sanitize(&text);
+    let sanitize = |text: String| client.sanitize(&text, &run.secrets);
     let reason = problem.source.as_deref().and_then(|source| {
         let innermost = chain(source).last()?;
         Some(sanitize(innermost.to_string()))

@@ -16,7 +16,6 @@ use crate::event::{Event, Observer};
 pub(crate) type SdkResult<T> = Result<ResponseValue<T>, sdk::Error<types::ErrorBody>>;
 
 /// What the calls of a run share.
-#[derive(Debug)]
 pub(crate) struct RunContext {
     observer: Observer,
     /// The observer of the store.
@@ -25,6 +24,8 @@ pub(crate) struct RunContext {
     /// Set to `true` to end the calls that wait.
     pub stopping: watch::Sender<bool>,
     pub on_outage: OnOutage,
+    /// Texts of the requests that no output may contain.
+    pub secrets: Vec<String>,
     /// Whether a list has shown that the store has the endpoint of its values.
     pub knows_endpoint: AtomicBool,
     /// Since when the store has been down, as far as the observer knows.
@@ -41,6 +42,7 @@ impl RunContext {
             log: RunLog::new(client.label()),
             stopping: watch::Sender::default(),
             on_outage: OnOutage::default(),
+            secrets: Vec::new(),
             knows_endpoint: AtomicBool::new(false),
             reported_outage: Mutex::default(),
             reported_separation: Mutex::default(),
@@ -56,6 +58,11 @@ impl RunContext {
 
     pub(crate) fn with_on_outage(mut self, on_outage: OnOutage) -> Self {
         self.on_outage = on_outage;
+        self
+    }
+
+    pub(crate) fn with_secrets(mut self, secrets: Vec<String>) -> Self {
+        self.secrets = secrets;
         self
     }
 

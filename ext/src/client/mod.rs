@@ -153,10 +153,12 @@ impl Client {
         self.shared.tokens.replacements()
     }
 
-    /// Returns a text without any of the store's tokens, and not too long for an error.
-    fn sanitize(&self, text: &str) -> String {
-        let secrets = self.shared.tokens.secrets();
-        error_body::sanitize(text, secrets.iter().map(AccessToken::secret))
+    /// Returns a text without any of the store's tokens and of the other secrets, and not too long for
+    /// an error.
+    fn sanitize(&self, text: &str, secrets: &[String]) -> String {
+        let tokens = self.shared.tokens.secrets();
+        let tokens = tokens.iter().map(AccessToken::secret);
+        error_body::sanitize(text, tokens.chain(secrets.iter().map(String::as_str)))
     }
 
     fn observer(&self) -> &Observer {

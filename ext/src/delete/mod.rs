@@ -81,6 +81,15 @@ use selection::SelectionDelete;
 /// A value is deleted even if it changes between the list and the delete, so that it no longer meets
 /// the conditions.
 ///
+/// A delete has no [`query`](crate::List::query), since values can't be checked against a filter that
+/// this crate doesn't know. List such values, and delete them by their IDs.
+///
+/// ```compile_fail,E0599
+/// # fn program(store: bigcommerce_ext::Store) {
+/// store.delete().query("channel_id", 7)
+/// # ;}
+/// ```
+///
 /// # Values that do not exist
 ///
 /// A server may ignore an ID that does not exist: the ID gets the outcome

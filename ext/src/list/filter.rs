@@ -13,6 +13,8 @@ use crate::date_filter::{DateConditions, DateFilter, FilterMatch};
 use crate::error::{Error, Violation};
 use crate::value::AttributeKey;
 
+use super::extra_query::ExtraQuery;
+
 /// The maximum length of a date and its parameter's name.
 const DATE_PARAM_LEN: usize = 50;
 const PERCENT_ENCODED_BYTE_LEN: usize = 3;
@@ -42,6 +44,9 @@ pub(crate) struct Filter {
     pub attribute_name: Option<String>,
     pub created: DateConditions,
     pub modified: DateConditions,
+    /// The conditions that this crate doesn't know. Values can't be checked against them, so a delete
+    /// has none.
+    pub(super) extra: ExtraQuery,
 }
 
 impl Filter {
@@ -75,6 +80,7 @@ impl Filter {
                 "attribute_name is empty: it must be the name of an attribute",
             ));
         }
+        self.extra.validate()?;
         let has_external = |key: &CustomerKey| matches!(key, CustomerKey::External(_));
         if self.external_id.is_none() && self.customer_keys.0.iter().any(has_external) {
             return Err(Error::invalid_input(
@@ -102,6 +108,7 @@ impl Filter {
             attribute_name: self.attribute_name.clone(),
             created: self.created,
             modified: self.modified,
+            extra: self.extra.clone(),
             ..Self::default()
         }
     }
@@ -124,7 +131,8 @@ impl ValidFilter {
         let Self(filter) = self;
         let dates = filter.dates().count() * DATE_PARAM_LEN;
         let name = filter.attribute_name.as_ref().map_or(0, String::len);
-        let fixed_len = base_url.len() + FIXED_LEN + dates + name * PERCENT_ENCODED_BYTE_LEN;
+        let name = name * PERCENT_ENCODED_BYTE_LEN;
+        let fixed_len = base_url.len() + FIXED_LEN + dates + name + filter.extra.url_len();
         let max_ids_len = MAX_URL_LEN.saturating_sub(fixed_len);
         let attributes = split_list(filter.attributes.as_deref(), max_ids_len / 2, |&id| {
             id_len(id)
@@ -145,6 +153,11 @@ impl ValidFilter {
             }
         }
         queries
+    }
+
+    /// Returns the texts of the filter that no output may contain.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        self.0.extra.secrets()
     }
 
     /// Returns `true` if customers or attributes are given by keys that are not resolved yet.
@@ -253,6 +266,7 @@ impl Query {
     ) -> SdkResult<types::AttributeValuePage> {
         let Self(filter) = self;
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let client = filter.extra.apply(client);
         let mut request = client
             .list_attribute_values()
             .page(number(page))

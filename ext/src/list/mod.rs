@@ -1,6 +1,7 @@
 //! Lists of attribute values: their conditions, and how their pages are read.
 
 mod external_ids;
+mod extra_query;
 mod filter;
 mod pages;
 mod read_request;
@@ -198,6 +199,30 @@ impl List {
     }
 
     filter_methods!("Limits the list to values");
+
+    /// Adds a filter that this crate doesn't know, such as one that a project's own document adds. It
+    /// is sent with every request for a page of values.
+    ///
+    /// The value is percent-encoded. The filter can be called with several names. A name that was given
+    /// before, an empty name or value, and a name that the list sends itself (`page`, `limit`, and all
+    /// that have a method here) are errors, and nothing is sent. All filters of this kind may take 1,000
+    /// bytes of the URL together.
+    ///
+    /// Values can't be checked against the filter. If the server ignores it, the list contains all values
+    /// that meet the other conditions; its completeness is checked as usual. A
+    /// [`Delete`](crate::Delete) has no such method for that reason.
+    ///
+    /// Errors and logs contain the name of the filter only.
+    ///
+    /// ```no_run
+    /// # async fn program(store: bigcommerce_ext::Store) {
+    /// let values = store.list().query("channel_id", 7).stream();
+    /// # }
+    /// ```
+    pub fn query(mut self, name: impl Into<String>, value: impl fmt::Display) -> Self {
+        self.filter.extra.add(name.into(), value.to_string());
+        self
+    }
 
     /// Sets the maximum number of values per page (default 250, the provider's maximum; at least
     /// 1).

@@ -107,11 +107,13 @@ impl Pages {
         let must_resolve = filter
             .as_ref()
             .is_some_and(ValidFilter::has_unresolved_keys);
+        let secrets = filter.as_ref().map(ValidFilter::secrets);
+        let run = RunContext::new(&client, options.observer)
+            .with_on_outage(options.on_outage)
+            .with_secrets(secrets.unwrap_or_default());
         let mut pages = Self {
             scheduler: PageScheduler::new(0, 0),
-            run: Arc::new(
-                RunContext::new(&client, options.observer).with_on_outage(options.on_outage),
-            ),
+            run: Arc::new(run),
             page_size: PageSize::new(&client, options.page_size),
             client,
             filter,
