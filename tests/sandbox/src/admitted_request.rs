@@ -55,7 +55,9 @@ impl AdmittedRequest {
     ) -> Self {
         let headers = &head.headers;
         let action = match Operation::from_request(&head.method, target) {
-            Some(Operation::Upsert) => Action::Put(upsert::parse_body(headers, body)),
+            Some(Operation::Upsert) => {
+                Action::Put(upsert::parse_body(&shared.settings, headers, body))
+            }
             Some(Operation::List) => Action::Get,
             Some(Operation::Delete) => Action::Delete,
             Some(Operation::ListAttributes) => Action::GetAttributes,

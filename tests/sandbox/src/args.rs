@@ -50,6 +50,9 @@ Usage: bigcommerce-sandbox [OPTIONS]
                            413, 422, clamp [422]
   --ignore-filters         ignore all filters of a GET
   --ignore-filter NAME     ignore one filter of a GET, such as email:in [none]
+  --extra-field NAME       keep this field of the rows of a PUT, and show it in records [none]
+  --extra-filter NAME      accept this filter of a GET, which is the name of an extra field,
+                           with :in for several values [none]
   --email-split WHEN       when a GET of customers splits email:in at its commas:
                            decoded (after decoding), raw (before decoding) [decoded]
   --email-case             distinguish case in email:in
@@ -58,7 +61,8 @@ Usage: bigcommerce-sandbox [OPTIONS]
   --faults PLAN            random faults, such as seed=7,rate=0.1,only=busy+truncated [none]
   --help, --version
 
---attribute and --customer and --ignore-filter can be repeated. If another option is repeated, the last one wins.
+--attribute and --customer and --ignore-filter and --extra-field and --extra-filter can be
+repeated. If another option is repeated, the last one wins.
 
 TIME is a whole number with the unit ms, s or m: 20ms, 30s, 1m. SHARE is a number from 0 to 1.
 
@@ -249,6 +253,8 @@ fn option(name: &str) -> Option<Setter> {
         "ignore-filter" => {
             |builder, value| (!value.is_empty()).then(|| builder.ignore_filter(value))
         }
+        "extra-field" => |builder, value| (!value.is_empty()).then(|| builder.extra_field(value)),
+        "extra-filter" => |builder, value| (!value.is_empty()).then(|| builder.extra_filter(value)),
         "url-limit" => |builder, value| Some(builder.url_limit(value.parse().ok()?)),
         _ => return customers::option(name),
     };

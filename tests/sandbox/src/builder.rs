@@ -208,6 +208,24 @@ impl SandboxBuilder {
         self
     }
 
+    /// Adds a field of values that the provider doesn't document (default none: such fields are
+    /// ignored). What rows of a PUT have in it is kept with the value, as any JSON, and shown in the
+    /// records of a PUT and a GET. A later row without the field leaves it as it is. See also
+    /// [`StoredValue::extra_field`](crate::StoredValue::extra_field).
+    pub fn extra_field(mut self, name: impl Into<String>) -> Self {
+        self.settings.extra_fields.insert(name.into());
+        self
+    }
+
+    /// Adds a filter of a GET of values by an [extra field](Self::extra_field) (default none: such
+    /// filters are rejected). A filter has the name of its field, and selects the values whose field is
+    /// this text or, as JSON, reads like it. With the suffix `:in`, several texts are separated by
+    /// commas.
+    pub fn extra_filter(mut self, name: impl Into<String>) -> Self {
+        self.settings.extra_filters.insert(name.into());
+        self
+    }
+
     /// Sets when a GET of customers splits the list in `email:in` (default
     /// [`EmailListSplit::AfterDecoding`]). The provider doesn't document it.
     pub fn email_list_split(mut self, split: EmailListSplit) -> Self {
@@ -326,7 +344,8 @@ impl SandboxBuilder {
     /// # Errors
     ///
     /// Returns an error if the port can't be bound, or (`InvalidInput`) if the store hash is empty
-    /// or contains anything but ASCII letters and digits.
+    /// or contains anything but ASCII letters and digits, or if an extra field or filter has the name of
+    /// another one, or a filter has no field.
     pub async fn start(self) -> io::Result<Sandbox> {
         Sandbox::start(self.settings).await
     }

@@ -8,6 +8,7 @@ pub(crate) use customers::CustomerFilter;
 
 use crate::attributes::Attributes;
 use crate::dates;
+use crate::extra_fields::ExtraFilters;
 use crate::query::{self, InvalidParameter};
 use crate::store::{Store, StoredValue};
 
@@ -20,6 +21,7 @@ pub(crate) struct ValueFilter {
     /// The attributes with the name, once it is resolved.
     attributes_by_name: Option<HashSet<i64>>,
     dates: DateFilters,
+    extra: ExtraFilters,
 }
 
 /// The date filters that values, attributes and customers have in common.
@@ -46,6 +48,11 @@ impl ValueFilter {
             _ => self.dates.set(name, text)?,
         }
         Ok(())
+    }
+
+    /// Sets a filter by an extra field.
+    pub(crate) fn set_extra(&mut self, name: &str, text: &str) {
+        self.extra.set(name, text);
     }
 
     /// Looks up the attributes with the name in the filter.
@@ -75,6 +82,7 @@ impl ValueFilter {
             && self.attributes.is_none()
             && self.attributes_by_name.is_none()
             && self.dates.is_unfiltered()
+            && self.extra.is_empty()
     }
 
     /// Returns `true` if the filter names customers.
@@ -89,6 +97,7 @@ impl ValueFilter {
             && allows(&self.attributes, value.attribute_id)
             && allows(&self.attributes_by_name, value.attribute_id)
             && self.dates.matches(value.date_created, value.date_modified)
+            && self.extra.matches(&value.extra)
     }
 }
 

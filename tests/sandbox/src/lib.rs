@@ -87,6 +87,7 @@
 //! | What lists contain in `meta` | [`ListMeta`] |
 //! | A `limit` that is too large | [`LimitTooLarge`] |
 //! | Whether filters are ignored | [`ignore_filters`](SandboxBuilder::ignore_filters), [`ignore_filter`](SandboxBuilder::ignore_filter) |
+//! | Fields and filters of values beyond the documented ones | [`extra_field`](SandboxBuilder::extra_field), [`extra_filter`](SandboxBuilder::extra_filter) |
 //! | When `email:in` is split at its commas | [`EmailListSplit`] |
 //! | Whether `email:in` distinguishes case | [`distinguish_email_case`](SandboxBuilder::distinguish_email_case) |
 //! | Whether lists of customers have cursors | [`Cursors`] |
@@ -162,6 +163,7 @@ mod counts;
 mod dates;
 mod definitions;
 mod delete;
+mod extra_fields;
 mod fault;
 mod fault_injection;
 mod fault_plan;

@@ -18,7 +18,13 @@ pub(crate) fn get(
     let parameters = query::parameters(query);
     let settings = &shared.settings;
     let mut filter = ValueFilter::default();
-    let request = PageRequest::parse(settings, &parameters, |name, text| filter.set(name, text));
+    let request = PageRequest::parse(settings, &parameters, |name, text| {
+        if settings.extra_filters.contains(name) {
+            filter.set_extra(name, text);
+            return Ok(());
+        }
+        filter.set(name, text)
+    });
     let request = match request {
         Ok(request) => request,
         Err(invalid) => return invalid.into_response(),

@@ -1,6 +1,9 @@
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::extra_fields::ExtraFields;
 use crate::json::{self, InvalidBody, InvalidRow};
 
 /// One row of a PUT.
@@ -11,6 +14,27 @@ pub(crate) struct Row {
     pub customer_id: i64,
     #[serde(default, deserialize_with = "present")]
     pub id: Option<i64>,
+    #[serde(skip)]
+    pub extra: ExtraFields,
+}
+
+/// Parses rows with the extra fields of these names.
+pub(crate) fn parse_with_extra(
+    body: &[u8],
+    names: &BTreeSet<String>,
+) -> Result<Vec<Result<Row, InvalidRow>>, InvalidBody> {
+    if names.is_empty() {
+        return parse(body);
+    }
+    let rows = json::parse_array(body)?;
+    let with_extra = |row: &Value| {
+        let extra = ExtraFields::of_row(row, names);
+        Ok(Row {
+            extra,
+            ..parse_row(row)?
+        })
+    };
+    Ok(rows.iter().map(with_extra).collect())
 }
 
 /// Deserializes a field that can be absent but not null.
@@ -47,6 +71,7 @@ fn parse_row(row: &Value) -> Result<Row, InvalidRow> {
         value,
         customer_id: required("customer_id")?,
         id: integer("id")?,
+        extra: ExtraFields::default(),
     })
 }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::attributes::StoredAttribute;
 use crate::clock::Clock;
 use crate::counts::Counts;
+use crate::extra_fields;
 use crate::fault::Fault;
 use crate::fault_plan::FaultPlan;
 use crate::fault_schedule::FaultSchedule;
@@ -37,6 +38,8 @@ impl Sandbox {
                 "invalid store hash: it must consist of ASCII letters and digits",
             ));
         }
+        extra_fields::validate(&settings.extra_fields, &settings.extra_filters)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
         let base_url = format!("http://{}/stores/{hash}/v3", listener.local_addr()?);
         let started_at = settings

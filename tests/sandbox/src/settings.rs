@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,6 +191,8 @@ pub(crate) struct Settings {
     pub limit_too_large: LimitTooLarge,
     pub ignore_filters: bool,
     pub ignored_filters: HashSet<String>,
+    pub extra_fields: BTreeSet<String>,
+    pub extra_filters: BTreeSet<String>,
     pub email_list_split: EmailListSplit,
     pub distinguish_email_case: bool,
     pub cursors: Cursors,
@@ -238,6 +240,8 @@ impl Default for Settings {
             limit_too_large: LimitTooLarge::default(),
             ignore_filters: false,
             ignored_filters: HashSet::new(),
+            extra_fields: BTreeSet::new(),
+            extra_filters: BTreeSet::new(),
             email_list_split: EmailListSplit::default(),
             distinguish_email_case: false,
             cursors: Cursors::default(),

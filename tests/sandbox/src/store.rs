@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 pub(crate) use customers::Customers;
 pub use customers::{SandboxCustomer, StoredCustomer};
 
+use crate::extra_fields::ExtraFields;
+
 /// An attribute value in the store.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,15 @@ pub struct StoredValue {
     pub date_created: DateTime<Utc>,
     /// When the value was last written, changed or not, in whole seconds.
     pub date_modified: DateTime<Utc>,
+    pub(crate) extra: ExtraFields,
+}
+
+impl StoredValue {
+    /// Returns an [extra field](crate::SandboxBuilder::extra_field) as text, if a row had it: a JSON
+    /// string as it is, anything else as JSON.
+    pub fn extra_field(&self, name: &str) -> Option<String> {
+        self.extra.text(name)
+    }
 }
 
 /// The first ID in the reference's example.
@@ -130,8 +141,17 @@ impl Store {
             value,
             date_created: now,
             date_modified: now,
+            extra: ExtraFields::default(),
         }));
         id
+    }
+
+    /// Replaces the extra fields of a value that the row has.
+    pub(crate) fn update_extra(&mut self, id: i64, extra: ExtraFields) {
+        self.version += 1;
+        if let Some(Some(stored)) = slot_index(id).and_then(|index| self.slots.get_mut(index)) {
+            stored.extra.update(extra);
+        }
     }
 
     pub(crate) fn remove(&mut self, id: i64) -> Option<StoredValue> {

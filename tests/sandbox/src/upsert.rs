@@ -25,9 +25,13 @@ pub(crate) struct Batch {
     pub customers: Vec<i64>,
 }
 
-pub(crate) fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Batch, InvalidBody> {
+pub(crate) fn parse_body(
+    settings: &Settings,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Batch, InvalidBody> {
     json::check_content_type(headers)?;
-    let rows = rows::parse(body)?;
+    let rows = rows::parse_with_extra(body, &settings.extra_fields)?;
     let mut customers: Vec<i64> = rows.iter().flatten().map(|row| row.customer_id).collect();
     customers.sort_unstable();
     customers.dedup();
@@ -132,6 +136,9 @@ fn store(
     counts.rows_stored += writes.len() as u64;
     for RowWrite { row, is_first } in writes {
         let id = store.upsert(row.customer_id, row.attribute_id, row.value, now);
+        if !row.extra.is_empty() {
+            store.update_extra(id, row.extra);
+        }
         if is_first {
             ids.push(id);
         }

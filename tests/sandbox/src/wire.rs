@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::attributes::StoredAttribute;
+use crate::extra_fields::ExtraFields;
 use crate::store::{StoredCustomer, StoredValue};
 
 /// A response before it is sent.
@@ -113,6 +114,7 @@ impl Serialize for ValueRecords<'_> {
             customer_id: value.customer_id,
             date_modified: value.date_modified,
             date_created: value.date_created,
+            extra: &value.extra,
         }))
     }
 }
@@ -128,6 +130,8 @@ struct ValueRecord<'a> {
     date_modified: DateTime<Utc>,
     #[serde(serialize_with = "serialize_date")]
     date_created: DateTime<Utc>,
+    #[serde(flatten)]
+    extra: &'a ExtraFields,
 }
 
 /// Serializes as an array of [`AttributeRecord`]s.

@@ -13,6 +13,7 @@ mod customer_overlaps;
 mod customer_pages;
 mod customers;
 mod delete;
+mod extra_fields;
 mod fault_plan;
 mod faults;
 mod lifecycle;

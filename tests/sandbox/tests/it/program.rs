@@ -141,6 +141,39 @@ async fn rows_with_undefined_attributes_are_rejected_if_any_is_defined() {
 }
 
 #[tokio::test]
+async fn the_options_of_extra_fields_are_applied() {
+    let mut server = program()
+        .args(["--port", "0", "--extra-field", "channel_id"])
+        .args(["--extra-field=source", "--extra-filter=channel_id"])
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(server.stdout.take().unwrap());
+    let mut base_url = String::new();
+    out.read_line(&mut base_url).await.unwrap();
+    let base_url = base_url.trim_end();
+    let mut rows = json!([row(1, 1, "v"), row(2, 1, "v")]);
+    rows[0]["channel_id"] = json!(7);
+    rows[1]["source"] = json!("crm");
+    let stored = put(base_url, rows).await;
+    assert_eq!(stored.json()["data"][1]["source"], "crm");
+    let listed = get(base_url, "channel_id=7").await;
+    assert_eq!(listed.column("customer_id"), [1]);
+    interrupt(&server, "-INT").await;
+    assert!(server.wait().await.unwrap().success());
+
+    let failed = program()
+        .args(["--port", "0", "--extra-filter=source"])
+        .output();
+    let failed = failed.await.unwrap();
+    assert!(!failed.status.success());
+    let errors = String::from_utf8(failed.stderr).unwrap();
+    assert!(
+        errors.contains("there is no extra field \"source\""),
+        "{errors}"
+    );
+}
+
+#[tokio::test]
 async fn the_customer_options_are_applied() {
     let mut server = program()
         .args(["--port", "0", "--customer", "7=Jane@example.com"])
