@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bigcommerce_ext::sdk::types::builder;
 use bigcommerce_ext::{RetryPolicy, Store, UpsertRow};
 use bigcommerce_sandbox::Sandbox;
 use futures::TryStreamExt;
@@ -222,6 +223,21 @@ async fn run_all_kinds() {
         (report.summary().rejected, report.summary().not_sent),
         (2, 1)
     );
+
+    // A filter that the crate doesn't know, which the server repeats, and a row with fields of its own.
+    let echo = ScriptedServer::start(|request| {
+        let title = format!("no source: {}", request.query["source"]);
+        Response::json(422, &serde_json::json!({"status": 422, "title": title}))
+    })
+    .await;
+    let store = Store::builder_with_base_url(echo.base_url(), TOKEN);
+    let store = store.build().expect("a store");
+    let list = store.list().query("source", "Jane of Example");
+    assert!(list.stream().try_collect::<Vec<_>>().await.is_err());
+    let row = UpsertRow::new(1, 101, "x");
+    let row = row.customize(|_| Err::<builder::AttributeValueUpsert, _>("no channel"));
+    let report = store.upsert().rows([row]).send().await.expect("a report");
+    assert_eq!(report.summary().rejected, 1);
 
     // A call that is given up.
     let refusing = ScriptedServer::start(|_| Response::error(401)).await;

@@ -14,6 +14,7 @@ mod faults;
 mod json;
 mod lifecycle;
 mod list;
+mod list_query;
 mod odd_responses;
 mod packing;
 mod pages;
