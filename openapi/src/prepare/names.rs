@@ -1,7 +1,7 @@
 use heck::{ToPascalCase, ToSnakeCase};
 use serde_json::{Value, json};
 
-use super::accessors::{operation_mut, parameters, request_mut, response_mut};
+use super::accessors::{operation_mut, parameters, parameters_mut, request_mut, response_mut};
 use crate::contract::{LISTS, OPERATIONS, Operation, RECORDS, Row};
 use crate::error::Problem;
 use crate::read::Location;
@@ -63,7 +63,8 @@ const RESERVED: [&str; 7] = [
     "send",
 ];
 
-/// Names operations by path and method, and schemas by role or place.
+/// Names operations by path and method, and schemas by role or place. The place of a parameter's enum
+/// is its operation and its name.
 ///
 /// The provider renames both, while user code depends on the names. Each schema that becomes a Rust
 /// type moves to the components.
@@ -92,6 +93,17 @@ pub(super) fn name_canonically(root: &mut Value) -> Result<(), Problem> {
             own["operationId"] = operation.name.into();
         }
         check_parameter_names(root, operation)?;
+    }
+    // After all others: a parameter's enum must not take the name that a schema has without it.
+    for operation in &OPERATIONS {
+        for parameter in parameters_mut(root, operation).into_iter().flatten() {
+            let name = text(parameter, "name").to_owned();
+            let location = Location::new(&operation.label(), &name);
+            if let Some(schema) = parameter.get_mut("schema") {
+                let place = Name::Place(format!("{}_{name}", operation.name));
+                components.nest(schema, place, &location)?;
+            }
+        }
     }
     if let Some(schemas) = root["components"]["schemas"].as_object_mut() {
         schemas.extend(components.0);

@@ -1,15 +1,30 @@
 use serde_json::{Map, Value};
 
 use super::accessors::parameters_mut;
-use crate::contract::OPERATIONS;
+use crate::contract::{ATTRIBUTES, OPERATIONS, Operation};
 use crate::error::Problem;
 use crate::schema::text;
 
+/// The filters of attributes, which the vendored document declares as text and `ext` doesn't use.
+const ATTRIBUTE_FILTERS: [&str; 9] = [
+    "date_created",
+    "date_created:max",
+    "date_created:min",
+    "date_modified",
+    "date_modified:max",
+    "date_modified:min",
+    "name",
+    "name:like",
+    "type",
+];
+
 /// Reduces a parameter's schema to its type.
 ///
-/// A default, a format or an enum would change the Rust type, and the server validates them anyway
-/// (a date filter takes dates and date-times). A schema without a single type becomes a string.
-/// Optional objects are dropped, because their serialization is undefined.
+/// A default or a format would change the Rust type, and the server validates them anyway (a date
+/// filter takes dates and date-times). So would the enum of a parameter that the vendored document
+/// has as text, on which user code depends. The enum of any other parameter stays. A schema without a
+/// single type becomes a string. Optional objects are dropped, because their serialization is
+/// undefined.
 pub(super) fn simplify_parameters(root: &mut Value) -> Result<(), Problem> {
     for operation in &OPERATIONS {
         let Some(parameters) = parameters_mut(root, operation) else {
@@ -19,14 +34,23 @@ pub(super) fn simplify_parameters(root: &mut Value) -> Result<(), Problem> {
             let is_object = text(&parameter["schema"], "type") == "object";
             !is_object || parameter.get("required").is_some()
         });
-        for schema in parameters.iter_mut().filter_map(|p| p.get_mut("schema")) {
-            simplify(schema);
+        for parameter in parameters.iter_mut() {
+            let keeps_enum = !is_known(operation, text(parameter, "name"));
+            if let Some(schema) = parameter.get_mut("schema") {
+                simplify(schema, keeps_enum);
+            }
         }
     }
     Ok(())
 }
 
-fn simplify(schema: &mut Value) {
+/// Returns `true` if the vendored document has this parameter.
+fn is_known(operation: &Operation, name: &str) -> bool {
+    let is_bound = operation.query.iter().any(|bound| bound.name == name);
+    is_bound || (operation.path == ATTRIBUTES && ATTRIBUTE_FILTERS.contains(&name))
+}
+
+fn simplify(schema: &mut Value, keeps_enum: bool) {
     if schema.get("$ref").is_some() {
         return;
     }
@@ -37,6 +61,12 @@ fn simplify(schema: &mut Value) {
     let mut simple = Map::from_iter([("type".to_owned(), kind.into())]);
     if kind == "integer" {
         simple.insert("format".to_owned(), "int64".into());
+    }
+    if let Some(values) = schema.get("enum")
+        && kind == "string"
+        && keeps_enum
+    {
+        simple.insert("enum".to_owned(), values.clone());
     }
     *schema = simple.into();
 }
@@ -49,13 +79,15 @@ mod tests {
     use crate::contract::VALUES;
 
     #[test]
-    fn only_the_type_stays() {
+    fn only_the_type_and_the_enum_of_an_unbound_parameter_stay() {
         let mut root = json!({"paths": {VALUES: {"get": {"parameters": [
             {"name": "name", "schema": {"type": "string", "maxLength": 50}},
             {"name": "date_created", "schema": {"description": "oneOf two formats"}},
             {"name": "page", "schema": {"type": "integer", "format": "int64", "minimum": 1}},
             {"name": "ids", "schema": {"$ref": "#/components/schemas/IdList"}},
             {"name": "filter", "schema": {"type": "object"}},
+            {"name": "date_modified", "schema": {"type": "string", "enum": ["now"]}},
+            {"name": "view", "schema": {"type": "string", "enum": ["full"], "default": "full"}},
         ]}}}});
         simplify_parameters(&mut root).expect("never fails");
         assert_eq!(
@@ -65,6 +97,8 @@ mod tests {
                 {"name": "date_created", "schema": {"type": "string"}},
                 {"name": "page", "schema": {"type": "integer", "format": "int64"}},
                 {"name": "ids", "schema": {"$ref": "#/components/schemas/IdList"}},
+                {"name": "date_modified", "schema": {"type": "string"}},
+                {"name": "view", "schema": {"type": "string", "enum": ["full"]}},
             ])
         );
     }

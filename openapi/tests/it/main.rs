@@ -8,6 +8,7 @@ mod compare;
 mod documents;
 mod mutations;
 mod news;
+mod parameters;
 mod rejections;
 mod schemas;
 mod support;
