@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "CONTRIBUTING.md",
+    "docs/documents.md",
     "docs/promises.md",
     "docs/versions.md",
     "ext/benches/README.md",
@@ -84,4 +85,13 @@ fn relative_links_lead_to_files_and_headings() {
         broken_links(&readme, text),
         ["none.md", "docs/promises.md#none", "#none"]
     );
+}
+
+#[test]
+fn the_script_on_the_page_of_documents_is_the_one_that_is_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).expect("a text");
+    let script = read("tests/downstream/update-document");
+    let page = read("docs/documents.md");
+    assert!(page.contains(&format!("\n```sh\n{script}```\n")));
 }
