@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::difference::Impact;
-use super::finding::{Finding, Kind, Side};
-use super::{OperationPair, report_per_operation};
+use super::finding::{Finding, Kind};
+use super::{ConventionChange, OperationPair, report_conventions};
 use crate::contract::{TOKEN_HEADER, is_authentication_header};
 use crate::read::{Endpoint, Node, Source};
 use crate::schema::text;
@@ -56,23 +56,22 @@ pub(super) fn compare(
                 true => Impact::Compatible,
                 false => Impact::Breaking,
             };
-            (impact, format!("is {is}, was {was}"), before, after)
+            let text = format!("is {is}, was {was}");
+            ConventionChange {
+                impact,
+                text,
+                before,
+                after,
+            }
         });
         (spec.label(), change)
     });
-    for (location, (impact, change, before, after)) in
-        report_per_operation("authentication", changes.collect())
-    {
-        let at = (&location, Side::Operation);
-        let nodes = (&before, &after);
-        found.push(Finding::new(
-            impact,
-            at,
-            change,
-            nodes,
-            Kind::Authentication,
-        ));
-    }
+    report_conventions(
+        "authentication",
+        &Kind::Authentication,
+        changes.collect(),
+        found,
+    );
 }
 
 /// Returns what an operation needs, and the place that says so.

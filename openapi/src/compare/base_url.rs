@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::difference::Impact;
-use super::finding::{Finding, Kind, Side};
-use super::{OperationPair, report_per_operation};
-use crate::read::{Endpoint, Node, Source, split_prefix};
+use super::finding::{Finding, Kind};
+use super::{ConventionChange, OperationPair, report_conventions};
+use crate::contract::Operation;
+use crate::read::{Endpoint, Node, Source, find_path, split_prefix};
 use crate::schema::text;
 
 /// Base URLs as they are printed, by their form without the names of variables.
@@ -18,22 +19,21 @@ pub(super) fn compare(
     found: &mut Vec<Finding>,
 ) {
     let changes = pairs.iter().map(|(spec, one, other)| {
-        let (was, before) = base_urls(ours, one);
-        let (is, after) = base_urls(theirs, other);
+        let (was, before) = base_urls(ours, spec, one);
+        let (is, after) = base_urls(theirs, spec, other);
         let impact = impact(&was, &is);
         let change = impact.map(|impact| {
-            let change = format!("is {}, was {}", display(&is), display(&was));
-            (impact, change, before, after)
+            let text = format!("is {}, was {}", display(&is), display(&was));
+            ConventionChange {
+                impact,
+                text,
+                before,
+                after,
+            }
         });
         (spec.label(), change)
     });
-    for (location, (impact, change, before, after)) in
-        report_per_operation("base URL", changes.collect())
-    {
-        let at = (&location, Side::Operation);
-        let nodes = (&before, &after);
-        found.push(Finding::new(impact, at, change, nodes, Kind::BaseUrl));
-    }
+    report_conventions("base URL", &Kind::BaseUrl, changes.collect(), found);
 }
 
 fn impact(was: &BaseUrls, is: &BaseUrls) -> Option<Impact> {
@@ -57,12 +57,18 @@ fn impact(was: &BaseUrls, is: &BaseUrls) -> Option<Impact> {
 }
 
 /// Returns the base URLs of an operation, and the place that states them.
-fn base_urls<'a>(source: Source<'a>, endpoint: &Endpoint<'a>) -> (BaseUrls, Node<'a>) {
+fn base_urls<'a>(
+    source: Source<'a>,
+    spec: &Operation,
+    endpoint: &Endpoint<'a>,
+) -> (BaseUrls, Node<'a>) {
     let root = Node::root(source.root);
-    let path = &endpoint.path;
-    let mut owners = [&endpoint.operation, &path.node, &root].into_iter();
-    let servers = owners.find_map(|owner| owner.get("servers"));
-    let (prefix, _) = split_prefix(path.text);
+    // Reading the endpoint has shown that its path exists.
+    let path = find_path(source, spec.path).unwrap_or_default();
+    let (written, path) = path.unwrap_or_else(|| (spec.path, root.clone()));
+    let owners = [&endpoint.operation, &path, &root];
+    let servers = owners.into_iter().find_map(|owner| owner.get("servers"));
+    let (prefix, _) = split_prefix(written);
     let mut urls = BaseUrls::new();
     for server in servers.iter().flat_map(Node::items) {
         let server = text(server.value, "url").trim_end_matches('/');
@@ -74,7 +80,7 @@ fn base_urls<'a>(source: Source<'a>, endpoint: &Endpoint<'a>) -> (BaseUrls, Node
     }
     // Without any host or path, nothing is stated.
     urls.remove("");
-    (urls, servers.unwrap_or_else(|| path.node.clone()))
+    (urls, servers.unwrap_or(path))
 }
 
 /// Returns a URL whose variables have no names: documents rename them.

@@ -19,8 +19,8 @@ use crate::contract::{OPERATIONS, Operation, is_sent_by_client};
 use crate::document::Document;
 use crate::error::{Error, Problem};
 use crate::read::{
-    Detail, Endpoint, Location, Lookup, Node, Parameter, Source, Success, endpoint, find_path,
-    paths, request_schema, resolve_field, response_schema, responses,
+    Detail, Endpoint, Expander, Location, Lookup, Node, Parameter, Source, endpoint, find_path,
+    paths, request_schema, resolve_field, response_schema, responses, success_schemas,
 };
 use crate::schema::{Schema, is_set, text};
 use difference::addition;
@@ -116,32 +116,44 @@ fn findings(older: &Document, newer: &Document) -> Result<Vec<Finding>, Error> {
     Ok(found)
 }
 
-/// Returns where to report each operation's change: once for all operations, if it is the same.
-fn report_per_operation<T>(
+/// A change of what applies to an operation, and its places in both documents.
+struct ConventionChange<'a> {
+    impact: Impact,
+    text: String,
+    before: Node<'a>,
+    after: Node<'a>,
+}
+
+/// Reports the change of each operation, by its label: once for all operations, if it is the same.
+fn report_conventions(
     part: &str,
-    changes: Vec<(String, Option<(Impact, String, T, T)>)>,
-) -> Vec<(Location, (Impact, String, T, T))> {
-    let describe = |change: &Option<(Impact, String, T, T)>| {
+    kind: &Kind,
+    changes: Vec<(String, Option<ConventionChange>)>,
+    found: &mut Vec<Finding>,
+) {
+    let text = |change: &Option<ConventionChange>| {
         let change = change.as_ref();
-        change.map(|(_, text, ..)| text.clone())
+        change.map(|change| change.text.clone())
     };
-    let first = changes.first().map(|(_, change)| describe(change));
+    let first = changes.first().map(|(_, change)| text(change));
     let is_common = changes
         .iter()
-        .all(|(_, change)| Some(describe(change)) == first);
-    let mut reported = Vec::new();
-    for (label, change) in changes {
-        let label = if is_common {
-            "all operations".to_owned()
-        } else {
-            label
-        };
-        reported.extend(change.map(|change| (Location::new(&label, part), change)));
-        if is_common {
-            break;
-        }
+        .all(|(_, change)| Some(text(change)) == first);
+    let count = if is_common { 1 } else { changes.len() };
+    for (label, change) in changes.into_iter().take(count) {
+        let Some(change) = change else { continue };
+        let label = if is_common { "all operations" } else { &label };
+        let location = Location::new(label, part);
+        let at = (&location, Side::Operation);
+        let nodes = (&change.before, &change.after);
+        found.push(Finding::new(
+            change.impact,
+            at,
+            change.text,
+            nodes,
+            kind.clone(),
+        ));
     }
-    reported
 }
 
 /// An operation that both documents have.
@@ -163,7 +175,7 @@ fn require_our_paths(source: Source) -> Result<(), Problem> {
 }
 
 fn compare_operation<'a>(
-    spec: &Operation,
+    spec: &'static Operation,
     ours: (Source<'a>, &Lookup<'a>),
     theirs: (Source<'a>, &Lookup<'a>),
     found: &mut Vec<Finding>,
@@ -182,8 +194,8 @@ fn compare_operation<'a>(
     match (ours.1, theirs.1) {
         (Lookup::Operation(one), Lookup::Operation(other)) => {
             let mut endpoints = EndpointPair {
+                spec,
                 label: spec.label(),
-                success: spec.success,
                 ours: (ours.0, one),
                 theirs: (theirs.0, other),
                 found,
@@ -208,14 +220,13 @@ fn compare_operation<'a>(
 /// Returns the node that holds an operation, or would hold its path.
 fn parent<'a>(source: Source<'a>, spec: &Operation) -> Node<'a> {
     let path = find_path(source, spec.path).unwrap_or_default();
-    path.map_or_else(|| paths(source), |path| path.node)
+    path.map_or_else(|| paths(source), |(_, node)| node)
 }
 
 /// An operation in both documents.
 struct EndpointPair<'a, 'f> {
+    spec: &'static Operation,
     label: String,
-    /// The statuses that the SDK accepts as success.
-    success: &'static [&'static str],
     ours: (Source<'a>, &'f Endpoint<'a>),
     theirs: (Source<'a>, &'f Endpoint<'a>),
     found: &'f mut Vec<Finding>,
@@ -402,8 +413,10 @@ impl<'a> EndpointPair<'a, '_> {
             }
             (None, None) => (),
         }
-        for theirs in &other.other_responses {
-            let mut ours = one.other_responses.iter();
+        let [one, other] = [self.ours, self.theirs]
+            .map(|(source, endpoint)| other_responses(source, self.spec, endpoint));
+        for theirs in &other {
+            let mut ours = one.iter();
             if let Some(ours) = ours.find(|ours| ours.status == theirs.status) {
                 let location = self.location(&format!("response {}", ours.status));
                 let [ours, theirs] = [ours, theirs].map(SchemaNode::success);
@@ -417,7 +430,7 @@ impl<'a> EndpointPair<'a, '_> {
         // Reading the endpoints has shown that these references resolve.
         let [ours, theirs] = [self.ours, self.theirs]
             .map(|(source, endpoint)| responses(source, &endpoint.operation).unwrap_or_default());
-        let success = self.success;
+        let success = self.spec.success;
         let has = |responses: &[(&str, Node)], status: &str| {
             let mut responses = responses.iter();
             responses.any(|(other, _)| covers(other, status, success))
@@ -455,13 +468,11 @@ impl<'a> EndpointPair<'a, '_> {
     /// Returns `true` if the newer document has a successful response with this status beside the one
     /// that counts, and a program that knows the older response can't read it.
     fn is_another(&self, status: &str) -> bool {
+        let (source, endpoint) = self.theirs;
+        let others = other_responses(source, self.spec, endpoint);
         let (Some(ours), Some(theirs)) = (
             SchemaNode::response(self.ours),
-            self.theirs
-                .1
-                .other_responses
-                .iter()
-                .find(|other| other.status == status),
+            others.iter().find(|other| other.status == status),
         ) else {
             return false;
         };
@@ -489,6 +500,35 @@ fn requirement(was_required: bool, is_required: bool) -> Option<(Impact, &'stati
         (true, false) => Some((Impact::Compatible, "is optional, was required")),
         _ => None,
     }
+}
+
+/// A successful response beside the one with the most precise status.
+struct Success<'a> {
+    status: &'a str,
+    /// The place of its schema.
+    node: Node<'a>,
+    schema: Schema,
+}
+
+fn other_responses<'a>(
+    source: Source<'a>,
+    spec: &Operation,
+    endpoint: &Endpoint<'a>,
+) -> Vec<Success<'a>> {
+    // Reading the endpoint has shown that the references resolve.
+    let schemas = success_schemas(source, &endpoint.operation).unwrap_or_default();
+    let location = Location::new(&spec.label(), "response");
+    let others = schemas.into_iter().skip(1);
+    // Beside a status of success, `default` is for errors.
+    let others = others.filter(|(status, _)| *status != "default");
+    let mut expander = Expander::new(source, spec.returns, Detail::Comparison);
+    others
+        .map(|(status, node)| Success {
+            status,
+            schema: expander.expand_aside(node.value, &location),
+            node,
+        })
+        .collect()
 }
 
 fn request_body<'a>(source: Source<'a>, endpoint: &Endpoint<'a>) -> Option<Node<'a>> {

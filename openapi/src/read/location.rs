@@ -17,6 +17,7 @@ impl Location {
     }
 
     /// Returns the place of an operation as a whole.
+    #[cfg(feature = "cli")]
     pub(crate) fn operation(label: &str) -> Self {
         Self {
             part: label.to_owned(),
@@ -49,11 +50,13 @@ impl Location {
     }
 
     /// Returns the place of a map's values.
+    #[cfg(feature = "cli")]
     pub(crate) fn map_value(&self) -> Self {
         self.field("*")
     }
 
     /// Returns the place of a member of `oneOf` or `anyOf`.
+    #[cfg(feature = "cli")]
     pub(crate) fn member(&self, keyword: &str) -> Self {
         let path = self.path.as_deref().unwrap_or_default();
         Self {

@@ -60,7 +60,8 @@ pub(crate) fn merge(
                 // Whichever part comes first, the same one counts.
                 (key, value) if limits == LimitPolicy::Tighter && UNORDERED.contains(&key) => {
                     let own = entry.get_mut();
-                    if value.to_string() < own.to_string() {
+                    let [new, old] = [&value, &*own].map(Value::to_string);
+                    if new < old {
                         *own = value;
                     }
                 }

@@ -15,9 +15,8 @@ use serde_json::json;
 use crate::contract::Operation;
 use crate::error::Problem;
 use crate::schema::{Schema, is_set, text};
-use expand::Expander;
 
-pub(crate) use expand::Detail;
+pub(crate) use expand::{Detail, Expander};
 pub(crate) use location::Location;
 pub(crate) use merge::{LimitPolicy, merge};
 pub(crate) use node::Node;
@@ -34,8 +33,6 @@ pub(crate) enum Lookup<'a> {
 
 /// An operation as a document describes it.
 pub(crate) struct Endpoint<'a> {
-    /// The path that holds the operation.
-    pub(crate) path: PathNode<'a>,
     pub(crate) operation: Node<'a>,
     /// The operation's parameters and its path's, except for variables of the path.
     pub(crate) parameters: Vec<Parameter<'a>>,
@@ -43,23 +40,6 @@ pub(crate) struct Endpoint<'a> {
     pub(crate) request: Option<Schema>,
     /// The expanded schema of the successful response with the most precise status, if it is JSON.
     pub(crate) response: Option<Schema>,
-    /// The other successful responses that are JSON. Read for a comparison only.
-    pub(crate) other_responses: Vec<Success<'a>>,
-}
-
-/// A path as a document writes it, and what it holds.
-#[derive(Clone)]
-pub(crate) struct PathNode<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) node: Node<'a>,
-}
-
-/// A successful response.
-pub(crate) struct Success<'a> {
-    pub(crate) status: &'a str,
-    /// The place of its schema.
-    pub(crate) node: Node<'a>,
-    pub(crate) schema: Schema,
 }
 
 /// A parameter, and its expanded schema.
@@ -101,14 +81,14 @@ pub(crate) fn endpoint<'a>(
     let Some(path) = find_path(source, spec.path)? else {
         return Ok(Lookup::Missing);
     };
-    let operation = resolve_field(source, &path.node, spec.method)?;
+    let (_, path) = path;
+    let operation = resolve_field(source, &path, spec.method)?;
     let Some(operation) = operation.filter(|operation| operation.value.is_object()) else {
         return Ok(Lookup::PathOnly);
     };
     let mut reader = Reader {
         source,
         expander: Expander::new(source, spec.returns, detail),
-        detail,
         label: spec.label(),
     };
     let endpoint = reader.endpoint(&path, operation)?;
@@ -121,17 +101,15 @@ pub(crate) fn paths(source: Source) -> Node {
     root.get("paths").unwrap_or(root)
 }
 
+/// Returns a path of the contract as the document writes it, and what it holds.
 pub(crate) fn find_path<'a>(
     source: Source<'a>,
     ours: &str,
-) -> Result<Option<PathNode<'a>>, Problem> {
+) -> Result<Option<(&'a str, Node<'a>)>, Problem> {
     let paths = paths(source);
     let mut matches = paths.fields().filter(|(path, _)| is_ours(path, ours));
     match (matches.next(), matches.next()) {
-        (Some((text, item)), None) => {
-            let node = source.follow(item)?;
-            Ok(Some(PathNode { text, node }))
-        }
+        (Some((text, item)), None) => Ok(Some((text, source.follow(item)?))),
         (Some((one, _)), Some((other, _))) => Err(Problem::new(format!(
             "{one} and {other} are the same endpoint; remove one of them"
         ))),
@@ -198,7 +176,7 @@ pub(crate) fn response_schema<'a>(
 }
 
 /// Returns the schemas of the successful responses that are JSON, the most precise status first.
-fn success_schemas<'a>(
+pub(crate) fn success_schemas<'a>(
     source: Source<'a>,
     operation: &Node<'a>,
 ) -> Result<Vec<(&'a str, Node<'a>)>, Problem> {
@@ -230,43 +208,21 @@ fn is_json(media: &str) -> bool {
 struct Reader<'a> {
     source: Source<'a>,
     expander: Expander<'a>,
-    detail: Detail,
     label: String,
 }
 
 impl<'a> Reader<'a> {
-    fn endpoint(
-        &mut self,
-        path: &PathNode<'a>,
-        operation: Node<'a>,
-    ) -> Result<Endpoint<'a>, Problem> {
-        let parameters = self.parameters(&path.node, &operation)?;
+    fn endpoint(&mut self, path: &Node<'a>, operation: Node<'a>) -> Result<Endpoint<'a>, Problem> {
+        let parameters = self.parameters(path, &operation)?;
         let request = request_schema(self.source, &operation)?;
         let request = self.expand(request, "request")?;
-        let mut successes = success_schemas(self.source, &operation)?.into_iter();
-        let response = successes.next().map(|(_, schema)| schema);
+        let response = response_schema(self.source, &operation)?;
         let response = self.expand(response, "response")?;
-        let other_responses = match self.detail {
-            Detail::Generation => Vec::new(),
-            Detail::Comparison => successes
-                // Beside a status of success, `default` is for errors.
-                .filter(|(status, _)| *status != "default")
-                .map(|(status, node)| Success {
-                    status,
-                    schema: self
-                        .expander
-                        .expand_aside(node.value, &self.location("response")),
-                    node,
-                })
-                .collect(),
-        };
         Ok(Endpoint {
-            path: path.clone(),
             operation,
             parameters,
             request,
             response,
-            other_responses,
         })
     }
 
@@ -307,12 +263,8 @@ impl<'a> Reader<'a> {
         Ok(parameters)
     }
 
-    fn location(&self, part: &str) -> Location {
-        Location::new(&self.label, part)
-    }
-
     fn expand(&mut self, schema: Option<Node<'a>>, part: &str) -> Result<Option<Schema>, Problem> {
-        let location = self.location(part);
+        let location = Location::new(&self.label, part);
         schema
             .map(|schema| self.expander.expand(schema.value, &location))
             .transpose()
