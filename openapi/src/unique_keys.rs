@@ -25,11 +25,11 @@ pub(crate) fn read_value<'de, D: Deserializer<'de>>(
 struct Place<'p> {
     size_left: &'p Cell<usize>,
     /// The place that holds this one, and the step from there. The root has none.
-    step: Option<(&'p Place<'p>, Step<'p>)>,
+    step: Option<(&'p Place<'p>, PlaceStep<'p>)>,
 }
 
 impl<'p> Place<'p> {
-    fn step(&'p self, step: Step<'p>) -> Self {
+    fn step(&'p self, step: PlaceStep<'p>) -> Self {
         Self {
             size_left: self.size_left,
             step: Some((self, step)),
@@ -53,7 +53,7 @@ impl<'p> Place<'p> {
 }
 
 #[derive(Clone, Copy)]
-enum Step<'p> {
+enum PlaceStep<'p> {
     Key(&'p str),
     Index(usize),
 }
@@ -63,8 +63,8 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.step {
             None => f.write_str("#"),
-            Some((owner, Step::Index(index))) => write!(f, "{owner}/{index}"),
-            Some((owner, Step::Key(key))) => {
+            Some((owner, PlaceStep::Index(index))) => write!(f, "{owner}/{index}"),
+            Some((owner, PlaceStep::Key(key))) => {
                 let key = key.replace('~', "~0").replace('/', "~1");
                 write!(f, "{owner}/{key}")
             }
@@ -130,7 +130,7 @@ impl<'de> Visitor<'de> for Place<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
-            let place = self.step(Step::Index(list.len()));
+            let place = self.step(PlaceStep::Index(list.len()));
             match items.next_element_seed(place)? {
                 Some(item) => list.push(item),
                 None => return Ok(list.into()),
@@ -142,7 +142,7 @@ impl<'de> Visitor<'de> for Place<'_> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             self.count(key.len())?;
-            let place = self.step(Step::Key(&key));
+            let place = self.step(PlaceStep::Key(&key));
             let value = entries.next_value_seed(place)?;
             if map.get(&key).is_some_and(|earlier| *earlier != value) {
                 return Err(A::Error::custom(format!(

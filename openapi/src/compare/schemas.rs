@@ -112,7 +112,7 @@ impl<'a> SchemaPair<'a> {
             Part::Request | Part::Response => "",
         };
         let at = Position::start(location, name);
-        let mut walk = Walk { pair: self, found };
+        let mut walk = SchemaWalk { pair: self, found };
         walk.schema(&at, ours, theirs);
     }
 
@@ -187,12 +187,12 @@ impl<'a> SchemaPair<'a> {
     }
 }
 
-struct Walk<'p, 'a> {
+struct SchemaWalk<'p, 'a> {
     pair: &'p SchemaPair<'a>,
     found: &'p mut Vec<Finding>,
 }
 
-impl Walk<'_, '_> {
+impl SchemaWalk<'_, '_> {
     fn schema(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
         self.deprecation(at, ours, theirs);
         let [one, other] = [ours, theirs].map(|schema| self.pair.wire_type(at, schema));

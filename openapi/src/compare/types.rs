@@ -17,13 +17,13 @@ use crate::read::{Detail, Endpoint, Location, Lookup, Node, Parameter, Source, e
 use crate::schema::{Schema, text};
 
 /// An operation as a document writes it, and as code is generated from it.
-struct Generated<'a> {
+struct GeneratedOperation<'a> {
     source: Source<'a>,
     written: Box<Endpoint<'a>>,
     prepared: Box<Endpoint<'a>>,
 }
 
-impl<'a> Generated<'a> {
+impl<'a> GeneratedOperation<'a> {
     fn read(
         (document, prepared): (&'a Document, &'a Prepared),
         spec: &Operation,
@@ -73,9 +73,12 @@ pub(super) fn compare(
 ) -> Result<Vec<Finding>, Error> {
     let mut found = Vec::new();
     for spec in &OPERATIONS {
-        let (one, other) = (Generated::read(ours, spec)?, Generated::read(theirs, spec)?);
+        let (one, other) = (
+            GeneratedOperation::read(ours, spec)?,
+            GeneratedOperation::read(theirs, spec)?,
+        );
         if let (Some(ours), Some(theirs)) = (one, other) {
-            let mut pair = Pair {
+            let mut pair = TypePair {
                 label: spec.label(),
                 ours,
                 theirs,
@@ -93,27 +96,28 @@ pub(super) fn compare(
     Ok(found)
 }
 
-struct Pair<'a, 'f> {
+struct TypePair<'a, 'f> {
     label: String,
-    ours: Generated<'a>,
-    theirs: Generated<'a>,
+    ours: GeneratedOperation<'a>,
+    theirs: GeneratedOperation<'a>,
     found: &'f mut Vec<Finding>,
 }
 
-impl<'a> Pair<'a, '_> {
+impl<'a> TypePair<'a, '_> {
     fn parameters(&mut self) {
-        let read = |generated: &Generated<'a>| -> Vec<(String, String, Option<&'static str>)> {
-            let parameters = user_parameters(&generated.prepared);
-            let describe = |parameter: &Parameter| {
-                let (name, sent_in) = (parameter.name(), parameter.sent_in());
-                (
-                    name.to_owned(),
-                    sent_in.to_owned(),
-                    parameter_type(parameter),
-                )
+        let read =
+            |generated: &GeneratedOperation<'a>| -> Vec<(String, String, Option<&'static str>)> {
+                let parameters = user_parameters(&generated.prepared);
+                let describe = |parameter: &Parameter| {
+                    let (name, sent_in) = (parameter.name(), parameter.sent_in());
+                    (
+                        name.to_owned(),
+                        sent_in.to_owned(),
+                        parameter_type(parameter),
+                    )
+                };
+                parameters.map(describe).collect()
             };
-            parameters.map(describe).collect()
-        };
         let (one, other) = (read(&self.ours), read(&self.theirs));
         for (name, sent_in, was) in &one {
             let same = other
@@ -154,7 +158,7 @@ impl<'a> Pair<'a, '_> {
     ) {
         let schemas = [&self.ours, &self.theirs].map(|generated| schema(&generated.prepared));
         if let [Some(ours), Some(theirs)] = schemas {
-            let mut walk = Walk {
+            let mut walk = TypeWalk {
                 side,
                 before: (self.ours.source, self.ours.body(side)),
                 after: (self.theirs.source, self.theirs.body(side)),
@@ -166,14 +170,14 @@ impl<'a> Pair<'a, '_> {
     }
 }
 
-struct Walk<'a, 'f> {
+struct TypeWalk<'a, 'f> {
     side: Side,
     before: (Source<'a>, Node<'a>),
     after: (Source<'a>, Node<'a>),
     found: &'f mut Vec<Finding>,
 }
 
-impl Walk<'_, '_> {
+impl TypeWalk<'_, '_> {
     fn compare(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
         let [was, is] = [ours, theirs].map(type_of);
         if was != is {

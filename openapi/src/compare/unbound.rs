@@ -12,7 +12,7 @@ const METHODS: [&str; 8] = [
 ];
 
 /// A path, its text in the document, and its operations that the SDK doesn't bind, by method.
-struct Path<'a> {
+struct UnboundPath<'a> {
     text: &'a str,
     node: Node<'a>,
     operations: BTreeMap<&'static str, Node<'a>>,
@@ -65,7 +65,7 @@ pub(super) fn compare(ours: Source, theirs: Source, found: &mut Vec<Finding>) {
     }
 }
 
-fn unbound(source: Source<'_>) -> BTreeMap<String, Path<'_>> {
+fn unbound(source: Source<'_>) -> BTreeMap<String, UnboundPath<'_>> {
     let mut found = BTreeMap::new();
     for (text, node) in paths(source).fields() {
         let (_, text) = split_prefix(text);
@@ -80,7 +80,7 @@ fn unbound(source: Source<'_>) -> BTreeMap<String, Path<'_>> {
         let operations: BTreeMap<_, _> = METHODS.into_iter().filter_map(operation).collect();
         let path = without_names(text);
         if is_bound(&path) || !operations.is_empty() {
-            let item = Path {
+            let item = UnboundPath {
                 text,
                 node: node.clone(),
                 operations,

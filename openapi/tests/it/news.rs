@@ -218,7 +218,7 @@ fn change(root: &mut Value, rng: &mut Rng) {
         "PageMeta",
         "Pagination",
     ];
-    let name = schemas[rng.usize(..schemas.len())];
+    let mut name = schemas[rng.usize(..schemas.len())];
     let new = match rng.u8(..12) {
         0 => json!({"type": "string"}),
         1 => json!({"type": "string", "maxLength": 9}),
@@ -255,6 +255,11 @@ fn change(root: &mut Value, rng: &mut Rng) {
         }
         return;
     }
+    // Few fields may change: the SDK needs most of them, or adds them.
+    let is_free = rng.u8(..4) == 0;
+    if is_free {
+        name = "AttributeValueUpsert";
+    }
     let object = schema(root, name);
     let fields: Vec<_> = object["properties"]
         .as_object()
@@ -262,10 +267,10 @@ fn change(root: &mut Value, rng: &mut Rng) {
         .flatten()
         .collect();
     let known = fields[rng.usize(..fields.len())].0.clone();
-    let field = if rng.u8(..3) == 0 {
-        "new_field".to_owned()
-    } else {
-        known
+    let field = match rng.u8(..3) {
+        _ if is_free => "id".to_owned(),
+        0 => "new_field".to_owned(),
+        _ => known,
     };
     match rng.u8(..4) {
         0 => drop(
@@ -292,7 +297,7 @@ fn news_agrees_with_the_generated_code() {
     };
     let ours = names(&vendored()).expect("can be prepared");
     let (mut broken, mut extended, mut same) = (0, 0, 0);
-    for seed in 0..160 {
+    for seed in 0..64 {
         let mut rng = Rng::with_seed(seed);
         let mut root = vendored();
         for _ in 0..rng.usize(1..=2) {
@@ -335,7 +340,7 @@ fn news_agrees_with_the_generated_code() {
         }
     }
     assert!(
-        broken > 10 && extended > 10 && same > 10,
+        broken > 5 && extended > 5 && same > 5,
         "{broken} {extended} {same}"
     );
 }
