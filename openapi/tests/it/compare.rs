@@ -516,6 +516,33 @@ const RECEIVED: [&str; 3] = [
     "PUT /customers/attributes: response field \"data[].probe\"",
 ];
 
+/// Asserts that a change of the probe is reported at the probe, and at the keyword where it is set.
+fn assert_places(one: &Value, other: &Value, change: &str) {
+    const FIELD: &str = "/components/schemas/AttributeCreate/properties/probe";
+    let document = |root: &Value| Document::parse("t", &root.to_string()).expect("is a document");
+    let found = document(one)
+        .compare(&document(other))
+        .expect("can be compared");
+    let keyword = change.split(' ').next().unwrap_or_default();
+    for difference in found {
+        for (root, place) in [(one, &difference.before), (other, &difference.after)] {
+            let field = root.pointer(FIELD).expect("has the probe");
+            let keyword = field.get(keyword).map(|_| format!("{FIELD}/{keyword}"));
+            let is_odd = change.contains("makes") && *place == FIELD;
+            let expected = keyword.unwrap_or_else(|| FIELD.to_owned());
+            let is_said_otherwise = change.starts_with("is ") || change.starts_with("type is");
+            assert!(
+                *place == expected || is_odd || is_said_otherwise,
+                "{difference}"
+            );
+            assert!(
+                place.starts_with(FIELD) && root.pointer(place).is_some(),
+                "{difference}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_change_of_a_schema_has_its_impact_in_each_place() {
     let mut checked = 0;
@@ -537,6 +564,9 @@ fn a_change_of_a_schema_has_its_impact_in_each_place() {
             }
             let found = compare(&|schema| with_field("AttributeCreate", schema));
             assert_eq!(found, [format!("{sent}: {SENT}: {change}")]);
+            let [one, other] =
+                [&before, &after].map(|schema| with_field("AttributeCreate", schema));
+            assert_places(&one, &other, change);
             let received = impact(effect, true);
             let found = compare(&|schema| with_field("Attribute", schema));
             assert_eq!(
