@@ -138,22 +138,29 @@ pub(super) async fn delete(
         };
         match (current, failure) {
             (None, _) => return Ok(attribute.clone()),
-            (Some(_), None) if rounds < MAX_ROUNDS => {}
-            (Some(current), None) => {
-                return Err(Error::attribute_not_changed("deleted", &describe(&current)));
+            (Some(_), Some(failure))
+                if !failure.is_ambiguous || attempts >= policy.max_attempts =>
+            {
+                return Err(failure.error);
             }
-            (Some(_), Some(failure)) if failure.is_ambiguous && attempts < policy.max_attempts => {
+            (Some(current), failure) => {
+                let is_last = failure.is_none() && rounds >= MAX_ROUNDS;
+                let error = match failure {
+                    Some(failure) => failure.error,
+                    None => Error::attribute_not_changed("deleted", &describe(&current)),
+                };
+                if is_last {
+                    return Err(error);
+                }
                 // Others may have stored values since.
-                let values = match count(client, run, attribute.id, &definitions).await {
-                    Ok(values) => values,
-                    Err(_) => return Err(failure.error),
+                let Ok(values) = count(client, run, attribute.id, &definitions).await else {
+                    return Err(error);
                 };
                 if values > expected_values {
                     let note = unexpected_count(attribute, values, expected_values);
-                    return Err(failure.error.with_note(&note));
+                    return Err(error.with_note(&note));
                 }
             }
-            (Some(_), Some(failure)) => return Err(failure.error),
         }
     }
 }

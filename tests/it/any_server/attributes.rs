@@ -682,8 +682,8 @@ async fn attributes_are_deleted() {
                 to_first_delete(memory, request, false, Response::json(207, &failed))
             },
             expected: Expected {
-                // The attributes are listed twice before the second delete.
-                requests: Exactly(7 + 3),
+                // The attributes are listed twice, and the values counted, before the second delete.
+                requests: Exactly(7 + 3 + 4),
                 at_least: Duration::from_secs(5),
                 at_most: Duration::from_secs(6),
                 ..DELETED
@@ -698,7 +698,23 @@ async fn attributes_are_deleted() {
             },
             expected: Expected {
                 end: End::Error(ErrorKind::InvalidResponse),
-                requests: Exactly(5 + 3 * 3),
+                // The values are counted before each delete.
+                requests: Exactly(1 + 3 * (4 + 3)),
+                ..FAILED
+            },
+        },
+        Case {
+            name: "204 to the first delete, which is not executed, and another process stores a value",
+            operation: DELETE_60,
+            server: |memory, request| {
+                if request.is("DELETE", ATTRIBUTES) {
+                    memory.put(61, 1, OLD);
+                }
+                to_first_delete(memory, request, false, Response::empty(204))
+            },
+            expected: Expected {
+                end: End::Error(ErrorKind::InvalidResponse),
+                requests: Exactly(5 + 3 + 4),
                 ..FAILED
             },
         },
