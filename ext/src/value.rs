@@ -161,8 +161,8 @@ impl<T> UpsertRow<T> {
     /// - [`skip_unchanged`](crate::Upsert::skip_unchanged) never skips the row, since the store's values
     ///   don't show the fields. A later row without fields is compared with what the store lists after
     ///   this one was stored.
-    /// - If a response doesn't confirm the row, the store's value is looked up. It is evidence of the
-    ///   value only: the row counts as stored if the value is there, whatever became of the fields.
+    /// - Only a response to the row confirms it. A listed value doesn't show the fields, so a row without
+    ///   such a response is sent again, then [`Unknown`](crate::OutcomeKind::Unknown).
     #[must_use]
     pub fn customize<R: IntoRecord>(
         mut self,

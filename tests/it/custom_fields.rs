@@ -1,10 +1,15 @@
 //! Rows that set optional fields of their record. With the vendored document that is the ID of the
 //! value, which the sandbox rejects unless it is the value's own.
 
+use std::collections::BTreeMap;
+
 use bigcommerce_ext::sdk::types::builder;
 use bigcommerce_ext::{ErrorKind, OutcomeKind, UpsertRow};
 use bigcommerce_sandbox::{Fault, FaultPlan, Sandbox};
+use serde_json::json;
 
+use crate::support::scripted_server::{Response, ScriptedServer};
+use crate::support::scripted_store::{ScriptedStore, VALUES, record};
 use crate::support::{sandbox, store};
 
 #[tokio::test(start_paused = true)]
@@ -93,4 +98,45 @@ async fn a_row_with_fields_is_never_unchanged_and_an_invalid_one_costs_only_itse
     }
     assert_eq!(sandbox.counts().puts, 1);
     assert_eq!(sandbox.counts().deletes, 0);
+}
+
+/// The store held the values before, so that a list shows them whatever became of the fields.
+#[tokio::test(start_paused = true)]
+async fn a_listed_value_does_not_confirm_a_row_with_fields() {
+    for status in [202, 204, 207] {
+        let memory = ScriptedStore::new();
+        memory.fill(3, "Gold");
+        // Of all upserts, only the second one confirms a row.
+        let server = ScriptedServer::start(move |request| {
+            match (request.is("PUT", VALUES), request.number_of_kind) {
+                (true, 2) => {
+                    let records = vec![record(1, 1, 1, "Gold")];
+                    Response::json(200, &json!({"data": records}))
+                }
+                (true, _) => Response::empty(status),
+                (false, _) => memory.respond(request),
+            }
+        })
+        .await;
+        let row = |customer| UpsertRow::new(customer, 1, "Gold");
+        let with_fields = |customer| row(customer).customize(|record| record.id(customer));
+        let store = store(&server.base_url());
+        let upsert = store
+            .upsert()
+            .rows([with_fields(1), with_fields(2), row(3)]);
+        let report = upsert.send().await.expect("a report");
+        let kinds: BTreeMap<_, _> = report
+            .outcomes()
+            .iter()
+            .map(|outcome| (outcome.index, outcome.kind.as_str()))
+            .collect();
+        let expected = [(0, "stored"), (1, "unknown"), (2, "stored")];
+        assert_eq!(kinds, BTreeMap::from(expected), "{status}");
+        // The values are listed once, for the row without fields.
+        let exchanges = server.exchanges();
+        let puts = exchanges
+            .iter()
+            .filter(|exchange| exchange.request.is("PUT", VALUES));
+        assert_eq!((puts.count(), exchanges.len()), (3, 4), "{status}");
+    }
 }

@@ -121,6 +121,12 @@ pub(crate) fn is_missing(kind: BatchKind, error: &Error) -> bool {
     kind == BatchKind::Delete && error.status() == Some(404)
 }
 
+/// Returns `true` if the store's values can show what became of one of the rows. They don't show the
+/// fields of a row's own.
+fn can_be_looked_up<R: BatchItem>(slots: &[Slot<R>]) -> bool {
+    R::HAS_CUSTOMERS && slots.iter().any(|slot| !slot.has_custom_fields())
+}
+
 /// Returns `true` if the customers of the job may be named, and no other run has one of them.
 fn is_free<R: BatchItem>(job: &BatchJob<R>, conditions: Conditions<'_>) -> bool {
     let Conditions {
@@ -814,7 +820,7 @@ impl<R: BatchItem> Engine<R> {
             return;
         }
         let wait = self.config.retry.wait(1, None, jitter_sample);
-        match (R::HAS_CUSTOMERS, status) {
+        match (can_be_looked_up(&part.slots), status) {
             // The server executes the request later.
             (true, 202) => {
                 job.verify(
@@ -859,6 +865,8 @@ impl<R: BatchItem> Engine<R> {
         for mut slot in std::mem::take(&mut part.slots) {
             let record = records.remove(&slot.key());
             let kind = match (R::value(&slot.row.wire), record) {
+                // The value may be there from before, without the row's fields.
+                (Some(_), _) if slot.has_custom_fields() => None,
                 // Only a rewriting that a response to an upsert has shown counts.
                 (Some(sent), Some(record))
                     if self.normalization.is_stored_as(
@@ -885,7 +893,7 @@ impl<R: BatchItem> Engine<R> {
             }
         }
         if !part.slots.is_empty() {
-            if lookups_left > 0 {
+            if lookups_left > 0 && can_be_looked_up(&part.slots) {
                 let lookups_made = LOOKUPS_AFTER_ACCEPTED.saturating_sub(lookups_left);
                 let wait = self
                     .config
