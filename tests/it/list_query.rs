@@ -166,7 +166,7 @@ async fn what_the_list_sends_itself_is_an_error_and_nothing_is_sent() {
 async fn no_error_contains_the_value_of_a_filter() {
     let echo = ScriptedServer::start(|request| {
         let value = &request.query["source"];
-        let encoded = "Jane%20D%C3%B6e%2FX and Jane+D%C3%B6e%2FX";
+        let encoded = "Jane%20D%C3%B6e%2FX and Jane+d%c3%b6e/X";
         let title = format!("{value} is no source, nor is {encoded}");
         Response::json(
             422,

@@ -74,7 +74,7 @@ fn collect(value: &Value, field: &str, parts: &mut Vec<String>) {
 }
 
 /// Replaces a secret in upper, lower or mixed case: a server may use the secret as a host name,
-/// whose letters become lower case.
+/// whose letters become lower case. It is replaced percent-encoded too, whichever of its characters are.
 ///
 /// A short secret is replaced only where it is a word: as a part of other words it shows nothing.
 fn redact(line: &str, secret: &str) -> String {
@@ -82,29 +82,62 @@ fn redact(line: &str, secret: &str) -> String {
         return line.to_owned();
     }
     let is_short = secret.len() < MIN_SECRET_LENGTH;
-    let is_word = |at: usize, end: usize| {
-        let before = line.get(..at).and_then(|text| text.chars().next_back());
-        let after = line.get(end..).and_then(|text| text.chars().next());
-        ![before, after]
+    let is_word = |before: Option<char>, after: &str| {
+        let neighbours = [before, after.chars().next()];
+        !neighbours.into_iter().flatten().any(char::is_alphanumeric)
+    };
+    let mut text = String::with_capacity(line.len());
+    let (mut rest, mut before) = (line, None);
+    while let Some(first) = rest.chars().next() {
+        let after = strip_plain(rest, secret).or_else(|| strip_encoded(rest, secret));
+        match after.filter(|after| !is_short || is_word(before, after)) {
+            Some(after) => {
+                text.push_str(REDACTED);
+                before = secret.chars().next_back();
+                rest = after;
+            }
+            None => {
+                text.push(first);
+                before = Some(first);
+                rest = rest.get(first.len_utf8()..).unwrap_or_default();
+            }
+        }
+    }
+    text
+}
+
+/// Returns what follows the secret at the start of the text.
+fn strip_plain<'a>(text: &'a str, secret: &str) -> Option<&'a str> {
+    let (start, after) = text.split_at_checked(secret.len())?;
+    start.eq_ignore_ascii_case(secret).then_some(after)
+}
+
+/// Returns what follows the secret at the start of the text, where each character of the secret is
+/// plain or percent-encoded, once or twice.
+fn strip_encoded<'a>(text: &'a str, secret: &str) -> Option<&'a str> {
+    secret.chars().try_fold(text, |text, c| {
+        strip_encoded_char(text, c).or_else(|| {
+            let first = text.chars().next()?;
+            let is_plain = first.eq_ignore_ascii_case(&c) || (c == ' ' && first == '+');
+            text.get(first.len_utf8()..).filter(|_| is_plain)
+        })
+    })
+}
+
+fn strip_encoded_char(text: &str, c: char) -> Option<&str> {
+    let mut bytes = [0; 4];
+    let bytes = c.encode_utf8(&mut bytes).bytes();
+    bytes.into_iter().try_fold(text, |text, byte| {
+        let digits = text.strip_prefix('%')?;
+        [digits.strip_prefix("25"), Some(digits)]
             .into_iter()
             .flatten()
-            .any(char::is_alphanumeric)
-    };
-    let (lower, secret) = (line.to_ascii_lowercase(), secret.to_ascii_lowercase());
-    let mut text = String::with_capacity(line.len());
-    let mut from = 0;
-    // ASCII case changes no byte offsets, so positions in `lower` are positions in `line`.
-    for (at, found) in lower.match_indices(&secret) {
-        let end = at + found.len();
-        if is_short && !is_word(at, end) {
-            continue;
-        }
-        text.push_str(line.get(from..at).unwrap_or_default());
-        text.push_str(REDACTED);
-        from = end;
-    }
-    text.push_str(line.get(from..).unwrap_or_default());
-    text
+            .find_map(|digits| {
+                let (digits, after) = digits.split_at_checked(2)?;
+                let encoded = u8::from_str_radix(digits, 16).ok()?;
+                encoded.eq_ignore_ascii_case(&byte).then_some(after)
+            })
+    })
 }
 
 /// Replaces e-mail addresses, plain or percent-encoded: a server may repeat a filter.
@@ -194,6 +227,29 @@ mod tests {
         );
         let at_the_end = format!("{}longsecret", "x".repeat(MAX_LENGTH - 3));
         assert!(!sanitize(&at_the_end, ["longsecret"]).contains("xlon"));
+    }
+
+    #[test]
+    fn a_secret_is_redacted_however_it_is_percent_encoded() {
+        let secret = "Jane D~\u{f6}e/X, (50%)";
+        for repeated in [
+            "Jane D~\u{f6}e/X, (50%)",
+            "Jane%20D%7E%C3%B6e%2FX%2C%20%2850%25%29",
+            "Jane+D%7E%C3%B6e%2FX%2C+%2850%25%29",
+            // Other libraries encode less, or with lower-case digits, or what was encoded before.
+            "Jane%20D~%c3%b6e/X,%20(50%25)",
+            "jane%2520d~%25C3%25B6e%252FX,+(50%2525)",
+        ] {
+            let line = format!("source={repeated}&x=Jane");
+            assert_eq!(sanitize(&line, [secret]), "source=REDACTED&x=Jane");
+        }
+        for (line, expected) in [
+            ("id=7&limit=70, 407", "id=REDACTED&limit=70, 407"),
+            ("%37 and %", "REDACTED and %"),
+            ("77 7", "77 REDACTED"),
+        ] {
+            assert_eq!(sanitize(line, ["7"]), expected);
+        }
     }
 
     #[test]
