@@ -108,6 +108,7 @@ pub(super) async fn delete(
         )));
     }
     let policy = client.retry();
+    let started = Instant::now();
     let mut attempts = 0;
     let mut rounds = 0;
     loop {
@@ -131,6 +132,8 @@ pub(super) async fn delete(
                 check.hold = check.hold.max(Some(retry_at));
             }
         }
+        let is_spent =
+            || attempts >= policy.max_attempts || started.elapsed() >= policy.retry_timeout;
         let is_done = |definitions: &Definitions| definitions.by_id(attribute.id).is_none();
         let current = match check.definitions(client, run, is_done).await {
             Ok(definitions) => definitions.by_id(attribute.id).cloned(),
@@ -138,9 +141,7 @@ pub(super) async fn delete(
         };
         match (current, failure) {
             (None, _) => return Ok(attribute.clone()),
-            (Some(_), Some(failure))
-                if !failure.is_ambiguous || attempts >= policy.max_attempts =>
-            {
+            (Some(_), Some(failure)) if !failure.is_ambiguous || is_spent() => {
                 return Err(failure.error);
             }
             (Some(current), failure) => {

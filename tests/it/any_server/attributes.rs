@@ -623,6 +623,16 @@ async fn attributes_are_deleted() {
             },
         },
         Case {
+            name: "no delete is responded to",
+            operation: DELETE_60,
+            server: |memory, request| match request.is("DELETE", ATTRIBUTES) {
+                true => Response::empty(204).stall_before_headers(Duration::ZERO),
+                false => memory.respond(request),
+            },
+            // Ten attempts would take 8 minutes.
+            expected: FAILED,
+        },
+        Case {
             name: "503 to the first delete",
             operation: DELETE_60,
             server: |memory, request| to_first_delete(memory, request, false, Response::error(503)),
