@@ -141,13 +141,18 @@ pub(super) async fn delete(
         };
         match (current, failure) {
             (None, _) => return Ok(attribute.clone()),
-            (Some(_), Some(failure)) if !failure.is_ambiguous || is_spent() => {
-                return Err(failure.error);
-            }
+            (Some(_), Some(failure)) if !failure.is_ambiguous => return Err(failure.error),
             (Some(current), failure) => {
-                let is_last = failure.is_none() && rounds >= MAX_ROUNDS;
+                let is_last = match failure {
+                    Some(_) => is_spent(),
+                    None => rounds >= MAX_ROUNDS,
+                };
                 let error = match failure {
-                    Some(failure) => failure.error,
+                    Some(failure) => {
+                        let error = failure.error.with_attempts(attempts, started.elapsed());
+                        error
+                            .with_note(&format!("attribute {} is still listed", describe(&current)))
+                    }
                     None => Error::attribute_not_changed("deleted", &describe(&current)),
                 };
                 if is_last {

@@ -341,6 +341,10 @@ impl Call<'_> {
             }
             (End::NotRepeatable, Some(last)) => {
                 let error = last.error.with_attempts(self.attempts, elapsed);
+                if !operation.is_of_caller() {
+                    // The attributes are listed before the request is repeated, or not.
+                    return error;
+                }
                 error.with_note("it was not repeated, because the server may have executed it")
             }
             (End::ExceedsTimeout(wait), Some(last)) => {

@@ -111,10 +111,15 @@ impl Operation {
         }
     }
 
+    /// Returns `true` if the caller sends the operation.
+    pub(super) fn is_of_caller(&self) -> bool {
+        self.label.is_empty()
+    }
+
     /// Returns the operation with the label of a request, if it has none of its own.
     pub(super) fn labelled(&self, sent: Option<&SentOperation>, base_url: &str) -> Self {
         let mut operation = self.clone();
-        if !operation.label.is_empty() {
+        if !self.is_of_caller() {
             return operation;
         }
         operation.label = match sent {

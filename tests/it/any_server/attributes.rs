@@ -1,6 +1,9 @@
 //! Attributes.
 
+use bigcommerce_ext::RetryPolicy;
+
 use super::*;
+use crate::support::TOKEN;
 use crate::support::scripted_store::{ATTRIBUTES, VALUES};
 use serde_json::json;
 
@@ -911,4 +914,27 @@ async fn attributes_are_deleted() {
         },
     ])
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_error_of_a_delete_says_how_often_it_was_sent_and_what_the_list_shows() {
+    let memory = ScriptedStore::new();
+    let server = ScriptedServer::start(move |request| match request.is("DELETE", ATTRIBUTES) {
+        true => Response::empty(204).close_before_headers(),
+        false => memory.respond(request),
+    })
+    .await;
+    let store = Store::builder_with_base_url(server.base_url(), TOKEN)
+        .retry(RetryPolicy::default().max_attempts(3))
+        .build()
+        .expect("a store");
+    let error = store.attributes().delete("Tier", 0).await;
+    let error = error.expect_err("no response");
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 3));
+    let text = error.to_string();
+    assert!(
+        text.contains("attribute \"Tier\" (ID 1) is still listed"),
+        "{text}"
+    );
+    assert!(!text.contains("not repeated"), "{text}");
 }
