@@ -8,7 +8,7 @@ use foldhash::{HashMap, HashMapExt, HashSet};
 use crate::attributes::{self, Definitions};
 use crate::batch::{BatchItem, BatchKind};
 use crate::client::url_budget::id_len;
-use crate::client::{Operation, SdkResult};
+use crate::client::{Operation, SdkResult, shows_result};
 use crate::custom_fields::CustomFields;
 use crate::customer_key::CustomerKey;
 use crate::error::{Error, Violation};
@@ -121,7 +121,7 @@ impl<T: Send + 'static> BatchItem for UpsertRow<T> {
         let Some(page) = response else {
             return confirm_deletes(status, keys.len());
         };
-        if matches!(status, ACCEPTED | MULTI_STATUS) {
+        if !shows_result(status) {
             return keys.iter().map(|_| None).collect();
         }
         let shows_only_sent_rows = || {
@@ -158,18 +158,13 @@ impl<T: Send + 'static> BatchItem for UpsertRow<T> {
     }
 }
 
-/// The server executes the request later, or not at all.
-const ACCEPTED: u16 = 202;
-/// The response has a status per row, in a form that nobody documents.
-const MULTI_STATUS: u16 = 207;
-
 fn record_key(record: &types::AttributeValue) -> (i64, i64) {
     (record.customer_id, record.attribute_id)
 }
 
 /// Returns the outcome of each of so many deletes. The server confirms all of them, or none.
 fn confirm_deletes(status: u16, count: usize) -> Vec<Option<OutcomeKind>> {
-    let is_deleted = !matches!(status, ACCEPTED | MULTI_STATUS);
+    let is_deleted = shows_result(status);
     (0..count)
         .map(|_| is_deleted.then_some(OutcomeKind::Deleted))
         .collect()

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bigcommerce_sdk::IdList;
 use bigcommerce_sdk::types::error::ConversionError;
-use bigcommerce_sdk::types::{Attribute, AttributePage, AttributeUpdate};
+use bigcommerce_sdk::types::{Attribute, AttributeUpdate};
 use tokio::time::Instant;
 
 use super::count::count;
 use super::definitions::{Definitions, check_name};
 use super::fetch;
-use crate::client::{CallFailure, CallOutcome, Client, Operation, RunContext, call};
+use crate::client::{CallFailure, CallOutcome, Client, Operation, RunContext, call, shows_result};
 use crate::error::{Error, ErrorKind, Violation};
 use crate::value::AttributeKey;
 
@@ -49,7 +49,7 @@ pub(super) async fn rename(
         let outcome = send_name(client, run, attribute, &body).await;
         let hold = outcome.hold;
         let failure = match outcome.result {
-            Ok(page) => match page.data.iter().find(is_renamed) {
+            Ok(shown) => match shown.iter().find(is_renamed) {
                 Some(renamed) => return Ok(renamed.clone()),
                 None => None,
             },
@@ -171,16 +171,24 @@ pub(super) async fn delete(
     }
 }
 
+/// Returns the attributes that the response shows with their new names.
 async fn send_name(
     client: &Client,
     run: &RunContext,
     attribute: &Attribute,
     body: &AttributeUpdate,
-) -> CallOutcome<AttributePage> {
+) -> CallOutcome<Vec<Attribute>> {
     let operation = Operation::rename_attribute(&attribute.name);
     call(client, run, &operation, 0, |sdk| {
         let body = vec![body.clone()];
-        async move { sdk.update_attributes().body(body).send().await }
+        async move {
+            let response = sdk.update_attributes().body(body).send().await?;
+            let shows_names = shows_result(response.status().as_u16());
+            response.map(|page| match shows_names {
+                true => page.data.into(),
+                false => Vec::new(),
+            })
+        }
     })
     .await
 }

@@ -208,9 +208,9 @@ impl Attributes {
     /// type and its values.
     ///
     /// An attribute that has the name already is not renamed. It counts as renamed if the response
-    /// shows its new name. A request whose response is lost is repeated, which can undo a rename that
-    /// another process makes in between. If no response shows the name after all retries, or one is
-    /// incomplete or odd, the attributes are listed again: after the
+    /// shows its new name, unless its status is 202 or 207. A request whose response is lost is
+    /// repeated, which can undo a rename that another process makes in between. If no response shows the
+    /// name after all retries, or one is incomplete or odd, the attributes are listed again: after the
     /// [grace period](crate::Limits::grace_period), if the server may still be executing a request.
     ///
     /// Rows, lists and deletes that name the attribute need the new name from then on. A run that has

@@ -50,7 +50,7 @@ pub(crate) use lease::{Lease, Ticket};
 use limiter::{LimiterStatus, SharedLimits};
 pub use limits::Limits;
 pub(crate) use log::TARGET;
-pub(crate) use operation::{LIST_CUSTOMERS, LIST_VALUES, Operation};
+pub(crate) use operation::{LIST_CUSTOMERS, LIST_VALUES, Operation, shows_result};
 pub use outage::OnOutage;
 pub(crate) use outage::{Availability, AvailabilityWatch, ProbeGuard};
 pub(crate) use paging::{

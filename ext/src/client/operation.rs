@@ -13,6 +13,16 @@ const CREATE_ATTRIBUTES: &str = "create_attributes";
 const UPDATE_ATTRIBUTES: &str = "update_attributes";
 const DELETE_ATTRIBUTES: &str = "delete_attributes";
 
+/// The server executes the request later, or not at all.
+const ACCEPTED: u16 = 202;
+/// The response has a status per row, in a form that nobody documents.
+const MULTI_STATUS: u16 = 207;
+
+/// Returns `true` if the response to a write, of this status, shows what was executed.
+pub(crate) fn shows_result(status: u16) -> bool {
+    !matches!(status, ACCEPTED | MULTI_STATUS)
+}
+
 /// An operation of the API.
 #[derive(Clone, Debug)]
 pub struct Operation {

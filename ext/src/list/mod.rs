@@ -203,7 +203,7 @@ impl List {
     /// Adds a filter that this crate doesn't know, such as one that a project's own document adds. It
     /// is sent with every request for a page of values.
     ///
-    /// The value is percent-encoded. The filter can be called with several names. A name that was given
+    /// The value is percent-encoded. `query` can be called with several names. A name that was given
     /// before, an empty name or value, and a name that the list sends itself (`page`, `limit`, and all
     /// that have a method here) are errors, and nothing is sent. All filters of this kind may take 1,000
     /// bytes of the URL together.

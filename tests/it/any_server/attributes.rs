@@ -378,6 +378,33 @@ async fn attributes_are_renamed() {
             },
         },
         Case {
+            name: "202 with the new name to each rename, none of which is executed",
+            operation: Operation::RenameAttribute,
+            server: |memory, request| {
+                let renamed = json!([{"id": 1, "name": RENAMED, "type": "string"}]);
+                let accepted = Response::json(202, &json!({"data": renamed}));
+                to_rename(memory, request, false, accepted)
+            },
+            expected: Expected {
+                end: End::Error(ErrorKind::InvalidResponse),
+                requests: Exactly(10),
+                ..FAILED
+            },
+        },
+        Case {
+            name: "207 with the new name, after the rename",
+            operation: Operation::RenameAttribute,
+            server: |memory, request| {
+                let renamed = json!([{"id": 1, "name": RENAMED, "type": "string", "status": 200}]);
+                let response = Response::json(207, &json!({"data": renamed}));
+                to_rename(memory, request, true, response)
+            },
+            expected: Expected {
+                requests: Exactly(3),
+                ..RENAMED_AT_ONCE
+            },
+        },
+        Case {
             name: "the response has no records",
             operation: Operation::RenameAttribute,
             server: |memory, request| {
