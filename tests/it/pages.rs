@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "CONTRIBUTING.md",
+    "docs/answers.md",
     "docs/documents.md",
+    "docs/json.md",
+    "docs/logs.md",
     "docs/promises.md",
     "docs/versions.md",
     "ext/benches/README.md",

@@ -185,7 +185,7 @@ async fn send_name(
             let response = sdk.update_attributes().body(body).send().await?;
             let shows_names = shows_result(response.status().as_u16());
             response.map(|page| match shows_names {
-                true => page.data.into(),
+                true => page.data,
                 false => Vec::new(),
             })
         }
