@@ -1,5 +1,13 @@
+use std::collections::HashSet;
+
+use serde_json::Value;
+
 use crate::read::{Node, Source};
 use crate::schema::conjuncts;
+
+/// Bounds the nesting of parts, whose references can be circular where the comparison gives up on a
+/// schema.
+const MAX_DEPTH: usize = 100;
 
 /// A step from a schema to a schema within it, or to one of its keywords.
 #[derive(Clone, Debug)]
@@ -16,29 +24,49 @@ pub(super) enum Step {
 pub(super) fn locate(source: Source, start: &Node, steps: &[Step]) -> String {
     let start = follow(source, start.clone());
     let lengths = (0..=steps.len()).rev();
-    let mut places = lengths.filter_map(|length| walk(source, &start, steps.get(..length)?));
+    let mut places = lengths.filter_map(|length| {
+        let mut walk = Walk {
+            source,
+            seen: HashSet::new(),
+        };
+        walk.find(&start, steps.get(..length)?, MAX_DEPTH)
+    });
     // Without any step, the walk ends at the start.
     places.next().map_or_else(String::new, |node| node.pointer)
 }
 
-fn walk<'a>(source: Source<'a>, schema: &Node<'a>, steps: &[Step]) -> Option<Node<'a>> {
-    let Some((step, others)) = steps.split_first() else {
-        return Some(schema.clone());
-    };
-    let own = match step {
-        Step::Field(name) => schema.get("properties").and_then(|fields| fields.get(name)),
-        Step::Item => schema.get("items"),
-        Step::MapValue => schema.get("additionalProperties"),
-        Step::Keyword(keyword) => schema.get(keyword),
-    };
-    let own = own.and_then(|own| walk(source, &follow(source, own), others));
-    own.or_else(|| {
-        let mut parts = parts(schema).map(|part| follow(source, part));
-        parts.find_map(|part| walk(source, &part, steps))
-    })
+struct Walk<'a> {
+    source: Source<'a>,
+    /// The schemas that don't lead to the end, each with the number of steps that were left. Without
+    /// them, parts that double with each reference would take forever.
+    seen: HashSet<(*const Value, usize)>,
 }
 
-/// Follows a reference. Expanding the schema has shown that all references resolve.
+impl<'a> Walk<'a> {
+    fn find(&mut self, schema: &Node<'a>, steps: &[Step], depth: usize) -> Option<Node<'a>> {
+        let Some((step, others)) = steps.split_first() else {
+            return Some(schema.clone());
+        };
+        let depth = depth.checked_sub(1)?;
+        if !self.seen.insert((schema.value, steps.len())) {
+            return None;
+        }
+        let own = match step {
+            Step::Field(name) => schema.get("properties").and_then(|fields| fields.get(name)),
+            Step::Item => schema.get("items"),
+            Step::MapValue => schema.get("additionalProperties"),
+            Step::Keyword(keyword) => schema.get(keyword),
+        };
+        let own = own.and_then(|own| self.find(&follow(self.source, own), others, depth));
+        own.or_else(|| {
+            let mut parts = parts(schema);
+            parts.find_map(|part| self.find(&follow(self.source, part), steps, depth))
+        })
+    }
+}
+
+/// Follows a reference. Expanding the schema has shown that the references resolve, except for those of
+/// schemas that refer back to themselves.
 fn follow<'a>(source: Source<'a>, node: Node<'a>) -> Node<'a> {
     source.follow(node.clone()).unwrap_or(node)
 }
@@ -81,5 +109,28 @@ mod tests {
             locate(&[Step::Item, field("y"), field("x")]),
             "/schema/items"
         );
+    }
+
+    #[test]
+    fn parts_without_end_have_no_places() {
+        let mut root = json!({
+            "loop": {"allOf": [{"$ref": "#/loop"}]},
+            "40": {"type": "string"},
+            "chain-9999": {"type": "string"},
+        });
+        for level in 0..40 {
+            let next = json!({"$ref": format!("#/{}", level + 1)});
+            root[level.to_string()] = json!({"allOf": [next, next]});
+        }
+        for link in 0..9_999 {
+            let next = json!({"$ref": format!("#/chain-{}", link + 1)});
+            root[format!("chain-{link}")] = json!({"allOf": [next]});
+        }
+        let source = Source::new(&root);
+        for start in ["loop", "0", "chain-0"] {
+            let node = Node::root(&root).get(start).expect("the schema exists");
+            let place = locate(source, &node, &[Step::Keyword("maxLength")]);
+            assert_eq!(place, format!("/{start}"));
+        }
     }
 }

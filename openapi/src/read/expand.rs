@@ -8,10 +8,19 @@ use crate::contract::Record;
 use crate::error::Problem;
 use crate::schema::{ODD_KEYWORDS, Schema, conjuncts};
 
-/// Bounds on nesting and on the number of schemas with all `$ref`s resolved. A document made to
-/// exhaust the stack or memory is rejected.
+/// Bounds on nesting, and on the number and the size in bytes of the schemas with all `$ref`s resolved.
+/// A document made to exhaust the stack or memory is rejected.
 const MAX_DEPTH: usize = 60;
 const MAX_SCHEMAS: usize = 2_000;
+const MAX_SIZE: usize = 8 * 1024 * 1024;
+
+/// What an operation's schemas amount to so far.
+#[derive(Default)]
+struct Extent {
+    schemas: usize,
+    /// The approximate size of their keywords, in bytes.
+    size: usize,
+}
 
 /// How much of a schema is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +43,10 @@ pub(crate) struct Expander<'a> {
     record: Option<&'static Record>,
     trail: Vec<&'a str>,
     depth: usize,
-    schemas: usize,
-    /// The number of schemas that a document may nest as it likes: members of compositions, values of
+    extent: Extent,
+    /// That of the schemas that a document may nest as it likes: members of compositions, values of
     /// maps, other responses.
-    schemas_aside: usize,
+    extent_aside: Extent,
     is_aside: bool,
 }
 
@@ -49,8 +58,8 @@ impl<'a> Expander<'a> {
             record,
             trail: Vec::new(),
             depth: 0,
-            schemas: 0,
-            schemas_aside: 0,
+            extent: Extent::default(),
+            extent_aside: Extent::default(),
             is_aside: false,
         }
     }
@@ -76,14 +85,12 @@ impl<'a> Expander<'a> {
     }
 
     fn expand_schema(&mut self, schema: &'a Value, location: &Location) -> Result<Schema, Problem> {
-        let schemas = match self.is_aside {
-            true => &mut self.schemas_aside,
-            false => &mut self.schemas,
-        };
-        *schemas += 1;
-        if self.depth == MAX_DEPTH || *schemas > MAX_SCHEMAS {
+        let depth = self.depth;
+        let extent = self.extent();
+        extent.schemas += 1;
+        if depth == MAX_DEPTH || extent.schemas > MAX_SCHEMAS || extent.size > MAX_SIZE {
             return Err(Problem::new(format!(
-                "{location} has schemas nested too deeply, or too many of them"
+                "{location} has schemas nested too deeply, too many of them, or too large ones"
             )));
         }
         self.depth += 1;
@@ -96,6 +103,13 @@ impl<'a> Expander<'a> {
         };
         self.depth -= 1;
         expanded
+    }
+
+    fn extent(&mut self) -> &mut Extent {
+        match self.is_aside {
+            true => &mut self.extent_aside,
+            false => &mut self.extent,
+        }
     }
 
     fn expand_reference(
@@ -138,6 +152,7 @@ impl<'a> Expander<'a> {
         // One part of an `allOf` can have the type, and another one the limits.
         copy(&mut out, schema, "required", Value::is_array);
         copy_limits(&mut out, schema);
+        self.extent().size += own_size(&out);
         for part in conjuncts(schema).map(|(_, _, part)| part) {
             let part = self.expand_schema(part, location)?;
             merge(
@@ -230,6 +245,30 @@ impl<'a> Expander<'a> {
         out.insert("items".to_owned(), items.into());
         Ok(())
     }
+}
+
+/// Returns the approximate size of a schema in bytes, without that of the schemas within it.
+fn own_size(schema: &Schema) -> usize {
+    fn size(value: &Value) -> usize {
+        let inner = match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(size).sum(),
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(key, value)| key.len() + size(value))
+                .sum(),
+            _ => 0,
+        };
+        size_of::<Value>() + inner
+    }
+    let sizes = schema
+        .iter()
+        .map(|(key, value)| match (key.as_str(), value) {
+            ("properties", Value::Object(fields)) => fields.keys().map(String::len).sum(),
+            ("properties" | "items" | "oneOf" | "anyOf" | "not" | "additionalProperties", _) => 0,
+            (_, value) => size(value),
+        });
+    sizes.sum()
 }
 
 /// Returns `true` if a keyword has a value that OpenAPI doesn't allow.
@@ -487,5 +526,22 @@ mod tests {
                 .expect_err("is rejected")
                 .contains("too many")
         );
+    }
+
+    #[test]
+    fn a_large_schema_that_is_referenced_often_is_rejected() {
+        let values: Vec<_> = (0..10_000).map(|value| value.to_string()).collect();
+        for large in [
+            json!({"type": "string", "description": "a".repeat(1_000_000)}),
+            json!({"type": "string", "enum": values}),
+            json!({"type": "object", "properties": {"a".repeat(1_000_000): {}}}),
+        ] {
+            let mut root = json!({"schema": {"properties": {}}, "large": large});
+            for field in 0..100 {
+                root["schema"]["properties"][field.to_string()] = json!({"$ref": "#/large"});
+            }
+            let error = expanded(&root).expect_err("is rejected");
+            assert!(error.contains("too large"), "{error}");
+        }
     }
 }

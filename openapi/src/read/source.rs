@@ -9,6 +9,9 @@ pub(crate) struct Source<'a> {
     pub(crate) root: &'a Value,
 }
 
+/// Bounds the number of references in a row. A document made to exhaust the time is rejected.
+const MAX_REFERENCES: usize = 60;
+
 impl<'a> Source<'a> {
     pub(crate) fn new(root: &'a Value) -> Self {
         Self { root }
@@ -21,6 +24,11 @@ impl<'a> Source<'a> {
         while let Some(reference) = reference(node.value) {
             if trail.contains(&reference) {
                 return Err(circular(reference));
+            }
+            if trail.len() == MAX_REFERENCES {
+                return Err(Problem::new(format!(
+                    "{reference}: is the end of more than {MAX_REFERENCES} references in a row"
+                )));
             }
             trail.push(reference);
             node = self.resolve(reference)?;
@@ -99,11 +107,14 @@ mod tests {
 
     #[test]
     fn an_error_names_the_reference_that_does_not_resolve() {
-        let root = json!({
+        let mut root = json!({
             "circular": {"$ref": "#/circular"},
             "dangling": {"$ref": "#/nowhere"},
             "outside": {"$ref": "other.yaml#/x"},
         });
+        for link in 0..=MAX_REFERENCES {
+            root[format!("chain-{link}")] = json!({"$ref": format!("#/chain-{}", link + 1)});
+        }
         let message = |key: &str| {
             let start = Node::root(&root).get(key).expect("the field exists");
             let result = Source::new(&root).follow(start);
@@ -111,6 +122,7 @@ mod tests {
         };
         assert!(message("circular").starts_with("#/circular: refers back to itself"));
         assert!(message("dangling").starts_with("#/nowhere: is referenced, but does not exist"));
+        assert!(message("chain-0").contains("more than 60 references in a row"));
         assert!(message("outside").starts_with("other.yaml#/x: points outside"));
     }
 }

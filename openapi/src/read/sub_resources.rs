@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::node::Node;
@@ -5,39 +7,43 @@ use super::source::Source;
 use crate::contract::Record;
 use crate::schema::{conjuncts, text};
 
-/// Bounds the nesting of `allOf`, whose references can be circular.
-const MAX_DEPTH: usize = 8;
-
 /// Returns `true` if a field of a flat record is a sub-resource: an object, an array, or of no single
 /// type.
 ///
 /// A response has sub-resources only if the request asks for them (`include=`), and then only in
 /// part. Documents differ most in their schemas, some of which refer back to the record, so they are
 /// left out before they are read.
-pub(super) fn is_sub_resource(source: Source, record: &Record, name: &str, field: &Value) -> bool {
-    record.is_flat && !record.has_field(name) && !is_scalar(source, field, MAX_DEPTH)
+pub(super) fn is_sub_resource<'a>(
+    source: Source<'a>,
+    record: &Record,
+    name: &str,
+    field: &'a Value,
+) -> bool {
+    record.is_flat && !record.has_field(name) && !is_scalar(source, field)
 }
 
-fn is_scalar(source: Source, schema: &Value, depth: usize) -> bool {
-    let Some(depth) = depth.checked_sub(1) else {
-        return false;
-    };
-    // Without its target, a reference has no type.
-    let Ok(Node { value, .. }) = source.follow(Node::root(schema)) else {
-        return false;
-    };
-    let Some(schema) = value.as_object() else {
-        return false;
-    };
-    match text(value, "type") {
-        "boolean" | "integer" | "number" | "string" => true,
-        "" if schema.contains_key("properties") || schema.contains_key("items") => false,
-        "" => {
-            schema.contains_key("enum")
-                || conjuncts(schema).any(|(_, _, part)| is_scalar(source, part, depth))
+/// Returns `true` if a schema, or one of those that apply in addition to it, has a scalar type.
+fn is_scalar<'a>(source: Source<'a>, schema: &'a Value) -> bool {
+    let mut schemas = vec![schema];
+    // References can be circular.
+    let mut seen: HashSet<*const Value> = HashSet::new();
+    while let Some(schema) = schemas.pop() {
+        // Without its target, a reference has no type.
+        let Ok(Node { value, .. }) = source.follow(Node::root(schema)) else {
+            continue;
+        };
+        let Some(schema) = value.as_object().filter(|_| seen.insert(value)) else {
+            continue;
+        };
+        match text(value, "type") {
+            "boolean" | "integer" | "number" | "string" => return true,
+            "" if schema.contains_key("properties") || schema.contains_key("items") => {}
+            "" if schema.contains_key("enum") => return true,
+            "" => schemas.extend(conjuncts(schema).map(|(_, _, part)| part)),
+            _ => {}
         }
-        _ => false,
     }
+    false
 }
 
 #[cfg(test)]
@@ -51,7 +57,8 @@ mod tests {
         let root = json!({
             "text": {"type": "string"},
             "object": {"properties": {"self": {"$ref": "#/object"}}},
-            "loop": {"allOf": [{"$ref": "#/loop"}]},
+            // Each of its parts has as many parts as it has.
+            "loop": {"allOf": vec![json!({"$ref": "#/loop"}); 100]},
         });
         let record = operation(operation_name).returns.expect("has records");
         is_sub_resource(Source::new(&root), record, name, &field)
