@@ -77,8 +77,8 @@ pub(super) fn compare(
 /// Returns what an operation needs, and the place that says so.
 fn needs<'a>(source: Source<'a>, endpoint: &Endpoint<'a>) -> (Needs, Node<'a>) {
     let root = Node::root(source.root);
-    let security = endpoint.operation.get("security");
-    let security = security.or_else(|| root.get("security"));
+    let stated = |owner: &Node<'a>| owner.get("security").filter(|node| node.value.is_array());
+    let security = stated(&endpoint.operation).or_else(|| stated(&root));
     let mut place = security.clone().unwrap_or(root);
     let mut combinations: BTreeSet<BTreeSet<String>> = BTreeSet::new();
     for combination in security.iter().flat_map(Node::items) {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::difference::Impact;
 use super::finding::{Finding, Kind};
@@ -39,7 +39,7 @@ pub(super) fn compare(
 fn impact(was: &BaseUrls, is: &BaseUrls) -> Option<Impact> {
     let is_relative = |url: &&String| !url.contains("://");
     let any_is_relative = was.keys().chain(is.keys()).any(|url| is_relative(&url));
-    let forms = |urls: &BaseUrls| -> Vec<String> {
+    let forms = |urls: &BaseUrls| -> BTreeSet<String> {
         let form = |url: &String| match any_is_relative {
             true => path_of(url).to_owned(),
             false => url.clone(),

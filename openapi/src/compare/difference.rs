@@ -1,4 +1,4 @@
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The effect of a difference on a program that was written for the first document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +52,15 @@ impl fmt::Display for Difference {
             before,
             after,
         } = self;
-        write!(f, "{impact}: {subject}: {change} (#{before} -> #{after})")
+        let line = format!("{impact}: {subject}: {change} (#{before} -> #{after})");
+        // Names in a document can have line breaks.
+        for c in line.chars() {
+            match c.is_control() {
+                true => write!(f, "{}", c.escape_default())?,
+                false => f.write_char(c)?,
+            }
+        }
+        Ok(())
     }
 }
 

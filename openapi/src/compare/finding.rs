@@ -31,7 +31,7 @@ pub(super) enum Kind {
     /// An ID or a count is an integer in one document and a number in the other.
     NumberType,
     Nullable,
-    /// A limit keyword, and its new value.
+    /// A limit keyword, and the first integer that its new value admits.
     Limit(&'static str, Option<f64>),
     /// The new format.
     Format(Option<String>),

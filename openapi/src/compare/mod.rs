@@ -330,7 +330,16 @@ impl<'a> EndpointPair<'a, '_> {
         let is_list = [ours, theirs]
             .iter()
             .all(|parameter| has_list_style(parameter));
-        if was != is && is_list {
+        let [content_was, content_is] = [ours, theirs].map(content);
+        if content_was != content_is {
+            let describe = |media: Option<&str>| {
+                media.map_or_else(|| "not set".to_owned(), |media| format!("{media:?}"))
+            };
+            let (is, was) = (describe(content_is), describe(content_was));
+            let change = format!("content is {is}, was {was}");
+            let kind = Kind::Serialization;
+            self.add_parameter(Impact::Breaking, ours, &change, nodes, kind);
+        } else if was != is && is_list {
             let (keyword, was, is) = match was.style == is.style {
                 true => ("explode", was.explode.to_string(), is.explode.to_string()),
                 false => ("style", was.style.to_owned(), is.style.to_owned()),
@@ -413,14 +422,39 @@ impl<'a> EndpointPair<'a, '_> {
             }
             (None, None) => (),
         }
+        self.other_responses();
+    }
+
+    /// Compares the schemas of the other successful responses that both documents have.
+    fn other_responses(&mut self) {
         let [one, other] = [self.ours, self.theirs]
             .map(|(source, endpoint)| other_responses(source, self.spec, endpoint));
         for theirs in &other {
+            let location = self.location(&format!("response {}", theirs.status));
             let mut ours = one.iter();
             if let Some(ours) = ours.find(|ours| ours.status == theirs.status) {
-                let location = self.location(&format!("response {}", ours.status));
                 let [ours, theirs] = [ours, theirs].map(SchemaNode::success);
                 self.schemas(Part::Response, location, ours, theirs);
+            } else if let Some(before) = without_schema(self.ours, theirs.status) {
+                let (impact, change, kind) = match self.is_another(theirs.status) {
+                    true => (
+                        Impact::Breaking,
+                        "now has a JSON schema, and its records are not those of the response",
+                        Kind::OtherResponse,
+                    ),
+                    false => (Impact::Compatible, "now has a JSON schema", Kind::Presence),
+                };
+                let at = (&location, Side::Response);
+                self.add(impact, at, change, (&before, &theirs.node), kind);
+            }
+        }
+        for ours in &one {
+            if let Some(after) = without_schema(self.theirs, ours.status) {
+                let location = self.location(&format!("response {}", ours.status));
+                let at = (&location, Side::Response);
+                let change = "no longer has a JSON schema";
+                let nodes = (&ours.node, &after);
+                self.add(Impact::Breaking, at, change, nodes, Kind::Presence);
             }
         }
     }
@@ -519,8 +553,6 @@ fn other_responses<'a>(
     let schemas = success_schemas(source, &endpoint.operation).unwrap_or_default();
     let location = Location::new(&spec.label(), "response");
     let others = schemas.into_iter().skip(1);
-    // Beside a status of success, `default` is for errors.
-    let others = others.filter(|(status, _)| *status != "default");
     let mut expander = Expander::new(source, spec.returns, Detail::Comparison);
     others
         .map(|(status, node)| Success {
@@ -531,9 +563,33 @@ fn other_responses<'a>(
         .collect()
 }
 
+/// Returns the response with this status, if the document has it without a JSON schema.
+fn without_schema<'a>(
+    (source, endpoint): (Source<'a>, &Endpoint<'a>),
+    status: &str,
+) -> Option<Node<'a>> {
+    let schemas = success_schemas(source, &endpoint.operation).unwrap_or_default();
+    if schemas.iter().any(|(other, _)| *other == status) {
+        return None;
+    }
+    let responses = responses(source, &endpoint.operation).unwrap_or_default();
+    let mut responses = responses.into_iter();
+    let found = responses.find(|(other, _)| *other == status);
+    found.map(|(_, node)| node)
+}
+
 fn request_body<'a>(source: Source<'a>, endpoint: &Endpoint<'a>) -> Option<Node<'a>> {
     // Reading the endpoint has shown that the reference resolves.
     resolve_field(source, &endpoint.operation, "requestBody").unwrap_or_default()
+}
+
+/// Returns the media type in which a parameter is written, if it has one.
+fn content<'a>(parameter: &Parameter<'a>) -> Option<&'a str> {
+    let content = parameter.node.get("content")?;
+    let first = content.fields().next();
+    first
+        .map(|(media, _)| media)
+        .filter(|_| parameter.node.get("schema").is_none())
 }
 
 /// How a list is written in a URL.

@@ -202,6 +202,20 @@ impl SchemaWalk<'_, '_> {
             let keyword = if is_format { "format" } else { "type" };
             return self.add(Impact::Breaking, at, Some(keyword), change, Kind::Type);
         }
+        let odd = self.odd_keywords(at, ours, theirs);
+        if odd.is_empty() {
+            return self.keywords(at, ours, theirs);
+        }
+        // What the other document says by the keyword is no second change.
+        let [ours, theirs] = [ours, theirs].map(|schema| {
+            let mut schema = schema.clone();
+            schema.retain(|key, _| !odd.contains(key));
+            schema
+        });
+        self.keywords(at, &ours, &theirs);
+    }
+
+    fn keywords(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
         let is_parameter = matches!(self.pair.part, Part::Parameter(_));
         // A query parameter can't be null.
         if !is_parameter {
@@ -216,7 +230,7 @@ impl SchemaWalk<'_, '_> {
             if let Some(effect) = Limit::effect(&one, &other, keyword.larger_is_tighter) {
                 let name = keyword.name;
                 let change = format!("{name} is {other}, was {one}");
-                let limit = other.0.map(|(limit, _)| limit);
+                let limit = other.admitted(keyword.larger_is_tighter);
                 let kind = Kind::Limit(name, limit);
                 self.add_effect(effect, at, Some(name), change, kind);
             }
@@ -224,7 +238,6 @@ impl SchemaWalk<'_, '_> {
         self.multiple_of(at, ours, theirs);
         self.composition(at, ours, theirs);
         self.rule(at, "pattern", ours, theirs, Kind::Rule);
-        self.odd_keywords(at, ours, theirs);
         self.fields(at, ours, theirs);
         self.additional_fields(at, ours, theirs);
         if text_in(ours, "type") == "array" && text_in(theirs, "type") == "array" {
@@ -357,15 +370,16 @@ impl SchemaWalk<'_, '_> {
         }
     }
 
-    /// Compares the keywords whose values make no sense. What they are meant to say is unknown.
-    fn odd_keywords(&mut self, at: &Position, ours: &Schema, theirs: &Schema) {
+    /// Compares the keywords whose values make no sense, and returns their names. What they are meant to
+    /// say is unknown.
+    fn odd_keywords(&mut self, at: &Position, ours: &Schema, theirs: &Schema) -> BTreeSet<String> {
         let odd = |schema: &Schema| match schema.get(ODD_KEYWORDS) {
             Some(Value::Object(odd)) => odd.clone(),
             _ => Schema::new(),
         };
         let [one, other] = [ours, theirs].map(odd);
-        let keywords: BTreeSet<_> = one.keys().chain(other.keys()).collect();
-        for keyword in keywords {
+        let keywords: BTreeSet<_> = one.keys().chain(other.keys()).cloned().collect();
+        for keyword in &keywords {
             let (was, is) = (one.get(keyword), other.get(keyword));
             let change = match is {
                 _ if is == was => continue,
@@ -374,6 +388,7 @@ impl SchemaWalk<'_, '_> {
             };
             self.add_effect(Effect::Unknown, at, None, change, Kind::Odd);
         }
+        keywords
     }
 
     fn flag(
@@ -575,10 +590,18 @@ fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(schema) => schema
             .iter()
-            .filter(|(key, value)| {
-                *key != "example" && (*key != "description" || !value.is_string())
+            .filter(|(key, _)| !["description", "example"].contains(&key.as_str()))
+            .map(|(key, value)| {
+                let value = match (key.as_str(), value) {
+                    // A field can have any name.
+                    ("properties", Value::Object(fields)) => fields
+                        .iter()
+                        .map(|(name, field)| (name.clone(), canonical(field)))
+                        .collect(),
+                    _ => canonical(value),
+                };
+                (key.clone(), value)
             })
-            .map(|(key, value)| (key.clone(), canonical(value)))
             .collect(),
         Value::Array(items) => {
             let mut items: Vec<_> = items.iter().map(canonical).collect();
@@ -606,6 +629,16 @@ impl Limit {
     fn get(schema: &Schema, keyword: &LimitKeyword) -> Self {
         let limit = schema.get(keyword.name).and_then(Value::as_f64);
         Self(limit.map(|limit| (limit, schema.contains_key(keyword.exclusive))))
+    }
+
+    /// Returns the first integer that the limit admits, or the limit itself if it isn't exclusive.
+    fn admitted(&self, larger_is_tighter: bool) -> Option<f64> {
+        let step = if larger_is_tighter { 1.0 } else { -1.0 };
+        let admitted = |(limit, is_exclusive)| match is_exclusive {
+            true => limit + step,
+            false => limit,
+        };
+        self.0.map(admitted)
     }
 
     fn effect(one: &Self, other: &Self, larger_is_tighter: bool) -> Option<Effect> {

@@ -70,13 +70,19 @@ impl<'a> Expander<'a> {
         location: &Location,
     ) -> Result<Schema, Problem> {
         let mut expanded = self.expand_schema(schema, location)?;
-        drop_misplaced_limits(&mut expanded);
+        drop_misplaced_limits(&mut expanded, self.detail, None);
         Ok(expanded)
     }
 
     /// Expands a schema that the generator never reads. One that can't be expanded is no reason to
     /// reject the document: it becomes a note.
     pub(crate) fn expand_aside(&mut self, schema: &'a Value, location: &Location) -> Schema {
+        let mut expanded = self.expand_inner(schema, location);
+        drop_misplaced_limits(&mut expanded, self.detail, None);
+        expanded
+    }
+
+    fn expand_inner(&mut self, schema: &'a Value, location: &Location) -> Schema {
         let was_aside = std::mem::replace(&mut self.is_aside, true);
         let expanded = self.expand_schema(schema, location);
         self.is_aside = was_aside;
@@ -203,7 +209,7 @@ impl<'a> Expander<'a> {
             let members = schema.get(key).and_then(Value::as_array);
             // A single member always applies.
             if let Some(members) = members.filter(|members| members.len() > 1) {
-                let expand = |member| Value::Object(self.expand_aside(member, location));
+                let expand = |member| Value::Object(self.expand_inner(member, location));
                 let members: Vec<_> = members.iter().map(expand).collect();
                 out.insert(key.to_owned(), members.into());
             }
@@ -213,10 +219,11 @@ impl<'a> Expander<'a> {
                 Some(Value::Bool(false)) if key == "additionalProperties" => {
                     out.insert(key.to_owned(), false.into());
                 }
-                // An empty schema admits everything.
-                Some(inner @ Value::Object(map)) if !map.is_empty() => {
-                    let inner = self.expand_aside(inner, location);
-                    out.insert(key.to_owned(), inner.into());
+                Some(inner @ Value::Object(_)) => {
+                    let inner = self.expand_inner(inner, location);
+                    if !admits_everything(&inner) {
+                        out.insert(key.to_owned(), inner.into());
+                    }
                 }
                 _ => {}
             }
@@ -296,6 +303,12 @@ fn makes_no_sense(key: &str, value: &Value) -> bool {
     !is_valid
 }
 
+/// Returns `true` if an expanded schema restricts nothing.
+fn admits_everything(schema: &Schema) -> bool {
+    let mut keywords = schema.keys().map(String::as_str);
+    keywords.all(|key| ["description", "example", "nullable"].contains(&key))
+}
+
 fn schema_type<'a>(schema: &'a Schema, location: &Location) -> Result<Option<&'a str>, Problem> {
     match schema.get("type") {
         Some(Value::String(kind)) => match kind.as_str() {
@@ -336,31 +349,46 @@ fn copy_limits(out: &mut Schema, schema: &Schema) {
     }
 }
 
-/// Drops limits that don't apply to the schema's type.
-fn drop_misplaced_limits(schema: &mut Schema) {
-    let kind = schema.get("type").and_then(Value::as_str);
-    let is_text = kind == Some("string");
-    let is_number = matches!(kind, Some("integer" | "number"));
-    let is_list = kind == Some("array");
-    let is_object = kind == Some("object");
+/// Drops limits that don't apply to the schema's type, or to that of the schema that it is a member of.
+///
+/// The generator knows limits of texts, numbers, lists and objects only. A comparison has those of values
+/// of any type, too.
+fn drop_misplaced_limits(schema: &mut Schema, detail: Detail, outer: Option<&str>) {
+    let kind = schema.get("type").and_then(Value::as_str).or(outer);
+    let kind = kind.map(str::to_owned);
+    let is_any = kind.is_none() && detail == Detail::Comparison;
+    let is = |kinds: &[&str]| is_any || kind.as_deref().is_some_and(|kind| kinds.contains(&kind));
+    let has_values = is(&["string", "integer", "number"]) || detail == Detail::Comparison;
     let [has_minimum, has_maximum] = ["minimum", "maximum"].map(|key| schema.contains_key(key));
     schema.retain(|key, _| match key.as_str() {
-        "format" | "enum" => is_text || is_number,
-        "pattern" | "minLength" | "maxLength" => is_text,
-        "minimum" | "maximum" | "multipleOf" => is_number,
-        "exclusiveMinimum" => is_number && has_minimum,
-        "exclusiveMaximum" => is_number && has_maximum,
-        "minItems" | "maxItems" | "uniqueItems" => is_list,
-        "minProperties" | "maxProperties" | "additionalProperties" => is_object,
+        "enum" => has_values,
+        "format" => is(&["string", "integer", "number"]),
+        "pattern" | "minLength" | "maxLength" => is(&["string"]),
+        "minimum" | "maximum" | "multipleOf" => is(&["integer", "number"]),
+        "exclusiveMinimum" => is(&["integer", "number"]) && has_minimum,
+        "exclusiveMaximum" => is(&["integer", "number"]) && has_maximum,
+        "minItems" | "maxItems" | "uniqueItems" => is(&["array"]),
+        "minProperties" | "maxProperties" | "additionalProperties" => is(&["object"]),
         _ => true,
     });
-    if let Some(Value::Object(items)) = schema.get_mut("items") {
-        drop_misplaced_limits(items);
+    for key in ["items", "additionalProperties", "not"] {
+        if let Some(Value::Object(inner)) = schema.get_mut(key) {
+            let outer = kind.as_deref().filter(|_| key == "not");
+            drop_misplaced_limits(inner, detail, outer);
+        }
     }
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     for (_, property) in properties.into_iter().flatten() {
         if let Value::Object(property) = property {
-            drop_misplaced_limits(property);
+            drop_misplaced_limits(property, detail, None);
+        }
+    }
+    for key in ["oneOf", "anyOf"] {
+        let members = schema.get_mut(key).and_then(Value::as_array_mut);
+        for member in members.into_iter().flatten() {
+            if let Value::Object(member) = member {
+                drop_misplaced_limits(member, detail, kind.as_deref());
+            }
         }
     }
 }

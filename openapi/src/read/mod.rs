@@ -176,13 +176,18 @@ pub(crate) fn response_schema<'a>(
 }
 
 /// Returns the schemas of the successful responses that are JSON, the most precise status first.
+///
+/// Beside a status of success, `default` is for errors.
 pub(crate) fn success_schemas<'a>(
     source: Source<'a>,
     operation: &Node<'a>,
 ) -> Result<Vec<(&'a str, Node<'a>)>, Problem> {
     let mut schemas = Vec::new();
-    for (status, response) in responses(source, operation)? {
-        if status.starts_with('2') || status == "default" {
+    let responses = responses(source, operation)?;
+    let is_success = |status: &str| status.starts_with('2');
+    let has_success = responses.iter().any(|(status, _)| is_success(status));
+    for (status, response) in responses {
+        if is_success(status) || (status == "default" && !has_success) {
             schemas.extend(json_schema(source, &response)?.map(|schema| (status, schema)));
         }
     }

@@ -419,6 +419,32 @@ pub fn schema_changes() -> Vec<SchemaChange> {
             "maxProperties is 9, was 3",
             More,
         ),
+        // One change, though a limit goes and an odd keyword comes.
+        (
+            text("maxLength", json!(9)),
+            text("maxLength", json!("9")),
+            "maxLength is \"9\", which makes no sense",
+            Unknown,
+        ),
+        (
+            bare("string"),
+            text("enum", json!([])),
+            "enum is [], which makes no sense",
+            Unknown,
+        ),
+        // Values of any type have these limits.
+        (
+            bare("boolean"),
+            json!({"type": "boolean", "enum": [true]}),
+            "enum is true, was not set",
+            Fewer,
+        ),
+        (
+            json!({}),
+            json!({"maxLength": 9}),
+            "maxLength is 9, was not set",
+            Fewer,
+        ),
     ]
 }
 
@@ -472,6 +498,13 @@ fn inner_changes() -> Vec<(Value, Value, &'static str, &'static str, Effect)> {
             any_of("string"),
             any_of("boolean"),
             "(anyOf).a",
+            "type is boolean, was string",
+            Unknown,
+        ),
+        (
+            json!({"oneOf": [{"type": "object", "properties": {"example": {"type": "string"}}}, {}]}),
+            json!({"oneOf": [{"type": "object", "properties": {"example": {"type": "boolean"}}}, {}]}),
+            "(oneOf).example",
             "type is boolean, was string",
             Unknown,
         ),
@@ -582,7 +615,7 @@ fn a_change_of_a_schema_has_its_impact_in_each_place() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 64 + 4);
+    assert_eq!(checked, 68 + 4);
     for (before, after, place, change, effect) in inner_changes() {
         let found = differences(
             &with_field("AttributeCreate", &before),
@@ -668,6 +701,23 @@ fn a_change_that_does_not_affect_requests_or_responses_is_not_reported() {
         (
             bare("object"),
             json!({"type": "object", "additionalProperties": {}}),
+        ),
+        (
+            bare("object"),
+            json!({"type": "object", "additionalProperties": {"description": "Anything."}}),
+        ),
+        // A limit that doesn't fit the type.
+        (
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+            json!({"type": "object", "additionalProperties": {"type": "string", "maximum": 9}}),
+        ),
+        (
+            json!({"oneOf": [{"type": "string"}, {"type": "integer"}]}),
+            json!({"oneOf": [{"type": "string", "maximum": 9}, {"type": "integer"}]}),
+        ),
+        (
+            json!({"type": "string", "anyOf": [{"pattern": "a"}, {"pattern": "b"}]}),
+            json!({"type": "string", "anyOf": [{"pattern": "a"}, {"pattern": "b", "minItems": 9}]}),
         ),
         (
             json!({"oneOf": [{"type": "string", "enum": ["a", "b"]}, {"type": "integer"}]}),
@@ -1014,7 +1064,7 @@ fn authentication() {
     let on = "all operations: authentication: is";
     let token = "header \"x-auth-token\"";
     type Change = fn(&mut Value);
-    let changes: [(Change, &str, &str, &str); 7] = [
+    let changes: [(Change, &str, &str, &str); 8] = [
         (
             |root| scheme(root)["name"] = "X-BC-Token".into(),
             "breaking",
@@ -1047,6 +1097,12 @@ fn authentication() {
         ),
         (
             |root| drop(remove(root, "security")),
+            "compatible",
+            "compatible",
+            "not stated",
+        ),
+        (
+            |root| root["security"] = Value::Null,
             "compatible",
             "compatible",
             "not stated",
@@ -1117,6 +1173,14 @@ fn base_urls() {
         &[&format!("compatible: {on} not stated, was {ours}")],
         &[&format!("compatible: {on} {ours}, was not stated")],
     );
+    // Without hosts, several URLs have one path, and another order.
+    let urls = |urls: &[&str]| {
+        let mut root = vendored();
+        root["servers"] = urls.iter().map(|url| json!({"url": url})).collect();
+        root
+    };
+    let with_hosts = urls(&["https://a/z", "https://b/y", "https://c/z"]);
+    assert_eq!(differences(&with_hosts, &urls(&["/y", "/z"])), [""; 0]);
     assert_changes(
         |root| {
             let servers = root["servers"].as_array_mut().expect("is a list");
@@ -1153,6 +1217,62 @@ fn styles_of_lists() {
         |root| root["components"]["parameters"]["Page"]["style"] = "spaceDelimited".into(),
         &[],
         &[],
+    );
+}
+
+#[test]
+fn parameters_with_content() {
+    let on = "GET /customers/attributes: query parameter \"probe\": content is";
+    let with = |key: &str, value: Value| {
+        let mut root = vendored();
+        let parameters = &mut operation(&mut root, ATTRIBUTES, "get")["parameters"];
+        let parameters = parameters.as_array_mut().expect("is a list");
+        parameters.push(json!({"name": PROBE, "in": "query", key: value}));
+        root
+    };
+    let list = json!({"type": "array", "items": {"type": "string"}});
+    let by_style = with("schema", list.clone());
+    let in_json = with("content", json!({"application/json": {"schema": list}}));
+    assert_eq!(
+        differences(&by_style, &in_json),
+        [format!("breaking: {on} \"application/json\", was not set")]
+    );
+    assert_eq!(
+        differences(&in_json, &by_style),
+        [format!("breaking: {on} not set, was \"application/json\"")]
+    );
+}
+
+#[test]
+fn schemas_that_refer_back_to_themselves_are_not_compared() {
+    let schema = |values: Value| {
+        let map = json!({"type": "object", "additionalProperties": values});
+        let mut root = with_field("AttributeCreate", &map);
+        *row(&mut root, "Loop") = json!({"allOf": [{"$ref": "#/components/schemas/Loop"}]});
+        root
+    };
+    let text = schema(json!({"type": "string"}));
+    let circular = schema(json!({"$ref": "#/components/schemas/Loop"}));
+    let on = SENT.replace(PROBE, "probe.*");
+    assert_eq!(
+        differences(&text, &circular),
+        [format!("breaking: {on}: type is not set, was string")]
+    );
+    assert_eq!(differences(&circular, &circular), [""; 0]);
+}
+
+#[test]
+fn a_difference_is_one_line_whatever_a_document_names() {
+    let mut changed = vendored();
+    let fields = &mut row(&mut changed, "AttributeCreate")["properties"];
+    fields["a\nbreaking: b"] = json!({"type": "string"});
+    let document = |root: &Value| Document::parse("t", &root.to_string()).expect("is a document");
+    let found = document(&vendored()).compare(&document(&changed));
+    let line = found.expect("can be compared")[0].to_string();
+    let start = "compatible: POST /customers/attributes: request field \"a\\nbreaking: b\": is new";
+    assert!(
+        line.starts_with(start) && line.lines().count() == 1,
+        "{line}"
     );
 }
 
@@ -1222,11 +1342,27 @@ fn other_successful_responses() {
         &[&format!("breaking: {put} 207: is missing")],
     );
     let [mut one, mut two] = [vendored(), vendored()];
+    let mut none = vendored();
+    operation(&mut none, VALUES, "put")["responses"]["207"] = json!({"description": ""});
     with("207", page)(&mut one);
     with("207", other)(&mut two);
     assert_eq!(
         differences(&one, &two),
         [format!("breaking: {put} 207: type is array, was object")]
+    );
+    // The schema of a response that both documents have.
+    assert_eq!(
+        differences(&none, &one),
+        [format!("compatible: {put} 207: now has a JSON schema")]
+    );
+    let gone = [format!("breaking: {put} 207: no longer has a JSON schema")];
+    assert_eq!(differences(&one, &none), gone);
+    assert_eq!(differences(&two, &none), gone);
+    assert_eq!(
+        differences(&none, &two),
+        [format!(
+            "breaking: {put} 207: now has a JSON schema, and its records are not those of the response"
+        )]
     );
     // A status that means the same as another one.
     let mut created = vendored();
@@ -1335,6 +1471,16 @@ fn responses() {
         },
         &[],
         &[],
+    );
+    // Beside a status of success, `default` is for errors, even if success has no body.
+    let delete = "DELETE /customers/attribute-values: response default:";
+    let error = json!({"application/json": {"schema": {"type": "object"}}});
+    assert_changes(
+        |root| {
+            operation(root, VALUES, "delete")["responses"]["default"] = json!({"content": error})
+        },
+        &[&format!("compatible: {delete} is new")],
+        &[&format!("compatible: {delete} is missing")],
     );
     // Bodies of error responses don't count.
     assert_changes(
