@@ -389,6 +389,8 @@ pub(crate) fn admits_what_is_sent(name: &str, keyword: &str, limit: f64) -> bool
         // An empty list is never sent, and every object of a request has two fields.
         ("minItems", _) => limit <= 1.0,
         ("minProperties", _) => limit <= 2.0,
+        // A value has its ID, that of its attribute and of its customer, and its text.
+        ("maxProperties", _) => limit >= 4.0,
         _ => false,
     }
 }

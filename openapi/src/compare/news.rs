@@ -22,7 +22,8 @@ pub(super) fn news(ours: &Document, theirs: &Document) -> Result<Vec<Finding>, E
         .map(|finding| finding.difference.subject.clone())
         .collect();
     let others = found.into_iter().filter(|finding| {
-        is_news(finding, knows_types) && !subjects.contains(&finding.difference.subject)
+        let is_said = is_of_type(&finding.kind) && subjects.contains(&finding.difference.subject);
+        is_news(finding, knows_types) && !is_said
     });
     let others = others.map(|mut finding| {
         if finding.kind == Kind::Odd {
@@ -32,6 +33,11 @@ pub(super) fn news(ours: &Document, theirs: &Document) -> Result<Vec<Finding>, E
         finding
     });
     Ok(of_types.iter().cloned().chain(others).collect())
+}
+
+/// Returns `true` if a change of the generated type says a difference of this kind, too.
+fn is_of_type(kind: &Kind) -> bool {
+    !matches!(kind, Kind::Deprecation | Kind::Serialization)
 }
 
 /// Returns `true` if a difference of the documents is news beside those of the generated types, if they
@@ -44,7 +50,7 @@ fn is_news(finding: &Finding, knows_types: bool) -> bool {
         Kind::NotBound => true,
         Kind::Presence if finding.side == Side::Operation => finding.is_breaking(),
         Kind::OtherResponse | Kind::Authentication | Kind::BaseUrl => finding.is_breaking(),
-        Kind::Required | Kind::Rule | Kind::Serialization => breaks_request,
+        Kind::Required | Kind::Rule | Kind::Composition | Kind::Serialization => breaks_request,
         Kind::Odd => is_sent,
         Kind::Limit(keyword, limit) => {
             let is_admitted =
@@ -59,8 +65,6 @@ fn is_news(finding: &Finding, knows_types: bool) -> bool {
         // The generated types tell. Without them, most of what is missing may be what preparation adds.
         Kind::Presence | Kind::Type => !knows_types && finding.side == Side::Request,
         // Preparing the document makes no difference of it.
-        Kind::NumberType | Kind::Nullable | Kind::Composition | Kind::Closed | Kind::Status => {
-            false
-        }
+        Kind::NumberType | Kind::Nullable | Kind::Closed | Kind::Status => false,
     }
 }

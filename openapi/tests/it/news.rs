@@ -110,6 +110,33 @@ fn what_the_sdk_sends_and_a_document_no_longer_admits_is_news() {
             "breaking: PUT /customers/attribute-values: request field \"customer_id\": minimum is 2, was not set",
         ],
     );
+    // An ID is 1 or more.
+    assert_news(
+        |root| {
+            let id = &mut schema(root, "AttributeValueUpsert")["properties"]["customer_id"];
+            id["minimum"] = 1.into();
+            id["exclusiveMinimum"] = true.into();
+        },
+        &[
+            "breaking: PUT /customers/attribute-values: request field \"customer_id\": minimum is 1 (exclusive), was not set",
+        ],
+    );
+    assert_news(
+        |root| {
+            let id = &mut schema(root, "AttributeValueUpsert")["properties"]["customer_id"];
+            id["minimum"] = 0.into();
+            id["exclusiveMinimum"] = true.into();
+            schema(root, "AttributeValueUpsert")["maxProperties"] = 4.into();
+        },
+        &[],
+    );
+    assert_news(
+        |root| {
+            schema(root, "AttributeValueUpsert")["properties"]["value"]["not"] =
+                json!({"enum": [""]});
+        },
+        &[&format!("{value} not is set, was not set")],
+    );
     assert_news(
         |root| {
             root["components"]["securitySchemes"]["AccessToken"]["name"] = "X-BC-Token".into();
@@ -154,6 +181,22 @@ fn a_changed_name_type_or_optionality_is_news() {
             &format!("compatible: {put} \"source\": is new"),
             "compatible: GET /customers: response field \"data[].points\": is new",
             "ignored: /customers/addresses: is new, and the SDK doesn't bind it",
+        ],
+    );
+    // A deprecation is said beside another change of the same field.
+    let kind = "compatible: POST /customers/attributes: request field \"type\":";
+    assert_news(
+        |root| {
+            let values = &mut schema(root, "AttributeType")["enum"];
+            values
+                .as_array_mut()
+                .expect("is a list")
+                .push("money".into());
+            schema(root, "AttributeType")["deprecated"] = true.into();
+        },
+        &[
+            &format!("{kind} enum now has \"money\""),
+            &format!("{kind} is deprecated"),
         ],
     );
     let get = "GET /customers/attribute-values:";
