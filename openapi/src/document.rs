@@ -177,7 +177,7 @@ fn check_version(root: &Value) -> Result<(), Problem> {
         )));
     }
     match root.get("openapi") {
-        Some(Value::String(version)) if version.trim().starts_with("3.0.") => Ok(()),
+        Some(version) if is_supported(&display_version(version)) => Ok(()),
         Some(version) => Err(Problem::new(format!(
             "is OpenAPI {}, but only OpenAPI 3.0 is supported; convert it to 3.0",
             display_version(version)
@@ -186,6 +186,12 @@ fn check_version(root: &Value) -> Result<(), Problem> {
             "is not an OpenAPI document: it has no top-level field \"openapi\"",
         )),
     }
+}
+
+/// Returns `true` for OpenAPI 3.0, whose patch version documents leave out, too.
+fn is_supported(version: &str) -> bool {
+    let version = version.trim();
+    version == "3.0" || version.starts_with("3.0.")
 }
 
 fn display_version(version: &Value) -> String {

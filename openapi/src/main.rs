@@ -50,6 +50,8 @@ Changes that check doesn't see:
   - bodies and headers of error responses, headers of any response, media types other than JSON
   - discriminators, and the order of the members of oneOf
   - keywords that don't fit a schema's type, and patterns that mean the same
+  - patterns, formats, oneOf and the like in one part of an allOf if another part has the keyword, too
+  - values of variables in base URLs; styles of parameters that are not lists
   - scopes of authentication; the sub-resources of a customer; names, examples, defaults and prose
   - schemas that refer back to themselves, within oneOf, anyOf, not and additionalProperties
 ";

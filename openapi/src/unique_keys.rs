@@ -1,7 +1,10 @@
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess,
+    VariantAccess as _, Visitor,
+};
 use serde_json::{Map, Number, Value};
 
 /// Reads a value in which no object has a key twice with different values: which of them counts depends
@@ -100,6 +103,22 @@ impl<'de> Visitor<'de> for Place<'_> {
         Ok(value.into())
     }
 
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "JSON has such numbers as floating point, too"
+    )]
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
+        self.visit_f64(value as f64)
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "JSON has such numbers as floating point, too"
+    )]
+    fn visit_u128<E: Error>(self, value: u128) -> Result<Value, E> {
+        self.visit_f64(value as f64)
+    }
+
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
         // JSON has no infinity.
         Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
@@ -151,7 +170,37 @@ impl<'de> Visitor<'de> for Place<'_> {
             }
             map.insert(key, value);
         }
+        merge(&mut map);
         Ok(map.into())
+    }
+
+    /// Reads a value with a tag of its own in YAML, as if it had none.
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Value, A::Error> {
+        let (_, value) = tagged.variant::<IgnoredAny>()?;
+        value.newtype_variant_seed(self)
+    }
+}
+
+/// The key of the objects in YAML whose keys an object has besides its own.
+const MERGE: &str = "<<";
+
+fn merge(map: &mut Map<String, Value>) {
+    let merged = match map.remove(MERGE) {
+        None => return,
+        Some(Value::Object(object)) => vec![Value::Object(object)],
+        Some(Value::Array(objects)) if objects.iter().all(Value::is_object) => objects,
+        Some(other) => {
+            map.insert(MERGE.to_owned(), other);
+            return;
+        }
+    };
+    for object in merged {
+        let Value::Object(object) = object else {
+            continue;
+        };
+        for (key, value) in object {
+            map.entry(key).or_insert(value);
+        }
     }
 }
 
@@ -174,6 +223,25 @@ mod tests {
         let error = read("a/b:\n  - x: 1\n    x: 2\n").expect_err("is refused");
         let place = "#/a~1b/0/x is there twice, with different values; remove one of them";
         assert!(error.contains(place), "{error}");
+    }
+
+    #[test]
+    fn merged_keys_count_unless_the_object_has_them() {
+        let text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\n\
+                    c: {<<: *a, y: 3}\nd: {<<: [*a, *b]}\ne: {<<: 4}\n";
+        let value = read(text).expect("is read");
+        assert_eq!(value["c"], json!({"x": 1, "y": 3}));
+        assert_eq!(value["d"], json!({"x": 1, "y": 1, "z": 2}));
+        assert_eq!(value["e"], json!({"<<": 4}));
+    }
+
+    #[test]
+    fn tags_and_long_numbers_are_read() {
+        let value = read("a: !own [!own x, 123456789012345678901234567890]\n");
+        assert_eq!(
+            value,
+            Ok(json!({"a": ["x", 123_456_789_012_345_678_901_234_567_890.0]}))
+        );
     }
 
     #[test]

@@ -49,8 +49,10 @@ impl Document {
     ///
     /// These changes are not detected: in the order of `oneOf` members and in their discriminators; in
     /// the bodies and headers of error responses, in headers of any response; in media types other than
-    /// JSON; in patterns that mean the same; in keywords that don't fit a schema's type; in scopes of
-    /// authentication; in schemas that refer back to themselves; in behaviour that only prose describes.
+    /// JSON; in patterns that mean the same; in keywords that don't fit a schema's type; in patterns,
+    /// formats, compositions and the like that two parts of an `allOf` have; in values of variables in
+    /// base URLs; in styles of parameters that are not lists; in scopes of authentication; in schemas that
+    /// refer back to themselves; in behaviour that only prose describes.
     ///
     /// # Errors
     ///

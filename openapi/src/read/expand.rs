@@ -76,6 +76,7 @@ impl<'a> Expander<'a> {
 
     /// Expands a schema that the generator never reads. One that can't be expanded is no reason to
     /// reject the document: it becomes a note.
+    #[cfg(feature = "cli")]
     pub(crate) fn expand_aside(&mut self, schema: &'a Value, location: &Location) -> Schema {
         let mut expanded = self.expand_inner(schema, location);
         drop_misplaced_limits(&mut expanded, self.detail, None);

@@ -50,6 +50,14 @@ fn a_text_that_is_no_openapi_3_0_document_is_rejected() {
 }
 
 #[test]
+fn a_version_without_its_last_part_is_3_0() {
+    for version in ["3.0", "'3.0'", "3.0.0", "3.0.4"] {
+        let text = VENDORED.replace("openapi: 3.0.3", &format!("openapi: {version}"));
+        assert!(Document::parse("some.yaml", &text).is_ok(), "{version}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_rejected() {
     let error = Document::load(Path::new("/nowhere/customers.yaml")).expect_err("does not exist");
     let message = error.to_string();
