@@ -396,7 +396,11 @@ impl<'a> EndpointPair<'a, '_> {
             (None, Some(theirs)) => {
                 let (impact, change) = addition(is_required(&their_body));
                 let nodes = (&one.operation, &theirs.node);
-                self.add(impact, at, change, nodes, Kind::Presence);
+                let kind = match is_required(&their_body) {
+                    true => Kind::Required,
+                    false => Kind::Presence,
+                };
+                self.add(impact, at, change, nodes, kind);
             }
             (None, None) => (),
         }

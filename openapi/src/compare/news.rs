@@ -62,6 +62,8 @@ fn is_news(finding: &Finding, knows_types: bool) -> bool {
             let is_sent = format.is_none_or(|format| is_sent_in_format(&finding.name, format));
             breaks_request && !is_sent
         }
+        // A request must not have it, though the generated types do.
+        Kind::Presence if finding.side == Side::Request && finding.is_breaking() => true,
         // The generated types tell. Without them, most of what is missing may be what preparation adds.
         Kind::Presence | Kind::Type => !knows_types && finding.side == Side::Request,
         // Preparing the document makes no difference of it.
