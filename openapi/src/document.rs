@@ -43,7 +43,7 @@ impl Document {
     /// Reads a document (YAML or JSON) of at most `max_len` bytes from a file.
     ///
     /// Parsing takes about 45 times its size in memory if the document is like the provider's, and up to
-    /// 200 times if it has many small objects.
+    /// 300 times if it has many small objects.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ fn check_len(len: u64, max_len: u64) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(format!(
-        "is larger than {max_len} bytes, and parsing takes up to 200 times as much memory: remove the paths \
+        "is larger than {max_len} bytes, and parsing takes up to 300 times as much memory: remove the paths \
          that the SDK doesn't bind, or raise the limit (--max-size in the program, {MAX_SIZE_VARIABLE} \
          in a build)"
     )))

@@ -31,7 +31,7 @@ and nested to a depth of 127 or less.
 Options:
   --format text|json   How differences and errors are printed (default: text).
   --max-size BYTES     How large a document can be (default: 4194304). Parsing takes about 45 times
-                       its size in memory, and up to 200 times with many small objects.
+                       its size in memory, and up to 300 times with many small objects.
 
 The output of check has one line per difference, breaking ones first, then compatible ones, then what is
 ignored because the SDK doesn't bind it. Each line ends with the place in both documents, as JSON
