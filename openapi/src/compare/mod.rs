@@ -350,6 +350,7 @@ impl<'a> EndpointPair<'a, '_> {
             let kind = Kind::Serialization;
             self.add_parameter(Impact::Breaking, ours, &change, nodes, kind);
         }
+        self.odd_keywords(ours, theirs);
         let part = Part::Parameter(ours.name());
         let location = self.parameter_location(ours);
         let [ours, theirs] = [ours, theirs].map(SchemaNode::parameter);
@@ -362,6 +363,28 @@ impl<'a> EndpointPair<'a, '_> {
                 index += 1;
                 index <= found_before || found.kind != Kind::Deprecation
             });
+        }
+    }
+
+    /// Reports the keywords of a parameter, beside its schema, whose values make no sense.
+    fn odd_keywords(&mut self, ours: &Parameter<'a>, theirs: &Parameter<'a>) {
+        for keyword in ["required", "deprecated", "explode", "style"] {
+            let odd = |parameter: &Parameter<'a>| {
+                let node = parameter.node.get(keyword);
+                node.filter(|node| match keyword {
+                    "style" => !node.value.is_string(),
+                    _ => !node.value.is_boolean(),
+                })
+            };
+            let change = match (odd(ours), odd(theirs)) {
+                (was, Some(is)) if was.as_ref().is_none_or(|was| was.value != is.value) => {
+                    format!("{keyword} is {}, which makes no sense", is.value)
+                }
+                (Some(was), None) => format!("{keyword} makes sense, was {}", was.value),
+                _ => continue,
+            };
+            let nodes = (&ours.node, &theirs.node);
+            self.add_parameter(Impact::Breaking, ours, &change, nodes, Kind::Odd);
         }
     }
 
@@ -416,6 +439,9 @@ impl<'a> EndpointPair<'a, '_> {
             (Some(ours), Some(theirs)) => {
                 self.schemas(Part::Response, location, ours, theirs);
             }
+            // A status that comes or goes with its schema is one change.
+            (Some(_), None) if !has_first_status(self.spec, self.ours, self.theirs) => (),
+            (None, Some(_)) if !has_first_status(self.spec, self.theirs, self.ours) => (),
             (Some(ours), None) => {
                 let change = "no longer has a JSON schema";
                 let nodes = (&ours.node, &other.operation);
@@ -567,6 +593,21 @@ fn other_responses<'a>(
             node,
         })
         .collect()
+}
+
+/// Returns `true` if the second document has the status of the response that counts in the first one.
+fn has_first_status<'a>(
+    spec: &Operation,
+    (source, endpoint): (Source<'a>, &Endpoint<'a>),
+    (other_source, other): (Source<'a>, &Endpoint<'a>),
+) -> bool {
+    let schemas = success_schemas(source, &endpoint.operation).unwrap_or_default();
+    let others = responses(other_source, &other.operation).unwrap_or_default();
+    let mut first = schemas.iter().take(1);
+    first.any(|(status, _)| {
+        let mut others = others.iter();
+        others.any(|(other, _)| covers(other, status, spec.success))
+    })
 }
 
 /// Returns the response with this status, if the document has it without a JSON schema.

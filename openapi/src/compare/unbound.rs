@@ -67,7 +67,11 @@ pub(super) fn compare(ours: Source, theirs: Source, found: &mut Vec<Finding>) {
 
 fn unbound(source: Source<'_>) -> BTreeMap<String, UnboundPath<'_>> {
     let mut found = BTreeMap::new();
-    for (text, node) in paths(source).fields() {
+    // Extensions (`x-…`) are no paths.
+    for (text, node) in paths(source)
+        .fields()
+        .filter(|(text, _)| text.starts_with('/'))
+    {
         let (_, text) = split_prefix(text);
         let node = source.follow(node.clone()).unwrap_or(node);
         let operation = |method: &'static str| {

@@ -1221,6 +1221,37 @@ fn styles_of_lists() {
 }
 
 #[test]
+fn keywords_of_parameters_that_make_no_sense() {
+    let on = "DELETE /customers/attribute-values: query parameter \"id:in\":";
+    for keyword in ["deprecated", "allowed"] {
+        let mut changed = vendored();
+        id_in(&mut changed)[keyword] = "true".into();
+        let said = format!("breaking: {on} {keyword} is \"true\", which makes no sense");
+        let expected = if keyword == "allowed" {
+            vec![]
+        } else {
+            vec![said]
+        };
+        assert_eq!(differences(&vendored(), &changed), expected);
+    }
+    let mut changed = vendored();
+    id_in(&mut changed)["deprecated"] = "true".into();
+    assert_eq!(
+        differences(&changed, &vendored()),
+        [format!(
+            "breaking: {on} deprecated makes sense, was \"true\""
+        )]
+    );
+    let mut extended = vendored();
+    extended["paths"]["x-note"] = json!({"get": {}});
+    assert_eq!(differences(&vendored(), &extended), [""; 0]);
+}
+
+fn id_in(root: &mut Value) -> &mut Value {
+    &mut root["components"]["parameters"]["IdIn"]
+}
+
+#[test]
 fn parameters_with_content() {
     let on = "GET /customers/attributes: query parameter \"probe\": content is";
     let with = |key: &str, value: Value| {
@@ -1471,6 +1502,16 @@ fn responses() {
         },
         &[],
         &[],
+    );
+    // A status with its schema is one change.
+    let delete = "DELETE /customers/attribute-values: response 200:";
+    assert_changes(
+        |root| {
+            let content = json!({"application/json": {"schema": {"type": "object"}}});
+            operation(root, VALUES, "delete")["responses"]["200"] = json!({"content": content});
+        },
+        &[&format!("compatible: {delete} is new")],
+        &[&format!("breaking: {delete} is missing")],
     );
     // Beside a status of success, `default` is for errors, even if success has no body.
     let delete = "DELETE /customers/attribute-values: response default:";
