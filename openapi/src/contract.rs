@@ -24,6 +24,19 @@ const CLIENT_HEADERS: [&str; 2] = ["accept", "content-type"];
 /// The class of all statuses that mean success, whichever of them a server uses.
 const ANY_SUCCESS: &str = "2XX";
 
+/// The filters of attributes that the vendored document has and `ext` doesn't use. They are texts in Rust.
+const ATTRIBUTE_FILTERS: [&str; 9] = [
+    "date_created",
+    "date_created:max",
+    "date_created:min",
+    "date_modified",
+    "date_modified:max",
+    "date_modified:min",
+    "name",
+    "name:like",
+    "type",
+];
+
 pub(crate) struct Operation {
     pub(crate) path: &'static str,
     pub(crate) method: &'static str,
@@ -45,6 +58,12 @@ impl Operation {
     /// Returns the operation's name in messages, such as `GET /customers/attributes`.
     pub(crate) fn label(&self) -> String {
         format!("{} {}", self.method.to_uppercase(), self.path)
+    }
+
+    /// Returns `true` if the vendored document has this parameter. None of them is an enum in Rust.
+    pub(crate) fn has_text_parameter(&self, name: &str) -> bool {
+        let is_bound = self.query.iter().any(|bound| bound.name == name);
+        is_bound || (self.path == ATTRIBUTES && ATTRIBUTE_FILTERS.contains(&name))
     }
 }
 

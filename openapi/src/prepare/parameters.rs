@@ -1,28 +1,15 @@
 use serde_json::{Map, Value};
 
 use super::accessors::parameters_mut;
-use crate::contract::{ATTRIBUTES, OPERATIONS, Operation};
+use crate::contract::OPERATIONS;
 use crate::error::Problem;
 use crate::schema::text;
-
-/// The filters of attributes, which the vendored document declares as text and `ext` doesn't use.
-const ATTRIBUTE_FILTERS: [&str; 9] = [
-    "date_created",
-    "date_created:max",
-    "date_created:min",
-    "date_modified",
-    "date_modified:max",
-    "date_modified:min",
-    "name",
-    "name:like",
-    "type",
-];
 
 /// Reduces a parameter's schema to its type.
 ///
 /// A default or a format would change the Rust type, and the server validates them anyway (a date
 /// filter takes dates and date-times). So would the enum of a parameter that the vendored document
-/// has as text, on which user code depends. The enum of any other parameter stays. A schema without a
+/// has: user code depends on its type. The enum of any other parameter stays. A schema without a
 /// single type becomes a string. Optional objects are dropped, because their serialization is
 /// undefined.
 pub(super) fn simplify_parameters(root: &mut Value) -> Result<(), Problem> {
@@ -35,19 +22,13 @@ pub(super) fn simplify_parameters(root: &mut Value) -> Result<(), Problem> {
             !is_object || parameter.get("required").is_some()
         });
         for parameter in parameters.iter_mut() {
-            let keeps_enum = !is_known(operation, text(parameter, "name"));
+            let keeps_enum = !operation.has_text_parameter(text(parameter, "name"));
             if let Some(schema) = parameter.get_mut("schema") {
                 simplify(schema, keeps_enum);
             }
         }
     }
     Ok(())
-}
-
-/// Returns `true` if the vendored document has this parameter.
-fn is_known(operation: &Operation, name: &str) -> bool {
-    let is_bound = operation.query.iter().any(|bound| bound.name == name);
-    is_bound || (operation.path == ATTRIBUTES && ATTRIBUTE_FILTERS.contains(&name))
 }
 
 fn simplify(schema: &mut Value, keeps_enum: bool) {
