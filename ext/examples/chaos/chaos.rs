@@ -168,6 +168,9 @@ pub async fn run(
     };
     chaos.upsert().await;
     chaos.skip_unchanged().await;
+    if customers >= LARGE_RUN {
+        chaos.meet_the_rest(seed).await;
+    }
     let list_faults = FaultPlan::seeded(seed).rate(0.2).only(LIST_FAULTS);
     chaos.sandbox.set_faults(list_faults);
     chaos.list(customers).await;
@@ -357,6 +360,38 @@ impl Chaos {
         self.settle().await;
         let is_final = self.model.is_final(&self.sandbox.values());
         self.check("rows that were skipped change nothing", is_final);
+    }
+
+    /// Sends some of the rows again, until each kind of fault has happened that an upsert can meet.
+    async fn meet_the_rest(&mut self, seed: u64) {
+        let rows = self.model.last_good_rows();
+        let mut mistakes = Mistakes::default();
+        for (round, rows) in (0..).zip(rows.chunks(300)) {
+            let drawn = self.sandbox.fault_counts();
+            let missing = Fault::ALL
+                .iter()
+                .filter(|fault| !drawn.contains_key(fault) && !LIST_FAULTS.contains(fault));
+            let missing: Vec<_> = missing.copied().collect();
+            if missing.is_empty() {
+                break;
+            }
+            let plan = faults(seed + 2_000_000 + round).rate(0.5).only(missing);
+            self.sandbox.set_faults(plan);
+            let upsert = self.store.upsert().rows(self.named(rows)).send().await;
+            let outcomes = upsert.as_ref().map(|report| report.outcomes());
+            for outcome in outcomes.into_iter().flatten() {
+                let is_right = matches!(
+                    outcome.kind,
+                    OutcomeKind::Stored(_) | OutcomeKind::Unknown(_)
+                );
+                mistakes.check(is_right, || format!("{outcome:?}"));
+            }
+            mistakes.check(upsert.is_ok(), || "nothing was sent".to_owned());
+        }
+        self.check_mistakes("rows that are sent again are stored or unknown", &mistakes);
+        self.settle().await;
+        let is_final = self.model.is_final(&self.sandbox.values());
+        self.check("rows that are sent again change nothing", is_final);
     }
 
     fn pick_customers(&mut self, customers: i64) -> BTreeSet<i64> {
