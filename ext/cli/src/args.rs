@@ -1,0 +1,60 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    attributes, completions, customers, delete, diff, doctor, export, import, sync,
+};
+
+/// Imports, exports, compares and mirrors the customer attribute values of a BigCommerce store.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// Use a store of its own, in this process, with the customers of the data set CDNOW
+    #[arg(long, global = true, conflicts_with_all = ["url", "profile"])]
+    pub sandbox: bool,
+    /// Use the store at this base URL, as the sandbox program prints it
+    #[arg(long, global = true, value_name = "BASE")]
+    pub url: Option<String>,
+    /// Use the store of this profile of the configuration file
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Share the limits with other processes through this Redis
+    #[arg(long, global = true, value_name = "URL")]
+    pub redis: Option<String>,
+    /// Write data as JSON lines
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Write a report of the run to this file, as JSON
+    #[arg(long, global = true, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Show no progress
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Import(import::Import),
+    Export(export::Export),
+    Diff(diff::Diff),
+    Sync(sync::Sync),
+    Delete(delete::Delete),
+    Attributes(attributes::Attributes),
+    Customers(customers::Customers),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Man(completions::Man),
+}

@@ -1,0 +1,79 @@
+//! How the program ends.
+
+use std::process::ExitCode;
+
+use bigcommerce_ext::{Error, ErrorKind};
+
+/// The exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Done,
+    /// Some rows were not stored, a guard held deletes back, or the store may not equal the input.
+    Incomplete,
+    /// Wrong usage, or a file that can't be used.
+    Usage,
+    /// The store refused access.
+    Refused,
+    /// The store differs from the input.
+    Differs,
+    /// The store can't be reached.
+    Unreachable,
+    /// Ended by Ctrl-C.
+    Interrupted,
+    /// Ended by the signal TERM.
+    Terminated,
+}
+
+impl Status {
+    /// Returns the number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Incomplete => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::Differs => 4,
+            Self::Unreachable => 5,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        status.code().into()
+    }
+}
+
+/// A command that failed before or instead of its work.
+#[derive(Debug)]
+pub struct Failure {
+    pub status: Status,
+    pub error: anyhow::Error,
+}
+
+impl Failure {
+    /// Wrong usage, or a file that can't be used.
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            status: Status::Usage,
+            error: error.into(),
+        }
+    }
+}
+
+/// An error of the library.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::InvalidInput => Status::Usage,
+            _ if error.is_auth() => Status::Refused,
+            _ => Status::Unreachable,
+        };
+        Self {
+            status,
+            error: error.into(),
+        }
+    }
+}

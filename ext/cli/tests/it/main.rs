@@ -1,0 +1,8 @@
+//! The program, run as a process.
+
+#[test]
+fn help_is_printed() {
+    let mut program =
+        assert_cmd::Command::cargo_bin("bigcommerce-attributes").expect("the program");
+    program.arg("--help").assert().success();
+}
