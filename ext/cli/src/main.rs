@@ -1,9 +1,13 @@
 //! Imports, exports, compares and mirrors the customer attribute values of a BigCommerce store.
 
 mod args;
+mod checkpoint;
 mod commands;
 mod connection;
+mod customer_count;
 mod input;
+mod progress;
+mod rejects;
 mod session;
 mod status;
 

@@ -36,6 +36,33 @@ impl Session {
         |_| ()
     }
 
+    pub fn show_input(&self, _: impl Fn() -> crate::progress::Reading + Send + Sync + 'static) {}
+
+    pub fn println(&self, line: impl std::fmt::Display) {
+        println!("{line}");
+    }
+
+    pub fn json(&self, data: &impl serde::Serialize) {
+        println!("{}", serde_json::to_string(data).unwrap_or_default());
+    }
+
+    pub fn eprintln(&self, line: impl std::fmt::Display) {
+        eprintln!("{line}");
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        false
+    }
+
+    pub fn output_failed(&self, error: std::io::Error) {
+        eprintln!("{error}");
+    }
+
+    pub fn stopped_by(&self, error: &bigcommerce_ext::Error) -> Status {
+        self.eprintln(format_args!("error: the run stopped early: {error}"));
+        Status::from(error)
+    }
+
     /// Ends the progress display, writes the report, and returns the exit status: that of a signal, if
     /// one ended the run.
     pub fn end(self, status: Status) -> Status {

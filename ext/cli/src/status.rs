@@ -46,6 +46,23 @@ impl From<Status> for ExitCode {
     }
 }
 
+/// The status of a command that an error of the library has ended.
+impl From<&Error> for Status {
+    fn from(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidInput | ErrorKind::Input => Self::Usage,
+            ErrorKind::Unauthorized | ErrorKind::Forbidden => Self::Refused,
+            // The store was reached. It rejected the request, or its response can't be relied on.
+            ErrorKind::InvalidRow
+            | ErrorKind::InvalidRequest
+            | ErrorKind::InvalidResponse
+            | ErrorKind::TooLarge
+            | ErrorKind::Stopped => Self::Incomplete,
+            _ => Self::Unreachable,
+        }
+    }
+}
+
 /// A command that failed before or instead of its work.
 #[derive(Debug)]
 pub struct Failure {
@@ -66,13 +83,8 @@ impl Failure {
 /// An error of the library.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let status = match error.kind() {
-            ErrorKind::InvalidInput => Status::Usage,
-            _ if error.is_auth() => Status::Refused,
-            _ => Status::Unreachable,
-        };
         Self {
-            status,
+            status: Status::from(&error),
             error: error.into(),
         }
     }
