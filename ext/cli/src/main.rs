@@ -6,8 +6,10 @@ mod commands;
 mod connection;
 mod customer_count;
 mod input;
+mod output;
 mod progress;
 mod rejects;
+mod selection;
 mod session;
 mod status;
 

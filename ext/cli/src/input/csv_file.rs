@@ -25,6 +25,8 @@ pub struct CsvFile {
     reader: Reader<Bytes>,
     header: Header,
     line_length: LineLength,
+    /// Whether the line feed at the end of a line counts as one of the next line.
+    ends_at_cr: bool,
     record: StringRecord,
     empty: Empty,
     /// Whether rows keep the line they come from.
@@ -55,12 +57,14 @@ impl CsvFile {
             .delimiter(args.delimiter.unwrap_or(b','))
             .buffer_capacity(BUFFER_BYTES)
             .from_reader(bytes);
-        let unusable =
-            |reason: &str| Failure::usage(anyhow!("{label}:1: {reason}; nothing was read"));
-        let names = match reader.headers() {
+        let unusable = |reason: &str| Failure::usage(anyhow!("{label}:1: {reason}"));
+        let names: Vec<String> = match reader.headers() {
             Ok(names) => names.iter().map(str::to_owned).collect(),
             Err(error) => return Err(unusable(&describe(&error))),
         };
+        // csv counts line feeds. A line that ends with CR and LF is over at CR.
+        let breaks = names_breaks(&names);
+        let ends_at_cr = reader.position().line() == 1 + breaks;
         let header = Header::parse(names, args, map, empty.is_none());
         let header = header.map_err(|reason| unusable(&reason))?;
         let empty = empty.unwrap_or(Empty::Skip);
@@ -68,9 +72,13 @@ impl CsvFile {
             label: Arc::clone(label),
             reader,
             line_length,
+            ends_at_cr,
             record: StringRecord::new(),
             keeps_lines: empty != Empty::Skip && header.layout == Layout::Wide,
-            value_column: header.names.last().map_or_else(|| "value".into(), Arc::clone),
+            value_column: header
+                .names
+                .last()
+                .map_or_else(|| "value".into(), Arc::clone),
             header,
             empty,
             map: map.clone(),
@@ -122,15 +130,29 @@ impl CsvFile {
         let began = self.reader.position().line();
         let mut bytes = std::mem::take(&mut self.record).into_byte_record();
         let read = self.reader.read_byte_record(&mut bytes);
-        let line = bytes.position().map_or(began, csv::Position::line);
         match read {
             Ok(false) => None,
-            Ok(true) => Some((line, self.check_line(line, bytes))),
+            Ok(true) => {
+                let line = began + self.blank_lines(began, &bytes);
+                Some((line, self.check_line(line, bytes)))
+            }
             Err(error) => {
                 let error = InputError::fatal(self.place(began, None), describe(&error));
                 Some((began, Line::Wrong(error)))
             }
         }
+    }
+
+    /// Returns the number of lines that were passed over before the record, which csv counts as its own.
+    fn blank_lines(&self, began: u64, record: &ByteRecord) -> u64 {
+        let passed = self.reader.position().line() - began;
+        let end = u64::from(!self.ends_at_cr);
+        if passed <= end {
+            return 0;
+        }
+        let cells = record.iter().flatten();
+        let breaks = cells.filter(|byte| **byte == b'\n').count() as u64;
+        passed.saturating_sub(breaks + end)
     }
 
     fn check_line(&mut self, line: u64, bytes: ByteRecord) -> Line {
@@ -177,7 +199,11 @@ impl CsvFile {
         let kind = match &self.header.key {
             Some(kind) => kind,
             None => {
-                any = if text.contains('@') { KeyKind::Email } else { KeyKind::Id };
+                any = if text.contains('@') {
+                    KeyKind::Email
+                } else {
+                    KeyKind::Id
+                };
                 &any
             }
         };
@@ -207,7 +233,12 @@ impl CsvFile {
         }
     }
 
-    fn row(&self, customer: &CustomerKey, attribute: &AttributeKey, cell: &str) -> Option<UpsertRow> {
+    fn row(
+        &self,
+        customer: &CustomerKey,
+        attribute: &AttributeKey,
+        cell: &str,
+    ) -> Option<UpsertRow> {
         let (customer, attribute) = (customer.clone(), attribute.clone());
         match self.empty {
             Empty::Skip if cell.is_empty() => None,
@@ -228,14 +259,16 @@ impl CsvFile {
             Some(known) => known.clone(),
             None => {
                 let found = match text {
-                    "" => Err("names no attribute".to_owned()),
+                    "" => Err("the cell names no attribute".to_owned()),
                     text => self.map.find(text),
                 };
                 let attribute = match found {
                     Ok(attribute) => attribute,
                     Err(rule) => {
                         let place = self.place(line, self.header.names.get(1));
-                        return push(Err(InputError::new(place, rule).with_line(self.whole_line())));
+                        return push(Err(
+                            InputError::new(place, rule).with_line(self.whole_line())
+                        ));
                     }
                 };
                 let known = (Arc::from(text), attribute);
@@ -291,12 +324,19 @@ impl Lines for CsvFile {
     }
 }
 
+fn names_breaks(names: &[String]) -> u64 {
+    let breaks = names.iter().flat_map(|name| name.bytes());
+    breaks.filter(|byte| *byte == b'\n').count() as u64
+}
+
 fn describe(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Io(error) => format!("the file can't be read on: {error}"),
-        csv::ErrorKind::Utf8 { .. } => "the text is not UTF-8; convert the file, such as by iconv -f \
+        csv::ErrorKind::Utf8 { .. } => {
+            "the text is not UTF-8; convert the file, such as by iconv -f \
                                         WINDOWS-1252 -t UTF-8 FILE > NEW_FILE"
-            .to_owned(),
+                .to_owned()
+        }
         _ => error.to_string(),
     }
 }

@@ -207,7 +207,10 @@ impl JsonFile {
             given.filter(|(_, value)| !value.is_null())
         });
         let Some((field, value)) = found.next() else {
-            let rule = format!("no field names the customer: give one of {}", fields.join(", "));
+            let rule = format!(
+                "no field names the customer: give one of {}",
+                fields.join(", ")
+            );
             return Err((None, rule));
         };
         // The library writes the ID that it found beside the customer that was given.
@@ -232,8 +235,10 @@ impl JsonFile {
         match value {
             Value::String(text) => parse_customer(text, &kind),
             Value::Number(number) => parse_customer(&number.to_string(), &kind),
-            Value::Object(_) => serde_json::from_value(value.clone()).map_err(|error| error.to_string()),
-            _ => Err("is neither a number nor a text".to_owned()),
+            Value::Object(_) => {
+                serde_json::from_value(value.clone()).map_err(|error| error.to_string())
+            }
+            _ => Err("the customer is neither a number nor a text".to_owned()),
         }
     }
 
@@ -243,7 +248,7 @@ impl JsonFile {
             return known.clone();
         }
         let found = match text {
-            "" => Err("names no attribute".to_owned()),
+            "" => Err("the field names no attribute".to_owned()),
             text => self.map.find(text),
         };
         let known = (Arc::from(text), found);
@@ -266,7 +271,7 @@ impl JsonFile {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
             Some(_) => {
-                let rule = "is neither the ID nor the name of an attribute".to_owned();
+                let rule = "the attribute is neither a number nor a text".to_owned();
                 return Err((Some("attribute".to_owned()), rule));
             }
             None => return Err((None, "the field attribute is missing".to_owned())),
@@ -367,16 +372,16 @@ fn parse_value(value: &Value) -> Result<RowValue, String> {
         Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
             (Some(number), _, _) => number.into(),
             (None, Some(number), _) => number.into(),
-            (None, None, Some(number))
-                if number.abs() < FIRST_INEXACT || number.fract() != 0.0 =>
-            {
+            (None, None, Some(number)) if number.abs() < FIRST_INEXACT || number.fract() != 0.0 => {
                 number.into()
             }
             _ => {
-                return Err("the number has too many digits to be read exactly: write it as a text"
-                    .to_owned());
+                return Err(
+                    "the number has too many digits to be read exactly: write it as a text"
+                        .to_owned(),
+                );
             }
         },
-        _ => return Err("is neither a text, a number nor null".to_owned()),
+        _ => return Err("the value is neither a text, a number nor null".to_owned()),
     })
 }
