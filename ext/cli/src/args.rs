@@ -7,10 +7,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::{
     attributes, completions, customers, delete, diff, doctor, export, import, sync,
 };
+use crate::run::Run;
+use crate::status::EXIT_STATUS_HELP;
 
 /// Imports, exports, compares and mirrors the customer attribute values of a BigCommerce store.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, max_term_width = 100, after_help = EXIT_STATUS_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -43,6 +45,9 @@ pub struct Global {
     /// Show no progress
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// What all parts of the command share.
+    #[arg(skip)]
+    pub run: Run,
 }
 
 #[derive(Debug, Subcommand)]

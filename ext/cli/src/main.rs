@@ -4,7 +4,15 @@ mod args;
 mod commands;
 mod connection;
 mod input;
+mod meter;
+mod numbers;
+mod progress;
+mod question;
+mod replace_file;
+mod report;
+mod run;
 mod session;
+mod signals;
 mod status;
 
 use std::process::ExitCode;
@@ -38,7 +46,10 @@ fn main() -> ExitCode {
             return status::Status::Usage.into();
         }
     };
-    match runtime.block_on(commands::run(cli)) {
+    let result = runtime.block_on(commands::run(cli));
+    // Without waiting for a thread that reads from a terminal or a pipe.
+    runtime.shutdown_background();
+    match result {
         Ok(status) => status.into(),
         Err(failure) => {
             eprintln!("error: {:#}", failure.error);
