@@ -4,8 +4,10 @@ mod args;
 mod commands;
 mod connection;
 mod input;
+mod logging;
 mod meter;
 mod numbers;
+mod profile;
 mod progress;
 mod question;
 mod replace_file;
@@ -14,6 +16,9 @@ mod run;
 mod session;
 mod signals;
 mod status;
+mod target;
+mod token;
+mod variable;
 
 use std::process::ExitCode;
 
@@ -36,6 +41,10 @@ fn main() -> ExitCode {
             return status.into();
         }
     };
+    if let Err(error) = logging::start(cli.global.verbose) {
+        eprintln!("error: {error:#}");
+        return status::Status::Usage.into();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
