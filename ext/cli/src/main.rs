@@ -13,6 +13,7 @@ mod question;
 mod replace_file;
 mod report;
 mod run;
+mod selection;
 mod session;
 mod signals;
 mod status;

@@ -14,6 +14,14 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// Returns a number with its noun, such as `1 value` or `1,204 values`.
+pub fn counted(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{} {noun}s", grouped(number)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

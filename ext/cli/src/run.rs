@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use bigcommerce_ext::Error;
+use bigcommerce_ext::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use crate::args::Global;
@@ -98,6 +98,8 @@ impl Run {
         let signal = self.0.stop.reason().and_then(StopReason::status);
         let result = match (result, signal) {
             (Ok(_), Some(status)) => Ok(status),
+            // The signal's message has said it.
+            (Err(failure), Some(status)) if is_stopped(&failure) => Ok(status),
             (Err(failure), Some(status)) => Err(Failure { status, ..failure }),
             (result, None) => result,
         };
@@ -260,4 +262,9 @@ impl Run {
         })?;
         file.write(&json).context("the report can't be written")
     }
+}
+
+fn is_stopped(failure: &Failure) -> bool {
+    let error = failure.error.downcast_ref::<Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::Stopped)
 }

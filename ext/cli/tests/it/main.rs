@@ -1,5 +1,8 @@
 //! The program, run as a process.
 
+mod delete;
+mod support;
+
 #[test]
 fn help_is_printed() {
     let mut program =
