@@ -146,7 +146,8 @@ impl Counts {
 
     fn view(&self, reading: Option<Reading>) -> Option<View> {
         let part = self.parts.last()?;
-        let rows = part.summary.rows();
+        // Rows that are not sent are no progress.
+        let rows = part.summary.rows() - part.summary.not_sent;
         let is_list = rows == 0 && part.listed > 0;
         let now = Instant::now();
         let first_wait = self.waiting.values().min_by_key(|(_, until)| *until);

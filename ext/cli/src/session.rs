@@ -23,6 +23,7 @@ impl Session {
     /// Opens the connection.
     pub async fn start(global: &Global) -> Result<Self, Failure> {
         let connection = Connection::open(global).await?;
+        global.run.set_store(connection.label.clone());
         Ok(Self {
             connection,
             run: global.run.clone(),

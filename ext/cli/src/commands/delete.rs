@@ -108,22 +108,37 @@ impl Delete {
             delete = delete.dry_run();
         }
         let mut outcomes = delete.stream(stream::iter(preview.ids()));
+        let mut first_not_sent = None;
         while let Some(outcome) = outcomes.next().await {
             if is_json {
                 session.json(&outcome);
-            } else if let OutcomeKind::Rejected(error)
-            | OutcomeKind::Unknown(error)
-            | OutcomeKind::NotSent(error) = &outcome.kind
-            {
-                let value = preview.name(outcome.index);
-                let kind = outcome.kind.as_str().replace('_', " ");
-                session.eprintln(format_args!("{value}: {kind}: {}", error.reason()));
+                continue;
+            }
+            let value = preview.name(outcome.index);
+            let kind = outcome.kind.as_str();
+            match outcome.kind {
+                OutcomeKind::Rejected(error) | OutcomeKind::Unknown(error) => {
+                    session.eprintln(format_args!("{value}: {kind}: {}", error.reason()));
+                }
+                // Most often all of the rest, for one reason.
+                OutcomeKind::NotSent(error) => {
+                    first_not_sent.get_or_insert_with(|| {
+                        format!(
+                            "{value}, the first one that was not sent: {}",
+                            error.reason()
+                        )
+                    });
+                }
+                _ => {}
             }
         }
         let summary = outcomes.summary();
         if !is_json {
             let values = counted(summary.rows(), "value");
             session.println(format_args!("{values} in {summary}"));
+        }
+        if let (None, Some(line)) = (outcomes.stopped_by(), &first_not_sent) {
+            session.eprintln(line);
         }
         let status = match outcomes.stopped_by() {
             Some(error) => session.stopped_by(error),

@@ -44,7 +44,10 @@ impl From<Output> for Ended {
 
 /// Runs the program to its end.
 pub fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Ended {
-    program(arguments).output().expect("the program runs").into()
+    program(arguments)
+        .output()
+        .expect("the program runs")
+        .into()
 }
 
 /// A sandbox that serves until it is dropped.

@@ -134,24 +134,24 @@ impl Preview {
         let mut separator = ": ";
         for (attribute, count) in counts {
             let attribute = self.attribute(attribute);
-            // Writing to a text can't fail.
-            drop(write!(text, "{separator}{attribute} {}", grouped(count)));
+            // Writing to a text can't fail, here and below.
+            let _ = write!(text, "{separator}{attribute} {}", grouped(count));
             separator = ", ";
         }
         let shown = shown.min(self.texts.len());
         for (index, value) in (0..).zip(self.texts.iter().take(shown)) {
-            drop(write!(text, "\n  {}: {value:?}", self.name(index)));
+            let _ = write!(text, "\n  {}: {value:?}", self.name(index));
         }
         if shown > 0 && self.len() > shown {
             let more = grouped((self.len() - shown) as u64);
-            drop(write!(text, "\n  and {more} more"));
+            let _ = write!(text, "\n  and {more} more");
         }
         if self.undeletable > 0 {
-            drop(write!(
+            let _ = write!(
                 text,
                 "\n{} can't be deleted: the server shows no ID, or not the date that is needed",
                 counted(self.undeletable, "value")
-            ));
+            );
         }
         text
     }
