@@ -1,8 +1,10 @@
 //! Imports, exports, compares and mirrors the customer attribute values of a BigCommerce store.
 
 mod args;
+mod checkpoint;
 mod commands;
 mod connection;
+mod customer_count;
 mod input;
 mod logging;
 mod meter;
@@ -10,6 +12,7 @@ mod numbers;
 mod profile;
 mod progress;
 mod question;
+mod rejects;
 mod replace_file;
 mod report;
 mod run;
