@@ -4,6 +4,18 @@ use std::process::ExitCode;
 
 use bigcommerce_ext::{Error, ErrorKind};
 
+/// What `--help` says about the exit status.
+pub const EXIT_STATUS_HELP: &str = "\
+Exit status:
+  0    done
+  1    some rows are not stored, a guard held deletes back, or the result is not certain
+  2    wrong usage, or a file that can't be used
+  3    the store refused access (wins over 1)
+  4    the store differs from the file (diff)
+  5    the store can't be reached (wins over 1)
+  130  interrupted by Ctrl-C
+  143  terminated by the signal TERM";
+
 /// The exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -86,6 +98,28 @@ impl From<Error> for Failure {
         Self {
             status: Status::from(&error),
             error: error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_lists_every_status() {
+        for status in [
+            Status::Done,
+            Status::Incomplete,
+            Status::Usage,
+            Status::Refused,
+            Status::Differs,
+            Status::Unreachable,
+            Status::Interrupted,
+            Status::Terminated,
+        ] {
+            let code = format!("\n  {} ", status.code());
+            assert!(EXIT_STATUS_HELP.contains(&code), "{status:?}");
         }
     }
 }

@@ -1,5 +1,11 @@
 //! The program, run as a process.
 
+mod delete;
+mod run;
+mod support;
+#[cfg(unix)]
+mod terminal;
+
 #[test]
 fn help_is_printed() {
     let mut program =
