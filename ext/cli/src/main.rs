@@ -21,6 +21,7 @@ mod selection;
 mod session;
 mod signals;
 mod status;
+mod table;
 mod target;
 mod token;
 mod variable;
