@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
     attributes, completions, customers, delete, diff, doctor, export, import, sync,
 };
+use crate::run::Run;
+use crate::status::EXIT_STATUS_HELP;
 
 /// Imports, exports, compares and mirrors the customer attribute values of a BigCommerce store.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, max_term_width = 100, after_help = EXIT_STATUS_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -23,15 +25,30 @@ pub struct Cli {
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Use a store of its own, in this process, with the customers of the data set CDNOW
-    #[arg(long, global = true, conflicts_with_all = ["url", "profile"])]
+    #[arg(
+        long,
+        global = true,
+        conflicts_with_all = ["url", "profile", "config", "token_stdin", "token_command"]
+    )]
     pub sandbox: bool,
-    /// Use the store at this base URL, as the sandbox program prints it
-    #[arg(long, global = true, value_name = "BASE")]
+    /// Use the store at this base URL, such as the one that bigcommerce-sandbox prints
+    #[arg(long, global = true, value_name = "BASE", conflicts_with_all = ["profile", "config"])]
     pub url: Option<String>,
     /// Use the store of this profile of the configuration file
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Share the limits with other processes through this Redis
+    /// Read profiles from this file [default: bigcommerce-attributes/config.toml in the folder of
+    /// configuration files]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Read the access token from the first line of standard input
+    #[arg(long, global = true, conflicts_with = "token_command")]
+    pub token_stdin: bool,
+    /// Take the access token from the first line that this shell command prints
+    #[arg(long, global = true, value_name = "COMMAND")]
+    pub token_command: Option<String>,
+    /// Share the limits with other processes through this Redis; with a password only as the
+    /// environment variable BIGCOMMERCE_REDIS_URL
     #[arg(long, global = true, value_name = "URL")]
     pub redis: Option<String>,
     /// Write data as JSON lines
@@ -43,6 +60,13 @@ pub struct Global {
     /// Show no progress
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Log what the library does; twice for more. The environment variable BIGCOMMERCE_LOG takes a
+    /// filter, such as bigcommerce_ext=debug
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// What all parts of the command share.
+    #[arg(skip)]
+    pub run: Run,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,17 +1,27 @@
-//! Which store the program works on.
+//! The connection to the store that the program works on.
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use bigcommerce_ext::Store;
+use anyhow::{Context as _, anyhow};
+use bigcommerce_ext::{Limits, Store};
+use bigcommerce_ext_redis::RedisLimiter;
 use bigcommerce_sandbox::Sandbox;
 
 use crate::args::Global;
+use crate::profile::Address;
 use crate::status::Failure;
+use crate::target::{self, HOW_TO_NAME, PLACEHOLDER, Target};
+
+const USER_AGENT: &str = concat!("bigcommerce-attributes/", env!("CARGO_PKG_VERSION"));
 
 /// A store, and what lives as long as it does.
 pub struct Connection {
     pub store: Store,
+    /// What reports and messages call the store: its base URL, or that it is a sandbox. Contains no
+    /// secret.
+    pub label: String,
+    /// The Redis that shares the limits, if there is one.
+    pub redis: Option<RedisLimiter>,
     _sandbox: Option<Sandbox>,
 }
 
@@ -20,21 +30,74 @@ impl Connection {
     /// nothing.
     pub async fn open(global: &Global) -> Result<Self, Failure> {
         if global.sandbox {
-            let sandbox = Sandbox::builder()
-                .latency(Duration::from_millis(5))
-                .start()
-                .await
-                .context("the sandbox can't start")
-                .map_err(Failure::usage)?;
-            let store = Store::builder_with_base_url(sandbox.base_url(), "placeholder").build()?;
-            return Ok(Self {
-                store,
-                _sandbox: Some(sandbox),
-            });
+            return Self::to_sandbox(global).await;
         }
+        let target = Target::find(global).map_err(Failure::usage)?;
+        let token = target.token(global).map_err(Failure::usage)?;
+        let redis = target.redis(global).map_err(Failure::usage)?;
+        let redis = connect_redis(redis)?;
+        let profile = &target.profile;
+        let mut limits = Limits::default();
+        if let Some(requests) = profile.max_in_flight {
+            limits = limits.max_in_flight(requests);
+        }
+        if let Some(share) = profile.reserve_quota {
+            limits = limits.reserve_quota(share);
+        }
+        let builder = match &target.address {
+            Address::StoreHash(hash) => Store::builder(hash, token),
+            Address::Url(url) => Store::builder_with_base_url(url, token),
+        };
+        let mut builder = builder
+            .limits(limits)
+            .user_agent(profile.user_agent.as_deref().unwrap_or(USER_AGENT));
+        if let Some(redis) = &redis {
+            builder = builder.limiter(redis.clone());
+        }
+        let store = builder.build().map_err(|error| {
+            let profile = match &target.profile_name {
+                Some(name) => format!(", profile {name}"),
+                None => String::new(),
+            };
+            let origin = target.origin;
+            Failure::usage(anyhow!(
+                "{origin}{profile}: {error}; to name a store, {HOW_TO_NAME}"
+            ))
+        })?;
         Ok(Self {
-            store: Store::from_env()?,
+            store,
+            label: target.label(),
+            redis,
             _sandbox: None,
         })
     }
+
+    async fn to_sandbox(global: &Global) -> Result<Self, Failure> {
+        let redis = target::redis_option(global).map_err(Failure::usage)?;
+        let redis = connect_redis(redis)?;
+        let sandbox = Sandbox::builder()
+            .cdnow()
+            .reject_undefined_attributes(true)
+            .latency(Duration::from_millis(5))
+            .start()
+            .await
+            .context("the sandbox can't start")
+            .map_err(Failure::usage)?;
+        let mut builder = Store::builder_with_base_url(sandbox.base_url(), PLACEHOLDER);
+        if let Some(redis) = &redis {
+            builder = builder.limiter(redis.clone());
+        }
+        Ok(Self {
+            store: builder.build()?,
+            label: "sandbox".to_owned(),
+            redis,
+            _sandbox: Some(sandbox),
+        })
+    }
+}
+
+/// Sends nothing: without Redis, the limits hold in this process, with a smaller share of them.
+fn connect_redis(url: Option<String>) -> Result<Option<RedisLimiter>, Failure> {
+    let limiter = url.map(|url| RedisLimiter::lazy(&url)).transpose();
+    limiter.map_err(Failure::usage)
 }

@@ -1,11 +1,30 @@
 //! Imports, exports, compares and mirrors the customer attribute values of a BigCommerce store.
 
 mod args;
+mod checkpoint;
 mod commands;
 mod connection;
+mod customer_count;
 mod input;
+mod logging;
+mod meter;
+mod numbers;
+mod output;
+mod profile;
+mod progress;
+mod question;
+mod rejects;
+mod replace_file;
+mod report;
+mod run;
+mod selection;
 mod session;
+mod signals;
 mod status;
+mod table;
+mod target;
+mod token;
+mod variable;
 
 use std::process::ExitCode;
 
@@ -28,6 +47,10 @@ fn main() -> ExitCode {
             return status.into();
         }
     };
+    if let Err(error) = logging::start(cli.global.verbose) {
+        eprintln!("error: {error:#}");
+        return status::Status::Usage.into();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -38,7 +61,10 @@ fn main() -> ExitCode {
             return status::Status::Usage.into();
         }
     };
-    match runtime.block_on(commands::run(cli)) {
+    let result = runtime.block_on(commands::run(cli));
+    // Without waiting for a thread that reads from a terminal or a pipe.
+    runtime.shutdown_background();
+    match result {
         Ok(status) => status.into(),
         Err(failure) => {
             eprintln!("error: {:#}", failure.error);

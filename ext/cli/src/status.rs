@@ -4,6 +4,18 @@ use std::process::ExitCode;
 
 use bigcommerce_ext::{Error, ErrorKind};
 
+/// What `--help` says about the exit status.
+pub const EXIT_STATUS_HELP: &str = "\
+Exit status:
+  0    done
+  1    some rows are not stored, a guard held deletes back, or the result is not certain
+  2    wrong usage, or a file that can't be used
+  3    the store refused access (wins over 1)
+  4    the store differs from the file (diff)
+  5    the store can't be reached (wins over 1)
+  130  interrupted by Ctrl-C
+  143  terminated by the signal TERM";
+
 /// The exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -46,6 +58,23 @@ impl From<Status> for ExitCode {
     }
 }
 
+/// The status of a command that an error of the library has ended.
+impl From<&Error> for Status {
+    fn from(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidInput | ErrorKind::Input => Self::Usage,
+            ErrorKind::Unauthorized | ErrorKind::Forbidden => Self::Refused,
+            // The store was reached. It rejected the request, or its response can't be relied on.
+            ErrorKind::InvalidRow
+            | ErrorKind::InvalidRequest
+            | ErrorKind::InvalidResponse
+            | ErrorKind::TooLarge
+            | ErrorKind::Stopped => Self::Incomplete,
+            _ => Self::Unreachable,
+        }
+    }
+}
+
 /// A command that failed before or instead of its work.
 #[derive(Debug)]
 pub struct Failure {
@@ -66,14 +95,31 @@ impl Failure {
 /// An error of the library.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let status = match error.kind() {
-            ErrorKind::InvalidInput => Status::Usage,
-            _ if error.is_auth() => Status::Refused,
-            _ => Status::Unreachable,
-        };
         Self {
-            status,
+            status: Status::from(&error),
             error: error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_lists_every_status() {
+        for status in [
+            Status::Done,
+            Status::Incomplete,
+            Status::Usage,
+            Status::Refused,
+            Status::Differs,
+            Status::Unreachable,
+            Status::Interrupted,
+            Status::Terminated,
+        ] {
+            let code = format!("\n  {} ", status.code());
+            assert!(EXIT_STATUS_HELP.contains(&code), "{status:?}");
         }
     }
 }

@@ -41,6 +41,8 @@ Usage: bigcommerce-sandbox [OPTIONS]
                            the first has ID 101, the next 102, and so on
   --undefined-attributes MODE  what a PUT does with an attribute that is not defined:
                            accept, reject [reject if any is defined, else accept]
+  --cdnow                  put 2,360 real customers with 7,059 values into the store; the first
+                           attribute that is defined beside has ID 104
   --customer ID=EMAIL      put a customer into the store; ID/1+2=EMAIL for channels 1 and 2 only
                            [all channels]
   --list-order ORDER       order of values in the response to a GET:
@@ -85,8 +87,8 @@ pub enum Command {
 
 pub fn parse(mut parser: Parser) -> Result<Command, ArgsError> {
     let mut builder = Sandbox::builder().port(8787);
-    let mut attribute_ids = 101..;
-    let mut has_attributes = false;
+    let mut attributes = Vec::new();
+    let mut has_cdnow = false;
     let mut rejects_undefined = None;
     while let Some(arg) = parser.next()? {
         let Arg::Long(name) = arg else {
@@ -102,6 +104,7 @@ pub fn parse(mut parser: Parser) -> Result<Command, ArgsError> {
             _ => {}
         }
         if let Some(set) = flag(&name) {
+            has_cdnow |= name == "cdnow";
             builder = set(builder);
             continue;
         }
@@ -111,10 +114,7 @@ pub fn parse(mut parser: Parser) -> Result<Command, ArgsError> {
                 .as_deref()
                 .and_then(attribute)
                 .ok_or_else(|| invalid_value("attribute"))?;
-            if let Some(id) = attribute_ids.next() {
-                builder = builder.typed_attribute(id, name, attribute_type);
-            }
-            has_attributes = true;
+            attributes.push((name.to_owned(), attribute_type));
             continue;
         }
         if name == "undefined-attributes" {
@@ -135,7 +135,11 @@ pub fn parse(mut parser: Parser) -> Result<Command, ArgsError> {
             .and_then(|value| option(builder, value))
             .ok_or_else(|| invalid_value(&name))?;
     }
-    let rejects_undefined = rejects_undefined.unwrap_or(has_attributes);
+    let rejects_undefined = rejects_undefined.unwrap_or(has_cdnow || !attributes.is_empty());
+    let first_id = if has_cdnow { 104 } else { 101 };
+    for (id, (name, attribute_type)) in (first_id..).zip(attributes) {
+        builder = builder.typed_attribute(id, name, attribute_type);
+    }
     builder = builder.reject_undefined_attributes(rejects_undefined);
     Ok(Command::Serve(Box::new(builder)))
 }
@@ -148,6 +152,7 @@ fn invalid_value(option: &str) -> ArgsError {
 fn flag(name: &str) -> Option<fn(SandboxBuilder) -> SandboxBuilder> {
     match name {
         "read-only" => Some(SandboxBuilder::read_only),
+        "cdnow" => Some(SandboxBuilder::cdnow),
         "ignore-filters" => Some(|builder| builder.ignore_filters(true)),
         "email-case" => Some(|builder| builder.distinguish_email_case(true)),
         _ => None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::attributes::AttributeType;
+use crate::cdnow;
 use crate::fault_plan::FaultPlan;
 use crate::sandbox::Sandbox;
 use crate::settings::{
@@ -305,6 +306,22 @@ impl SandboxBuilder {
     ) -> Self {
         let customers = customers.into_iter().map(Into::into);
         self.settings.customers.extend(customers);
+        self
+    }
+
+    /// Puts 2,360 customers with 7,059 values into the store: real customers of the music shop CDNOW,
+    /// by the data set that Peter Fader and Bruce Hardie published, as they were before the latest
+    /// change of its file (default: there are none).
+    ///
+    /// The attributes `frequency` (ID 101), `recency_weeks` (102) and `tenure_weeks` (103) are numbers.
+    /// Customer 1 has the address `customer1@example.com`, and so on. The file `cdnow_customers.csv`
+    /// has 7,071 values of the customers 1 to 2357. These differences are there for a sync to find:
+    ///
+    /// - The customers 2351 to 2357 have no values yet: 21 are to be created.
+    /// - The customers 500, 1000, 1500 and 2000 have the `frequency` 99: 4 are to be changed.
+    /// - The customers 2358 to 2360 are not in the file: their 9 values are to be deleted.
+    pub fn cdnow(mut self) -> Self {
+        cdnow::fill(&mut self.settings);
         self
     }
 

@@ -158,6 +158,7 @@ mod attributes;
 mod builder;
 mod busy_customers;
 mod busy_guard;
+mod cdnow;
 mod clock;
 mod counts;
 mod dates;

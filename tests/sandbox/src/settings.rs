@@ -200,6 +200,8 @@ pub(crate) struct Settings {
     pub url_limit: usize,
     pub attributes: BTreeMap<i64, (String, AttributeType)>,
     pub customers: Vec<SandboxCustomer>,
+    /// Customer, attribute and value of what is stored at the start.
+    pub values: Vec<(i64, i64, String)>,
     pub known_attributes: Option<HashSet<i64>>,
     pub reject_undefined_attributes: bool,
     pub reject: Option<RejectRule>,
@@ -250,6 +252,7 @@ impl Default for Settings {
             url_limit: 8192,
             attributes: BTreeMap::new(),
             customers: Vec::new(),
+            values: Vec::new(),
             known_attributes: None,
             reject_undefined_attributes: false,
             reject: None,

@@ -56,13 +56,17 @@ impl Shared {
         for customer in &settings.customers {
             customers.insert(customer.clone(), clock.now());
         }
+        let mut store = Store::default();
+        for (customer, attribute, value) in &settings.values {
+            store.upsert(*customer, *attribute, value.clone(), clock.now());
+        }
         let state = State {
             counts: Counts::default(),
             quota: settings
                 .quota
                 .map(|(requests, window)| Quota::new(requests, window, other_app)),
             latency: settings.latency,
-            store: Store::default(),
+            store,
             attributes,
             customers,
             customer_queries: QueryLog::default(),

@@ -1,5 +1,15 @@
 //! The program, run as a process.
 
+mod attributes;
+mod connection;
+mod customers;
+mod delete;
+mod run;
+mod secrets;
+mod support;
+#[cfg(unix)]
+mod terminal;
+
 #[test]
 fn help_is_printed() {
     let mut program =

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // A panic is how a test fails.
 
 mod attributes;
+mod cdnow;
 mod client;
 mod create_customers;
 mod customer_emails;

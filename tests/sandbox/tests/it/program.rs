@@ -174,6 +174,24 @@ async fn the_options_of_extra_fields_are_applied() {
 }
 
 #[tokio::test]
+async fn the_data_set_comes_before_attributes_of_the_options() {
+    let mut server = program()
+        .args(["--port", "0", "--attribute=Tier", "--cdnow"])
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(server.stdout.take().unwrap());
+    let mut base_url = String::new();
+    out.read_line(&mut base_url).await.unwrap();
+    let base_url = base_url.trim_end();
+    let attributes = get_attributes(base_url, "").await;
+    assert_eq!(attributes.column("id"), [101, 102, 103, 104]);
+    assert_eq!(get(base_url, "").await.pagination("total"), json!(7059));
+    let stored = put(base_url, json!([row(1, 104, "Gold")])).await;
+    assert_eq!(stored.status, 200);
+    assert_eq!(put(base_url, json!([row(1, 105, "v")])).await.status, 422);
+}
+
+#[tokio::test]
 async fn the_customer_options_are_applied() {
     let mut server = program()
         .args(["--port", "0", "--customer", "7=Jane@example.com"])
