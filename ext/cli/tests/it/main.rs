@@ -4,7 +4,9 @@ mod attributes;
 mod connection;
 mod customers;
 mod delete;
+mod doctor;
 mod run;
+mod scripted_server;
 mod secrets;
 mod support;
 #[cfg(unix)]

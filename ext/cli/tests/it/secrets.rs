@@ -13,6 +13,7 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["attributes", "create", "Joined"],
         vec!["attributes", "rename", "Joined", "Joined on"],
         vec!["attributes", "delete", "Joined on", "--yes"],
+        vec!["doctor"],
         vec![
             "customers",
             "find",
