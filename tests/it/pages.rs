@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/answers.md",
@@ -13,6 +13,7 @@ const PAGES: [&str; 13] = [
     "docs/promises.md",
     "docs/versions.md",
     "ext/benches/README.md",
+    "ext/cli/README.md",
     "ext/examples/README.md",
     "openapi/README.md",
     "sdk/README.md",

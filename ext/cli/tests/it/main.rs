@@ -8,6 +8,7 @@ mod doctor;
 mod run;
 mod scripted_server;
 mod secrets;
+mod shipping;
 mod support;
 #[cfg(unix)]
 mod terminal;
