@@ -112,15 +112,17 @@ impl Checkpoint {
 
     fn write(&mut self) -> anyhow::Result<()> {
         let write = || -> io::Result<()> {
-            let folder = self.path.parent().filter(|path| !path.as_os_str().is_empty());
+            let folder = self
+                .path
+                .parent()
+                .filter(|path| !path.as_os_str().is_empty());
             let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
             file.write_all(&serde_json::to_vec(&self.state)?)?;
             file.persist(&self.path)?;
             Ok(())
         };
-        write().with_context(|| {
-            format!("the checkpoint {} can't be written", self.path.display())
-        })?;
+        write()
+            .with_context(|| format!("the checkpoint {} can't be written", self.path.display()))?;
         self.written_rows = self.state.rows;
         Ok(())
     }

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             return status.into();
         }
     };
-    if let Err(error) = logging::start(cli.global.verbose) {
+    if let Err(error) = logging::start(&cli.global) {
         eprintln!("error: {error:#}");
         return status::Status::Usage.into();
     }

@@ -36,9 +36,9 @@ impl Rejects {
                 path.display()
             ))
         };
-        let shape = input.shape().ok_or_else(|| {
-            failed(&"the files have different columns: import them one by one")
-        })?;
+        let shape = input
+            .shape()
+            .ok_or_else(|| failed(&"the files have different columns: import them one by one"))?;
         if input.reads(path) {
             return Err(failed(&"it is read, too: give it another name"));
         }
@@ -79,7 +79,9 @@ impl Rejects {
     ) -> io::Result<()> {
         let place = row.payload();
         match &self.shape {
-            Shape::Csv { columns, layout, .. } => {
+            Shape::Csv {
+                columns, layout, ..
+            } => {
                 let record = match (&place.cells, layout) {
                     (Some(cells), _) => ByteRecord::clone(cells),
                     (None, Layout::Wide) => {
@@ -138,7 +140,10 @@ impl Rejects {
     }
 
     fn write_csv(&mut self, mut record: ByteRecord, status: &str, error: &str) -> io::Result<()> {
-        let Shape::Csv { columns, delimiter, .. } = &self.shape else {
+        let Shape::Csv {
+            columns, delimiter, ..
+        } = &self.shape
+        else {
             return Ok(());
         };
         let mut writer = csv::WriterBuilder::new()
@@ -152,7 +157,9 @@ impl Rejects {
         record.push_field(status.as_bytes());
         record.push_field(error.as_bytes());
         writer.write_byte_record(&record)?;
-        let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+        let bytes = writer
+            .into_inner()
+            .map_err(csv::IntoInnerError::into_error)?;
         self.write(&bytes)
     }
 

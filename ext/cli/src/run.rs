@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use bigcommerce_ext::{Error, ErrorKind};
+use bigcommerce_ext::{Error, ErrorKind, Event};
 use tokio::time::Instant;
 
 use crate::args::Global;
@@ -47,6 +47,7 @@ struct Started {
     command: &'static str,
     time: SystemTime,
     at: Instant,
+    is_quiet: bool,
     report: Option<ReplaceFile>,
     display: Display,
 }
@@ -62,6 +63,7 @@ impl Run {
             command,
             time: SystemTime::now(),
             at: Instant::now(),
+            is_quiet: global.quiet,
             report: report.transpose().map_err(Failure::usage)?,
             display: Display::new(global.quiet),
         };
@@ -129,8 +131,15 @@ impl Run {
         &self.0.stop
     }
 
-    pub fn meter(&self) -> &Meter {
-        &self.0.meter
+    /// Returns the function that counts the events of one part of the command.
+    pub fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static + use<> {
+        let (run, count) = (self.clone(), self.0.meter.observer());
+        move |event| {
+            let notice = count(event);
+            if let Some(notice) = notice.filter(|_| !run.is_quiet()) {
+                run.eprintln(notice);
+            }
+        }
     }
 
     /// Sets the name of the store, for the report.
@@ -168,6 +177,11 @@ impl Run {
         self.0.stop.stop(StopReason::Output);
     }
 
+    /// Returns a writer to standard error, around the progress: for log records.
+    pub fn stderr(&self) -> Stderr {
+        Stderr(self.clone())
+    }
+
     /// Writes a line to standard error.
     pub fn eprintln(&self, line: impl fmt::Display) {
         // If standard error is closed, nothing can be told.
@@ -196,6 +210,11 @@ impl Run {
 
     fn display(&self) -> Option<&Display> {
         Some(&self.0.started.get()?.display)
+    }
+
+    fn is_quiet(&self) -> bool {
+        let started = self.0.started.get();
+        started.is_none_or(|started| started.is_quiet)
     }
 
     fn take_output_error(&self) -> Option<io::Error> {
@@ -267,4 +286,17 @@ impl Run {
 fn is_stopped(failure: &Failure) -> bool {
     let error = failure.error.downcast_ref::<Error>();
     error.is_some_and(|error| error.kind() == ErrorKind::Stopped)
+}
+
+/// Writes to standard error, while the progress is off the screen.
+pub struct Stderr(Run);
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

@@ -103,9 +103,16 @@ impl Import {
         }
         let checkpoint = self.open_checkpoint(&input, &session)?;
         let types = self.types.iter();
-        let types: Vec<_> = types.map(|typed| (typed.column.clone(), typed.kind)).collect();
+        let types: Vec<_> = types
+            .map(|typed| (typed.column.clone(), typed.kind))
+            .collect();
         input
-            .resolve_with_types(session.store(), self.create_attributes, &types, self.dry_run)
+            .resolve_with_types(
+                session.store(),
+                self.create_attributes,
+                &types,
+                self.dry_run,
+            )
             .await?;
         let rejects = match &self.rejects {
             None => None,
@@ -129,17 +136,20 @@ impl Import {
         }
         let unread = Unread::default();
         let (with_tags, errors) = (global.json, unread.clone());
-        let rows = input.rows_from(skipped).enumerate().map(move |(number, item)| match item {
-            Ok(row) if with_tags => {
-                let tag = row.payload().to_string();
-                Ok(row.with_tag(tag))
-            }
-            Err(error) => {
-                errors.insert(number as u64, error.clone());
-                Err(error)
-            }
-            row => row,
-        });
+        let rows = input
+            .rows_from(skipped)
+            .enumerate()
+            .map(move |(number, item)| match item {
+                Ok(row) if with_tags => {
+                    let tag = row.payload().to_string();
+                    Ok(row.with_tag(tag))
+                }
+                Err(error) => {
+                    errors.insert(number as u64, error.clone());
+                    Err(error)
+                }
+                row => row,
+            });
         let batches = Arc::new(AtomicU64::new(0));
         let strict = Arc::new(Notify::new());
         let outcomes = self.upsert(&session, &batches, &strict).stream(rows);
@@ -225,10 +235,16 @@ impl Import {
             upsert = upsert.in_channel(channel);
         }
         for (is_set, set) in [
-            (format.newest_account, bigcommerce_ext::Upsert::newest_account as fn(_) -> _),
+            (
+                format.newest_account,
+                bigcommerce_ext::Upsert::newest_account as fn(_) -> _,
+            ),
             (format.strict, bigcommerce_ext::Upsert::stop_on_input_error),
             (self.skip_unchanged, bigcommerce_ext::Upsert::skip_unchanged),
-            (self.resolve_by_listing, bigcommerce_ext::Upsert::resolve_by_listing),
+            (
+                self.resolve_by_listing,
+                bigcommerce_ext::Upsert::resolve_by_listing,
+            ),
             (self.dry_run, bigcommerce_ext::Upsert::dry_run),
         ] {
             if is_set {
@@ -338,11 +354,13 @@ impl Importing<'_> {
             match (&outcome.row, &unread) {
                 (Some(row), _) => {
                     let place = row.payload();
-                    self.session.eprintln(format_args!("{place}: {shown}: {reason}"));
+                    self.session
+                        .eprintln(format_args!("{place}: {shown}: {reason}"));
                 }
                 (None, Some(unread)) => {
                     let (place, rule) = (unread.place(), unread.rule());
-                    self.session.eprintln(format_args!("{place}: {shown}: {rule}"));
+                    self.session
+                        .eprintln(format_args!("{place}: {shown}: {rule}"));
                 }
                 (None, None) => self.session.eprintln(format_args!("{shown}: {reason}")),
             }
@@ -408,7 +426,8 @@ impl Importing<'_> {
         }
         Ok(match &end.stopped_by {
             Some(error) if error.kind() == ErrorKind::Input => {
-                self.session.eprintln("Stopped at the first wrong row (--strict).");
+                self.session
+                    .eprintln("Stopped at the first wrong row (--strict).");
                 Status::Incomplete
             }
             Some(error) => self.session.stopped_by(error),

@@ -105,7 +105,9 @@ impl FromStr for KeyKind {
             Some(("external", attribute)) if !attribute.is_empty() => {
                 Ok(Self::External(Some(attribute.to_owned())))
             }
-            _ => Err("give id, email, or external=ATTRIBUTE, such as external=\"ERP number\"".into()),
+            _ => {
+                Err("give id, email, or external=ATTRIBUTE, such as external=\"ERP number\"".into())
+            }
         }
     }
 }

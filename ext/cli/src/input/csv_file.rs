@@ -70,7 +70,10 @@ impl CsvFile {
             line_length,
             record: StringRecord::new(),
             keeps_lines: empty != Empty::Skip && header.layout == Layout::Wide,
-            value_column: header.names.last().map_or_else(|| "value".into(), Arc::clone),
+            value_column: header
+                .names
+                .last()
+                .map_or_else(|| "value".into(), Arc::clone),
             header,
             empty,
             map: map.clone(),
@@ -177,7 +180,11 @@ impl CsvFile {
         let kind = match &self.header.key {
             Some(kind) => kind,
             None => {
-                any = if text.contains('@') { KeyKind::Email } else { KeyKind::Id };
+                any = if text.contains('@') {
+                    KeyKind::Email
+                } else {
+                    KeyKind::Id
+                };
                 &any
             }
         };
@@ -207,7 +214,12 @@ impl CsvFile {
         }
     }
 
-    fn row(&self, customer: &CustomerKey, attribute: &AttributeKey, cell: &str) -> Option<UpsertRow> {
+    fn row(
+        &self,
+        customer: &CustomerKey,
+        attribute: &AttributeKey,
+        cell: &str,
+    ) -> Option<UpsertRow> {
         let (customer, attribute) = (customer.clone(), attribute.clone());
         match self.empty {
             Empty::Skip if cell.is_empty() => None,
@@ -235,7 +247,9 @@ impl CsvFile {
                     Ok(attribute) => attribute,
                     Err(rule) => {
                         let place = self.place(line, self.header.names.get(1));
-                        return push(Err(InputError::new(place, rule).with_line(self.whole_line())));
+                        return push(Err(
+                            InputError::new(place, rule).with_line(self.whole_line())
+                        ));
                     }
                 };
                 let known = (Arc::from(text), attribute);
@@ -294,9 +308,11 @@ impl Lines for CsvFile {
 fn describe(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Io(error) => format!("the file can't be read on: {error}"),
-        csv::ErrorKind::Utf8 { .. } => "the text is not UTF-8; convert the file, such as by iconv -f \
+        csv::ErrorKind::Utf8 { .. } => {
+            "the text is not UTF-8; convert the file, such as by iconv -f \
                                         WINDOWS-1252 -t UTF-8 FILE > NEW_FILE"
-            .to_owned(),
+                .to_owned()
+        }
         _ => error.to_string(),
     }
 }

@@ -36,10 +36,17 @@ impl Header {
         let mut names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
         let mut seen = HashSet::new();
         if let Some(twice) = names.iter().find(|name| !seen.insert(Arc::clone(name))) {
-            return Err(format!("the column {twice:?} is there twice: rename one of them"));
+            return Err(format!(
+                "the column {twice:?} is there twice: rename one of them"
+            ));
         }
         let has_reject_columns = names.len() > 2
-            && names.iter().rev().take(2).map(|name| &**name).eq(["error", "status"])
+            && names
+                .iter()
+                .rev()
+                .take(2)
+                .map(|name| &**name)
+                .eq(["error", "status"])
             && !REJECT_COLUMNS.iter().any(|name| map.is_mapped(name));
         if has_reject_columns {
             names.truncate(names.len() - REJECT_COLUMNS.len());
@@ -52,7 +59,8 @@ impl Header {
         let layout = match args.layout {
             Some(Layout::Long) if !is_long && !customers_only => {
                 return Err(
-                    "the layout long needs three columns: the customer, attribute, value".to_owned(),
+                    "the layout long needs three columns: the customer, attribute, value"
+                        .to_owned(),
                 );
             }
             Some(layout) => layout,
@@ -73,7 +81,9 @@ impl Header {
                 .mapped_columns()
                 .find(|column| !columns.iter().any(|name| **name == **column))
         {
-            return Err(format!("--attribute names the column {missing:?}, which is not there"));
+            return Err(format!(
+                "--attribute names the column {missing:?}, which is not there"
+            ));
         }
         let mut header = Self {
             names,
@@ -114,7 +124,12 @@ impl Header {
 
     /// Returns the number of cells of a line.
     pub fn width(&self) -> usize {
-        self.names.len() + if self.has_reject_columns { REJECT_COLUMNS.len() } else { 0 }
+        self.names.len()
+            + if self.has_reject_columns {
+                REJECT_COLUMNS.len()
+            } else {
+                0
+            }
     }
 }
 

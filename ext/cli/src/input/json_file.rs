@@ -207,7 +207,10 @@ impl JsonFile {
             given.filter(|(_, value)| !value.is_null())
         });
         let Some((field, value)) = found.next() else {
-            let rule = format!("no field names the customer: give one of {}", fields.join(", "));
+            let rule = format!(
+                "no field names the customer: give one of {}",
+                fields.join(", ")
+            );
             return Err((None, rule));
         };
         // The library writes the ID that it found beside the customer that was given.
@@ -232,7 +235,9 @@ impl JsonFile {
         match value {
             Value::String(text) => parse_customer(text, &kind),
             Value::Number(number) => parse_customer(&number.to_string(), &kind),
-            Value::Object(_) => serde_json::from_value(value.clone()).map_err(|error| error.to_string()),
+            Value::Object(_) => {
+                serde_json::from_value(value.clone()).map_err(|error| error.to_string())
+            }
             _ => Err("is neither a number nor a text".to_owned()),
         }
     }
@@ -367,14 +372,14 @@ fn parse_value(value: &Value) -> Result<RowValue, String> {
         Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
             (Some(number), _, _) => number.into(),
             (None, Some(number), _) => number.into(),
-            (None, None, Some(number))
-                if number.abs() < FIRST_INEXACT || number.fract() != 0.0 =>
-            {
+            (None, None, Some(number)) if number.abs() < FIRST_INEXACT || number.fract() != 0.0 => {
                 number.into()
             }
             _ => {
-                return Err("the number has too many digits to be read exactly: write it as a text"
-                    .to_owned());
+                return Err(
+                    "the number has too many digits to be read exactly: write it as a text"
+                        .to_owned(),
+                );
             }
         },
         _ => return Err("is neither a text, a number nor null".to_owned()),

@@ -185,7 +185,10 @@ impl Input {
     /// Returns `true` if the path is one of the files that are read.
     pub fn reads(&self, path: &Path) -> bool {
         let same = |file: &InputFile| {
-            let known = file.source.path().and_then(|known| known.canonicalize().ok());
+            let known = file
+                .source
+                .path()
+                .and_then(|known| known.canonicalize().ok());
             known.is_some_and(|known| path.canonicalize().is_ok_and(|path| path == known))
         };
         self.files.iter().any(same)

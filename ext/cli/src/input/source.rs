@@ -68,7 +68,9 @@ impl Source {
             .with_context(|| format!("{label} can't be read"))
             .map_err(Failure::usage)?;
         if metadata.is_dir() {
-            return Err(Failure::usage(anyhow!("{label} can't be read: it is a folder")));
+            return Err(Failure::usage(anyhow!(
+                "{label} can't be read: it is a folder"
+            )));
         }
         Ok(Self {
             label: label.into(),
