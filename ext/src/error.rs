@@ -103,6 +103,9 @@ pub enum ErrorKind {
     LimiterUnreachable,
     /// The run was stopped, or a value was added to a selection after its last delete round.
     Stopped,
+    /// A mirror did not delete a value, or any value, because it may not be meant; see
+    /// [`Mirror`](crate::Mirror#guards).
+    HeldBack,
 }
 
 impl ErrorKind {
@@ -130,6 +133,7 @@ impl ErrorKind {
             Self::InvalidResponse => "invalid_response",
             Self::LimiterUnreachable => "limiter_unreachable",
             Self::Stopped => "stopped",
+            Self::HeldBack => "held_back",
         }
     }
 }
@@ -348,6 +352,85 @@ impl Error {
                 "the value was added while others of the selection were being deleted",
                 "run the delete again",
             ),
+        )
+    }
+
+    fn held_back(message: impl Into<Cow<'static, str>>, advice: &'static str) -> Self {
+        Self::new(ErrorKind::HeldBack, Explanation::new(message, advice))
+    }
+
+    /// Creates the error of a mirror whose run ended early.
+    pub(crate) fn mirror_stopped(cause: &Self) -> Self {
+        Self::held_back(
+            format!("no value was deleted, because the run ended early ({cause})"),
+            "run the mirror again",
+        )
+    }
+
+    pub(crate) fn mirror_input_empty(values: usize) -> Self {
+        Self::held_back(
+            format!(
+                "no value was deleted, because the input is empty: all {values} values would be"
+            ),
+            "check the input; to delete all values, use a delete",
+        )
+    }
+
+    pub(crate) fn mirror_row_unresolved(row: &Self) -> Self {
+        Self::held_back(
+            format!(
+                "no value was deleted, because it is not known which value a row means ({row})"
+            ),
+            "correct the row and run the mirror again",
+        )
+    }
+
+    pub(crate) fn mirror_list_doubtful(doubt: &Self) -> Self {
+        Self::held_back(
+            format!("no value was deleted, because a complete list is required ({doubt})"),
+            "run the mirror again, or without require_complete_list()",
+        )
+    }
+
+    pub(crate) fn mirror_too_many_deletes(deletes: usize, values: usize, max: u64) -> Self {
+        Self::held_back(
+            format!(
+                "no value was deleted, because {deletes} of the {values} values would be, and at most \
+                 {max} may be"
+            ),
+            "check the input, or set max_deletes() or max_delete_share()",
+        )
+    }
+
+    pub(crate) fn mirror_not_checked(cause: &Self) -> Self {
+        Self::held_back(
+            format!(
+                "no value was deleted, because it could not be read which of them have changed since \
+                 the list began ({cause})"
+            ),
+            "run the mirror again",
+        )
+    }
+
+    pub(crate) fn value_changed() -> Self {
+        Self::held_back(
+            "the value was not deleted, because it was changed less than a minute before the run or \
+             during it, or it is not known when",
+            "run the mirror again later",
+        )
+    }
+
+    pub(crate) fn absent_after_value() -> Self {
+        Self::held_back(
+            "the value was not deleted, because an earlier row of the input has stored it",
+            "run the mirror again, or correct the input",
+        )
+    }
+
+    pub(crate) fn absent_unseen(doubt: &Self) -> Self {
+        Self::held_back(
+            format!("the value was not listed, but the list may lack it ({doubt})"),
+            "run the mirror again",
         )
     }
 
@@ -669,6 +752,13 @@ impl Violation {
             field: field.into(),
             text,
         }
+    }
+}
+
+impl Violation {
+    pub(crate) fn not_mirrored() -> Self {
+        let text = "is none of the mirrored ones: give it to mirror(), or leave the row out";
+        Self::new("attribute", text.to_owned())
     }
 }
 

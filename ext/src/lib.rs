@@ -306,6 +306,7 @@ mod id_set;
 #[cfg(feature = "serde")]
 mod json;
 mod list;
+mod mirror;
 mod normalization;
 mod outcome;
 mod resends;
@@ -344,6 +345,10 @@ pub use delete::Delete;
 pub use error::{Error, ErrorKind};
 pub use event::{Event, WaitReason};
 pub use list::{List, Page, Pages, Values};
+pub use mirror::{
+    DeletedValue, Difference, Differences, Mirror, MirrorOutcome, MirrorReport, MirrorSummary,
+    Mirroring,
+};
 pub use outcome::{Outcome, OutcomeKind, Report, Summary};
 pub use row::{IntoRow, Row};
 pub use run::Outcomes;

@@ -1,6 +1,7 @@
 //! How the server rewrites the values of an attribute: text without surrounding whitespace, or a
 //! number in its shortest form.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::{HashMap, HashMapExt};
@@ -44,15 +45,29 @@ impl Normalization {
         }
     }
 
+    /// Returns the texts as which the server may store a value of this attribute, beside the value
+    /// itself.
+    pub(crate) fn other_forms(&self, attribute: i64, value: &str) -> impl Iterator<Item = String> {
+        let rewrite = self.rewrite(attribute);
+        let trimmed = Some(value.trim()).filter(|trimmed| rewrite.trims && *trimmed != value);
+        let shortened = match rewrite.shortens_numbers {
+            true => Decimal::parse(value).map(|number| number.to_string()),
+            false => None,
+        };
+        trimmed.map(str::to_owned).into_iter().chain(shortened)
+    }
+
+    fn rewrite(&self, attribute: i64) -> Rewrite {
+        let rewrites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rewrites.0.get(&attribute).copied().unwrap_or_default()
+    }
+
     /// Returns `true` if the server stores a value of this attribute as this text.
     pub(crate) fn is_stored_as(&self, attribute: i64, value: &str, stored: &str) -> bool {
         if value == stored {
             return true;
         }
-        let rewrite = {
-            let rewrites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            rewrites.0.get(&attribute).copied().unwrap_or_default()
-        };
+        let rewrite = self.rewrite(attribute);
         (rewrite.trims && value.trim() == stored.trim())
             || (rewrite.shortens_numbers && is_same_number(value, stored))
     }
@@ -67,33 +82,82 @@ fn is_same_number(one: &str, other: &str) -> bool {
     }
 }
 
-/// A decimal number without leading and trailing zeros.
-#[derive(PartialEq)]
-struct Decimal<'a> {
+/// More digits than a value has room for.
+const MAX_ZEROS: i64 = 300;
+
+/// A decimal number, as its digits without leading and trailing zeros, and the power of ten that they
+/// are multiplied by.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Decimal {
     is_negative: bool,
-    integer: &'a str,
-    fraction: &'a str,
+    digits: String,
+    exponent: i64,
 }
 
-impl<'a> Decimal<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
+impl Decimal {
+    /// Reads a number such as `-12.50` or `1e3`, with whitespace around it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        let (is_negative, digits) = match text.strip_prefix('-') {
-            Some(digits) => (true, digits),
+        let (is_negative, unsigned) = match text.strip_prefix('-') {
+            Some(unsigned) => (true, unsigned),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
-        let (integer, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+            // The parser of integers takes signs.
+            Some((mantissa, exponent)) => (mantissa, i64::from(exponent.parse::<i32>().ok()?)),
+            None => (unsigned, 0),
+        };
+        let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         if integer.len() + fraction.len() == 0 || !is_digits(integer) || !is_digits(fraction) {
             return None;
         }
-        let integer = integer.trim_start_matches('0');
-        let fraction = fraction.trim_end_matches('0');
+        let all = format!("{integer}{fraction}");
+        let significant = all.trim_end_matches('0');
+        let trailing = all.len() - significant.len();
+        let digits = significant.trim_start_matches('0');
+        if digits.is_empty() {
+            return Some(Self {
+                is_negative: false,
+                digits: String::new(),
+                exponent: 0,
+            });
+        }
         Some(Self {
-            is_negative: is_negative && integer.len() + fraction.len() > 0,
-            integer,
-            fraction,
+            is_negative,
+            digits: digits.to_owned(),
+            // Lengths of texts are far below the limits of the type.
+            exponent: exponent + trailing as i64 - fraction.len() as i64,
         })
+    }
+}
+
+/// Writes the number in its shortest form without an exponent, such as `-12.5`.
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            is_negative,
+            digits,
+            exponent,
+        } = self;
+        let sign = if *is_negative { "-" } else { "" };
+        // How many of the digits are whole: far beyond what a value has room for, it makes no text.
+        let whole = (digits.len() as i64 + exponent).clamp(-MAX_ZEROS, MAX_ZEROS);
+        match usize::try_from(whole) {
+            Ok(0) | Err(_) if !digits.is_empty() => {
+                let zeros = "0".repeat(usize::try_from(-whole).unwrap_or_default());
+                write!(f, "{sign}0.{zeros}{digits}")
+            }
+            Ok(whole) if whole < digits.len() => {
+                let (integer, fraction) = digits.split_at(whole);
+                write!(f, "{sign}{integer}.{fraction}")
+            }
+            whole => {
+                let zeros = whole.unwrap_or_default().saturating_sub(digits.len());
+                let zeros = zeros.max(usize::from(digits.is_empty()));
+                write!(f, "{sign}{digits}{}", "0".repeat(zeros))
+            }
+        }
     }
 }
 
@@ -113,7 +177,13 @@ mod tests {
             ("-5", "5", false),
             ("5", "50", false),
             ("0.5", "0.05", false),
-            ("5", "5e0", false),
+            ("5", "5e0", true),
+            ("1.5e3", "1500", true),
+            ("15e-1", "1.5", true),
+            ("-0e9", "0", true),
+            ("5e", "5", false),
+            ("5e1.0", "50", false),
+            ("5e99999999999", "5", false),
             ("", "0", false),
             (".", "0", false),
             ("1.2.3", "1.2.3", false),
@@ -121,6 +191,38 @@ mod tests {
         ] {
             assert_eq!(is_same_number(one, other), is_same, "{one:?}, {other:?}");
         }
+    }
+
+    #[test]
+    fn numbers_are_written_in_their_shortest_form() {
+        for (text, shortest) in [
+            ("1.0", "1"),
+            ("-12.50", "-12.5"),
+            ("0.050", "0.05"),
+            (".5", "0.5"),
+            ("00", "0"),
+            ("100", "100"),
+            ("12e2", "1200"),
+            ("12e-2", "0.12"),
+            ("12e-5", "0.00012"),
+        ] {
+            let number = Decimal::parse(text).expect("a number");
+            assert_eq!(number.to_string(), shortest);
+        }
+        let huge = Decimal::parse("1e2000000000").expect("a number");
+        assert_eq!(huge.to_string().len(), 300);
+    }
+
+    #[test]
+    fn the_forms_of_a_value_are_those_that_the_server_was_seen_to_store() {
+        let normalization = Normalization::default();
+        let forms = |value| normalization.other_forms(1, value).collect::<Vec<_>>();
+        assert!(forms(" 1.0 ").is_empty());
+        normalization.record(1, " x", "x");
+        assert_eq!(forms(" 1.0 "), ["1.0"]);
+        normalization.record(1, "7.0", "7");
+        assert_eq!(forms(" 1.0 "), ["1.0", "1"]);
+        assert_eq!(forms("blue"), Vec::<String>::new());
     }
 
     #[test]

@@ -214,6 +214,20 @@ impl Summary {
         self.rejected + self.unknown + self.not_sent == 0
     }
 
+    /// Adds the rows and requests of a part of the run.
+    pub(crate) fn add(&mut self, part: &Self) {
+        self.stored += part.stored;
+        self.differing += part.differing;
+        self.unchanged += part.unchanged;
+        self.deleted += part.deleted;
+        self.planned += part.planned;
+        self.superseded += part.superseded;
+        self.rejected += part.rejected;
+        self.unknown += part.unknown;
+        self.not_sent += part.not_sent;
+        self.requests += part.requests;
+    }
+
     pub(crate) fn count(&mut self, kind: &OutcomeKind) {
         *match kind {
             OutcomeKind::Stored(_) => &mut self.stored,

@@ -60,12 +60,12 @@ impl<T: Send + 'static> BatchItem for UpsertRow<T> {
         let Some(definition) = definitions.get(self.attribute())? else {
             return Ok(());
         };
-        if checks_type && let Some(value) = self.value() {
-            attributes::check(definition, value)?;
+        // A row whose value is invalid names its attribute all the same.
+        self.attribute_mut().set_id(definition.id);
+        match self.value() {
+            Some(value) if checks_type => attributes::check(definition, value),
+            _ => Ok(()),
         }
-        let id = definition.id;
-        self.attribute_mut().set_id(id);
-        Ok(())
     }
 
     fn to_wire(&self) -> Result<Self::Wire, Violation> {

@@ -27,10 +27,10 @@ use crate::client::{
     RunContext, StopFuture, TARGET, Ticket, current_runtime, request,
 };
 use crate::customers::{self, AccountChoice, FoundAccounts, Listing, Lookup};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Violation};
 use crate::event::{Event, Observer, WaitReason};
 use crate::list::{self, ExternalIds, ReadValues};
-use crate::outcome::{Outcome, Summary};
+use crate::outcome::{Outcome, OutcomeKind, Summary};
 use crate::row::{IntoRow, Row, sealed::Convert as _, sealed::operation};
 use crate::staging::{ResolveOptions, StagedOutcome, Staging, StagingCall};
 use crate::value::UpsertRow;
@@ -45,6 +45,30 @@ pub(crate) const DEFAULT_MAX_WAIT: Duration = Duration::from_millis(500);
 pub(crate) const DEFAULT_STOP_AFTER_REJECTED: u64 = 100;
 /// The number of outcomes in a row after which the stream lets other tasks run.
 const OUTCOMES_PER_TURN: u32 = 128;
+
+/// Decides on rows before they are buffered, in the order of the input: for a mirror.
+pub(crate) trait Admission<R>: Send {
+    /// Decides on the row with this index, whose customer and attribute are known.
+    fn admit(&mut self, index: u64, row: R) -> Admitted<R>;
+
+    /// Records a row that is invalid. `accounts` are the customers that it may mean, if there are
+    /// several.
+    fn record_invalid(&mut self, index: u64, row: &R, accounts: &[i64], violation: &Violation);
+
+    /// Records a row that could not be read, or whose customer could not be looked up.
+    fn record_unresolved(&mut self, index: u64, error: &Error);
+}
+
+/// What becomes of a row.
+pub(crate) enum Admitted<R> {
+    /// It is buffered and sent.
+    Send(R),
+    /// It has its outcome.
+    Settled(R, OutcomeKind),
+    Rejected(R, Violation),
+    /// It gets its outcome elsewhere.
+    Taken,
+}
 
 /// The settings of a run.
 pub(crate) struct RunOptions<R> {
@@ -64,6 +88,7 @@ pub(crate) struct RunOptions<R> {
     pub resolve: ResolveOptions,
     /// Rows that precede those of the input.
     pub initial_rows: Vec<R>,
+    pub admission: Option<Box<dyn Admission<R>>>,
 }
 
 /// The result of a request that staged rows wait for.
@@ -136,6 +161,7 @@ pub struct Outcomes<S, R: Row = UpsertRow> {
     staging: Staging<R>,
     choice: AccountChoice,
     initial_rows: std::vec::IntoIter<R>,
+    admission: Option<Box<dyn Admission<R>>>,
     /// `None` after its end, and after the run was stopped.
     input: Option<Pin<Box<S>>>,
     idle_timer: Option<Pin<Box<Sleep>>>,
@@ -197,6 +223,7 @@ impl<S, R: Row> Outcomes<S, R> {
             is_dry_run: options.is_dry_run,
             stops_on_input_error: options.stops_on_input_error,
             initial_rows: options.initial_rows.into_iter(),
+            admission: options.admission,
             input: Some(Box::pin(input)),
             idle_timer: None,
             runtime: None,
@@ -950,14 +977,7 @@ where
         while self.engine.stopped_by().is_none()
             && let Some(outcome) = self.staging.next_row(now)
         {
-            match outcome {
-                StagedOutcome::Ready(row) => self.engine.push(Ok(row), now),
-                StagedOutcome::InputError(error) => self.engine.push(Err(error), now),
-                StagedOutcome::Invalid(row, violation) => {
-                    self.engine.reject_invalid(row, &violation);
-                }
-                StagedOutcome::Failed(row, error) => self.engine.push_unresolved(row, &error),
-            }
+            self.release(outcome, now);
         }
         self.update_staged();
         if self.staging.is_empty() {
@@ -965,6 +985,50 @@ where
                 self.engine.end_input();
             } else if self.staging.is_idle() {
                 self.engine.mark_idle();
+            }
+        }
+    }
+
+    /// Passes a row to the engine, or settles it.
+    fn release(&mut self, outcome: StagedOutcome<R>, now: Instant) {
+        let index = self.engine.next_index();
+        let admission = self.admission.as_mut();
+        match outcome {
+            StagedOutcome::Ready(row) => {
+                let admitted = match admission {
+                    Some(admission) => admission.admit(index, row),
+                    None => Admitted::Send(row),
+                };
+                match admitted {
+                    Admitted::Send(row) => self.engine.push(Ok(row), now),
+                    Admitted::Settled(row, kind) => self.engine.push_settled(row, kind),
+                    Admitted::Rejected(row, violation) => {
+                        self.engine.reject_invalid(row, &violation);
+                    }
+                    Admitted::Taken => self.engine.skip(),
+                }
+            }
+            StagedOutcome::InputError(error) => {
+                if let Some(admission) = admission {
+                    admission.record_unresolved(index, &error);
+                }
+                self.engine.push(Err(error), now);
+            }
+            StagedOutcome::Invalid {
+                row,
+                violation,
+                accounts,
+            } => {
+                if let Some(admission) = admission {
+                    admission.record_invalid(index, &row, &accounts, &violation);
+                }
+                self.engine.reject_invalid(row, &violation);
+            }
+            StagedOutcome::Failed(row, error) => {
+                if let Some(admission) = admission {
+                    admission.record_unresolved(index, &error);
+                }
+                self.engine.push_unresolved(row, &error);
             }
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct ResolveOptions {
     pub choice: AccountChoice,
     /// The listing of all customers to begin with, if it is worthwhile.
     pub listing: Option<ListingScope>,
+    /// The attributes of the store, if they are known.
+    pub definitions: Option<Definitions>,
 }
 
 /// A request that rows wait for.
@@ -50,7 +52,12 @@ pub(crate) enum StagedOutcome<R> {
     Ready(R),
     /// The input yielded an error instead of a row.
     InputError(Error),
-    Invalid(R, Violation),
+    /// The row is invalid. `accounts` are the customers that it may mean, if there are several.
+    Invalid {
+        row: R,
+        violation: Violation,
+        accounts: Box<[i64]>,
+    },
     /// The row's customer could not be looked up.
     Failed(R, Error),
 }
@@ -121,8 +128,9 @@ impl<R: Row> Staging<R> {
             external_id,
             choice,
             listing,
+            definitions,
         } = options;
-        Self {
+        let mut staging = Self {
             rows: VecDeque::new(),
             needing_attributes: 0,
             needing_external_ids: 0,
@@ -137,7 +145,11 @@ impl<R: Row> Staging<R> {
             addresses: AddressBook::new(choice, max_url_len, max_wait),
             is_idle: false,
             input_ended: false,
+        };
+        if let Some(definitions) = definitions {
+            staging.record_attributes(definitions);
         }
+        staging
     }
 
     /// Returns the number of rows that wait.
@@ -333,23 +345,29 @@ impl<R: Row> Staging<R> {
         if let StagedCustomer::External(_) = customer {
             self.needing_external_ids -= 1;
         }
-        if let StagedCustomer::Invalid(violation) = customer {
-            return Some(StagedOutcome::Invalid(row, violation));
+        let attribute = match &self.definitions {
+            Once::Known(definitions) if needs_attributes => row.resolve(definitions, checks_type),
+            _ => Ok(()),
+        };
+        if let Resolved::Found(id) = resolved {
+            row.set_customer_id(id);
         }
-        if let Once::Known(definitions) = &self.definitions
-            && needs_attributes
-            && let Err(violation) = row.resolve(definitions, checks_type)
-        {
-            return Some(StagedOutcome::Invalid(row, violation));
-        }
-        Some(match resolved {
-            Resolved::Given => StagedOutcome::Ready(row),
-            Resolved::Found(id) => {
-                row.set_customer_id(id);
-                StagedOutcome::Ready(row)
+        let (violation, accounts) = match (customer, attribute, resolved) {
+            (StagedCustomer::Invalid(violation), ..) => (violation, Box::default()),
+            (_, Err(violation), Resolved::Invalid(_, accounts))
+            | (_, Ok(()), Resolved::Invalid(violation, accounts)) => (violation, accounts),
+            (_, Err(violation), _) => (violation, Box::default()),
+            (_, Ok(()), Resolved::Failed(error)) => {
+                return Some(StagedOutcome::Failed(row, error));
             }
-            Resolved::Invalid(violation) => StagedOutcome::Invalid(row, violation),
-            Resolved::Failed(error) => StagedOutcome::Failed(row, error),
+            (_, Ok(()), Resolved::Given | Resolved::Found(_)) => {
+                return Some(StagedOutcome::Ready(row));
+            }
+        };
+        Some(StagedOutcome::Invalid {
+            row,
+            violation,
+            accounts,
         })
     }
 
@@ -397,7 +415,7 @@ impl<R: Row> Staging<R> {
             (Err(error), _) => Resolved::Failed(error),
             (Ok(resolution), Some(key)) => match resolution.id(key) {
                 Ok(id) => Resolved::Found(id),
-                Err(violation) => Resolved::Invalid(violation),
+                Err(violation) => Resolved::Invalid(violation, resolution.into_accounts()),
             },
             (Ok(_), None) => Resolved::Given,
         })
@@ -421,7 +439,8 @@ enum Resolved {
     /// The row was given with all that it needs.
     Given,
     Found(i64),
-    Invalid(Violation),
+    /// With the customers that have the key.
+    Invalid(Violation, Box<[i64]>),
     Failed(Error),
 }
 
@@ -454,7 +473,7 @@ mod tests {
         let rows = std::iter::from_fn(|| staging.next_row(now));
         rows.map(|outcome| match outcome {
             StagedOutcome::Ready(row) => row.customer_id().expect("a known customer"),
-            StagedOutcome::Invalid(..) => 0,
+            StagedOutcome::Invalid { .. } => 0,
             StagedOutcome::InputError(_) => -1,
             StagedOutcome::Failed(..) => -2,
         })

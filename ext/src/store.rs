@@ -15,7 +15,9 @@ use crate::delete::Delete;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::list::List;
+use crate::mirror::Mirror;
 use crate::upsert::Upsert;
+use crate::value::AttributeKey;
 
 pub use builder::{ACCESS_TOKEN_VARIABLE, BASE_URL_VARIABLE, STORE_HASH_VARIABLE, StoreBuilder};
 
@@ -107,6 +109,28 @@ impl Store {
     /// [`send`](Delete::send) or [`stream`](Delete::stream).
     pub fn delete(&self) -> Delete {
         Delete::new(self.client.clone())
+    }
+
+    /// Returns a builder that makes the store's values of these attributes, given by their IDs or names,
+    /// equal to an input. Nothing is sent before [`stream`](Mirror::stream) or
+    /// [`preview`](Mirror::preview).
+    ///
+    /// ```no_run
+    /// # use bigcommerce_ext::{Store, UpsertRow};
+    /// # async fn program(
+    /// #     store: Store,
+    /// #     rows: impl futures::Stream<Item = UpsertRow>,
+    /// # ) -> Result<(), bigcommerce_ext::Error> {
+    /// let report = store.mirror(["Loyalty tier", "Points"]).max_deletes(500).stream(rows).finish().await?;
+    /// if let Some(error) = report.summary().held_back() {
+    ///     eprintln!("{error}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn mirror<A: Into<AttributeKey>>(&self, attributes: impl IntoIterator<Item = A>) -> Mirror {
+        let attributes = attributes.into_iter().map(Into::into);
+        Mirror::new(self.client.clone(), attributes.collect())
     }
 
     /// Returns a builder that lists the customers of the store, or finds some of them. Nothing is sent

@@ -8,6 +8,7 @@ use std::time::Duration;
 use foldhash::HashSet;
 use futures_util::stream::{self, Stream, StreamExt};
 
+use crate::attributes::Definitions;
 use crate::batch::EngineConfig;
 use crate::client::url_budget::room_for_ids;
 use crate::client::{Client, OnOutage, RunSettings, run_methods};
@@ -17,8 +18,8 @@ use crate::error::{Error, ErrorKind};
 use crate::outcome::Report;
 use crate::row::IntoRow;
 use crate::run::{
-    DEFAULT_LINGER, DEFAULT_MAX_WAIT, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS, Outcomes,
-    RunOptions,
+    Admission, DEFAULT_LINGER, DEFAULT_MAX_WAIT, DEFAULT_STOP_AFTER_REJECTED, DEFAULT_WINDOW_ROWS,
+    Outcomes, RunOptions,
 };
 use crate::staging::{MIN_LOOKUPS_FOR_LISTING, ResolveOptions, lookups_for};
 use crate::value::{AttributeKey, UpsertRow, Value};
@@ -90,6 +91,15 @@ impl Upsert {
             resolve: ResolveOptions::default(),
             settings: RunSettings::default(),
         }
+    }
+
+    pub(crate) fn settings_mut(&mut self) -> &mut RunSettings {
+        &mut self.settings
+    }
+
+    /// Takes the attributes of the store, which are not requested then.
+    pub(crate) fn set_definitions(&mut self, definitions: Definitions) {
+        self.resolve.definitions = Some(definitions);
     }
 
     /// Adds values of one customer, as pairs of an attribute and a value. The customer is given by its
@@ -405,7 +415,21 @@ impl Upsert {
     /// The rows may carry [payloads](UpsertRow#payloads), all of one type. Rows that were added to the
     /// builder have none, so they can't precede rows with payloads: the run then stops with
     /// [`ErrorKind::InvalidInput`] before anything is sent.
-    pub fn stream<S, T>(mut self, rows: S) -> Outcomes<S, UpsertRow<T>>
+    pub fn stream<S, T>(self, rows: S) -> Outcomes<S, UpsertRow<T>>
+    where
+        S: Stream,
+        S::Item: IntoRow<UpsertRow<T>>,
+        T: Send + 'static,
+    {
+        self.into_run(rows, None)
+    }
+
+    /// Returns the run, in which `admission` decides on the rows.
+    pub(crate) fn into_run<S, T>(
+        mut self,
+        rows: S,
+        admission: Option<Box<dyn Admission<UpsertRow<T>>>>,
+    ) -> Outcomes<S, UpsertRow<T>>
     where
         S: Stream,
         S::Item: IntoRow<UpsertRow<T>>,
@@ -443,6 +467,7 @@ impl Upsert {
             observer: self.settings.observer,
             resolve: self.resolve,
             initial_rows,
+            admission,
         };
         let mut outcomes = Outcomes::new(client, options, rows);
         if let Some(error) = invalid {

@@ -45,7 +45,7 @@ impl Definitions {
     /// # Errors
     ///
     /// Returns an error if it is not defined, or if several attributes have the name.
-    pub(super) fn require(&self, key: &AttributeKey) -> Result<&Attribute, Violation> {
+    pub(crate) fn require(&self, key: &AttributeKey) -> Result<&Attribute, Violation> {
         if let Some(id) = key.id() {
             let defined = self.by_id(id);
             return defined.ok_or_else(|| self.undefined(&id.to_string(), None));

@@ -308,9 +308,24 @@ impl<R: BatchItem> Engine<R> {
         self.settle_next(Some(row), OutcomeKind::Rejected(error));
     }
 
+    /// Returns the index of the next row of the input.
+    pub(crate) fn next_index(&self) -> u64 {
+        self.next_index
+    }
+
+    /// Settles the next row of the input without sending it.
+    pub(crate) fn push_settled(&mut self, row: R, kind: OutcomeKind) {
+        self.settle_next(Some(row), kind);
+    }
+
+    /// Leaves out the next row of the input: whoever took it accounts for it.
+    pub(crate) fn skip(&mut self) {
+        self.next_index += 1;
+    }
+
     /// Settles the next row of the input as not sent, because the run was stopped.
     pub(crate) fn push_unsent(&mut self, row: R, error: &Error) {
-        self.settle_next(Some(row), OutcomeKind::NotSent(error.clone()));
+        self.push_settled(row, OutcomeKind::NotSent(error.clone()));
     }
 
     /// Settles the next row of the input as not sent, because its customer could not be looked up.

@@ -148,6 +148,9 @@ where
         break (sent, head, operation);
     };
     let operation = &operation;
+    if let Some(head) = &head {
+        run.record_date(&head.headers);
+    }
     let status = head.as_ref().map(|head| head.status.as_u16());
     let parse = |head: &ResponseHead| {
         RateLimitHeaders::parse(head.status, &head.headers, SystemTime::now())

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bigcommerce_sdk::{self as sdk, ResponseValue, types};
+use chrono::{DateTime, Utc};
+use reqwest::header::{DATE, HeaderMap};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -28,6 +30,8 @@ pub(crate) struct RunContext {
     pub secrets: Vec<String>,
     /// Whether a list has shown that the store has the endpoint of its values.
     pub knows_endpoint: AtomicBool,
+    /// The header `Date` of the first response that has one.
+    server_date: Mutex<Option<DateTime<Utc>>>,
     /// Since when the store has been down, as far as the observer knows.
     reported_outage: Mutex<Option<Instant>>,
     /// Since when the limits have not been shared although they should, as far as the observer knows.
@@ -44,6 +48,7 @@ impl RunContext {
             on_outage: OnOutage::default(),
             secrets: Vec::new(),
             knows_endpoint: AtomicBool::new(false),
+            server_date: Mutex::default(),
             reported_outage: Mutex::default(),
             reported_separation: Mutex::default(),
         }
@@ -64,6 +69,25 @@ impl RunContext {
     pub(crate) fn with_secrets(mut self, secrets: Vec<String>) -> Self {
         self.secrets = secrets;
         self
+    }
+
+    /// Records the header `Date` of a response.
+    pub(crate) fn record_date(&self, headers: &HeaderMap) {
+        let known = self.server_date.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        if known.is_none() {
+            let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+            let date = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok());
+            *known = date.map(DateTime::from);
+        }
+    }
+
+    /// Returns the time of the server's clock when it sent its first response of the run.
+    pub(crate) fn server_date(&self) -> Option<DateTime<Utc>> {
+        *self
+            .server_date
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the observer of the run.

@@ -172,8 +172,9 @@ pub(super) fn explain_kind(kind: ErrorKind, circumstances: &Circumstances<'_>) -
         ),
         ErrorKind::Stopped => "the run was stopped while the call waited".into(),
         ErrorKind::LimiterUnreachable => "the shared limits can't be reached".into(),
-        ErrorKind::InvalidInput | ErrorKind::InvalidRow | ErrorKind::Input => {
-            "the request can't be sent".into()
-        }
+        ErrorKind::InvalidInput
+        | ErrorKind::InvalidRow
+        | ErrorKind::Input
+        | ErrorKind::HeldBack => "the request can't be sent".into(),
     }
 }

@@ -58,7 +58,7 @@ pub(crate) use paging::{
 };
 pub use retry::RetryPolicy;
 pub(crate) use runtime::current_runtime;
-pub(crate) use settings::{RunSettings, StopFuture, run_methods};
+pub(crate) use settings::{RunSettings, SharedStop, StopFuture, run_methods};
 use shared_state::SharedState;
 use token::Tokens;
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::future::Shared;
 use tokio::time::sleep;
 
 use super::{Client, OnOutage, RetryPolicy};
@@ -13,12 +14,17 @@ use crate::event::Observer;
 /// Completes with the reason to stop.
 pub(crate) type StopFuture = Pin<Box<dyn Future<Output = Error> + Send>>;
 
+/// A stop of several parts of a run.
+pub(crate) type SharedStop = Shared<StopFuture>;
+
 /// The settings of one run, list or lookup.
 #[derive(Default)]
 pub(crate) struct RunSettings {
     pub retry: Option<RetryPolicy>,
     pub deadline: Option<Duration>,
     pub stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// The stop of all parts of a run, in place of the stop and the deadline.
+    pub shared_stop: Option<SharedStop>,
     pub on_outage: Option<OnOutage>,
     pub observer: Observer,
 }
@@ -37,6 +43,9 @@ impl RunSettings {
 
     /// Returns a future that completes when the run is to stop. Its time begins at the first poll.
     pub(crate) fn take_stop(&mut self) -> Option<StopFuture> {
+        if let Some(stop) = self.shared_stop.take() {
+            return Some(Box::pin(stop));
+        }
         let stop = self.stop.take();
         let deadline = self.deadline;
         if stop.is_none() && deadline.is_none() {

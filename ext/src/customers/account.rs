@@ -78,6 +78,15 @@ impl AccountChoice {
 }
 
 impl Resolution {
+    /// Converts the resolution into the IDs of the customers that have the key.
+    pub(crate) fn into_accounts(self) -> Box<[i64]> {
+        match self {
+            Self::One(id) => [id].into(),
+            Self::None(_) => Box::default(),
+            Self::Several(ids) => ids,
+        }
+    }
+
     /// Returns the ID of the customer with this key, or why there is none.
     pub(crate) fn id(&self, key: &CustomerKey) -> Result<i64, Violation> {
         let (noun, advice) = match key {

@@ -134,6 +134,10 @@ impl Delete {
         }
     }
 
+    pub(crate) fn settings_mut(&mut self) -> &mut RunSettings {
+        &mut self.settings
+    }
+
     /// Adds IDs of values to delete.
     pub fn ids(mut self, ids: impl IntoIterator<Item = i64>) -> Self {
         self.ids.extend(ids);
@@ -306,6 +310,7 @@ impl DeleteOptions {
             observer,
             resolve: ResolveOptions::default(),
             initial_rows: ids,
+            admission: None,
         }
     }
 }

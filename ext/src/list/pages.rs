@@ -40,6 +40,8 @@ pub(crate) struct ListOptions {
     pub call: Option<u64>,
     pub page_size: Option<u64>,
     pub allow_incomplete: bool,
+    /// Whether values that the filter excludes are left out (otherwise they end the list).
+    pub leave_out_excluded: bool,
     pub on_outage: OnOutage,
     pub stop: Option<StopFuture>,
     pub observer: Observer,
@@ -71,6 +73,9 @@ pub struct Pages {
     filter: Option<ValidFilter>,
     queries: Vec<Arc<Query>>,
     allow_incomplete: bool,
+    leave_out_excluded: bool,
+    /// Whether the server has listed a value that the filter excludes.
+    has_excluded: bool,
     scheduler: PageScheduler<Result<types::AttributeValuePage, Error>>,
     page_size: PageSize,
     calls: CallSet<(PageId, u64), CallOutcome<types::AttributeValuePage>>,
@@ -121,6 +126,8 @@ impl Pages {
             resolve_calls: CallSet::default(),
             must_resolve,
             allow_incomplete: options.allow_incomplete,
+            leave_out_excluded: options.leave_out_excluded,
+            has_excluded: false,
             calls: CallSet::default(),
             calls_started: 0,
             run_call: options.call,
@@ -275,6 +282,8 @@ impl Pages {
             delivered_ids,
             delivered_keys,
             changed_during_read,
+            leave_out_excluded,
+            has_excluded,
             ..
         } = self;
         let filter = filter.as_ref();
@@ -287,11 +296,12 @@ impl Pages {
                 Ok(page) => page.data,
                 Err(error) => return (Err(error), 0),
             };
-            if values
-                .iter()
-                .any(|value| check(value) == FilterMatch::Excluded)
-            {
-                return (Err(Error::filter_ignored("values")), 0);
+            let is_excluded = |value| check(value) == FilterMatch::Excluded;
+            if values.iter().any(is_excluded) {
+                *has_excluded = true;
+                if !*leave_out_excluded {
+                    return (Err(Error::filter_ignored("values")), 0);
+                }
             }
             let count = values.len();
             values.retain(|value| match value.id {
@@ -300,7 +310,9 @@ impl Pages {
             });
             *changed_during_read |= values.len() < count;
             let new = values.len() as u64;
-            values.retain(|value| check(value) != FilterMatch::RoundedIn);
+            values.retain(|value| {
+                !matches!(check(value), FilterMatch::RoundedIn | FilterMatch::Excluded)
+            });
             (Ok(values), new)
         });
         let values = match delivered? {
@@ -320,10 +332,22 @@ impl Pages {
         }))
     }
 
+    /// Returns why values may be missing from the list that has ended.
+    fn doubt(&self) -> Option<Error> {
+        let no_total = || {
+            let has_total = self.queries.is_empty() || self.total().is_some();
+            (!has_total).then(|| Error::no_total("values"))
+        };
+        let change = || {
+            self.changed_during_read
+                .then(|| Error::changed_during_read("values"))
+        };
+        self.incomplete().or_else(change).or_else(no_total)
+    }
+
     /// Returns the error of an incomplete list that has ended.
     fn incomplete(&self) -> Option<Error> {
         let shortfall = self.scheduler.shortfall();
-        let shortfall = shortfall.filter(|_| !self.allow_incomplete);
         shortfall.map(
             |Shortfall {
                  received,
@@ -412,7 +436,8 @@ impl Stream for Pages {
             }
             if is_at_end && this.calls.len() == 0 {
                 this.is_done = true;
-                return Poll::Ready(this.incomplete().map(Err));
+                let incomplete = this.incomplete().filter(|_| !this.allow_incomplete);
+                return Poll::Ready(incomplete.map(Err));
             }
             // A new task wakes this stream only after it has been polled once.
             if !started {
@@ -460,6 +485,16 @@ impl Values {
             pages,
             page: Vec::new().into_iter(),
         }
+    }
+
+    /// Returns why values may be missing from the list that has ended.
+    pub(crate) fn doubt(&self) -> Option<Error> {
+        self.pages.doubt()
+    }
+
+    /// Returns `true` if the server has listed values that the filter excludes.
+    pub(crate) fn has_excluded(&self) -> bool {
+        self.pages.has_excluded
     }
 
     /// Returns the number of values on all pages; see [`Pages::total`].

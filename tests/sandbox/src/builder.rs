@@ -58,9 +58,16 @@ impl SandboxBuilder {
 
     /// Sets the store's calendar time at the start (default: the system's time).
     ///
-    /// From then on, the dates of values follow tokio's clock.
+    /// From then on, the dates of values follow tokio's clock; see also
+    /// [`Sandbox::advance`](crate::Sandbox::advance).
     pub fn starts_at(mut self, time: DateTime<Utc>) -> Self {
         self.settings.starts_at = Some(time);
+        self
+    }
+
+    /// Sets whether responses have the header `Date`, in the calendar of the store (default: yes).
+    pub fn date_header(mut self, sent: bool) -> Self {
+        self.settings.date_header = sent;
         self
     }
 

@@ -134,6 +134,27 @@ impl Sandbox {
         self.shared.lock().customer_queries.to_vec()
     }
 
+    /// Moves the store's calendar on: the dates of values that are stored from now on, and the header
+    /// `Date`. Nothing else is moved, such as the quota window.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # use bigcommerce_sandbox::Sandbox;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let sandbox = Sandbox::builder().start().await?;
+    /// sandbox.insert(2048, 101, "Gold");
+    /// sandbox.advance(Duration::from_secs(3600));
+    /// sandbox.insert(2048, 102, "Blue");
+    /// let [old, new] = &sandbox.values()[..] else { panic!("two values") };
+    /// assert!((new.date_created - old.date_created).num_seconds() >= 3600);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn advance(&self, time: Duration) {
+        self.shared.clock.advance(time);
+    }
+
     /// Sets the latency of all requests that have not started waiting. See also
     /// [`SandboxBuilder::latency`](crate::SandboxBuilder::latency).
     pub fn set_latency(&self, latency: Duration) {

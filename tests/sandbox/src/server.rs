@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::header::{DATE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -48,7 +49,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     // An error means that the client has disconnected or does not speak HTTP.
     let _ = http1::Builder::new()
         .header_read_timeout(None)
-        // Hyper would send the system's date, not tokio's.
+        // Hyper would send the system's date, not the store's.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -63,7 +64,15 @@ async fn respond(
     let target = count_arrival(&shared, &head);
     let admission = admit(&shared, &head, target);
     // A separate task: when the client disconnects, hyper drops this future but not the task.
-    tokio::spawn(handle(shared, head, body, target, admission)).await?
+    let handling = tokio::spawn(handle(Arc::clone(&shared), head, body, target, admission));
+    let mut response = handling.await??;
+    if shared.settings.date_header {
+        let date = shared.clock.now().format("%a, %d %b %Y %H:%M:%S GMT");
+        if let Ok(date) = HeaderValue::from_str(&date.to_string()) {
+            response.headers_mut().insert(DATE, date);
+        }
+    }
+    Ok(response)
 }
 
 fn count_arrival(shared: &Shared, head: &Parts) -> Target {

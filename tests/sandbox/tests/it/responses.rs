@@ -1,9 +1,11 @@
 //! The response format of the reference.
 
+use std::time::Duration;
+
 use bigcommerce_sandbox::Sandbox;
 use serde_json::json;
 
-use crate::client::{get, put};
+use crate::client::{get, put, row};
 
 #[tokio::test(start_paused = true)]
 async fn the_references_example_gets_the_references_response() {
@@ -54,4 +56,25 @@ async fn the_references_example_gets_the_references_response() {
     let last = sandbox.value(2048, 103).unwrap();
     assert_eq!((last.id, last.value.as_str()), (5003, "Premium Member"));
     assert_eq!(sandbox.values().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dates_follow_the_calendar_of_the_store() {
+    let start = "2024-06-10T23:59:00Z".parse().unwrap();
+    let sandbox = Sandbox::builder().starts_at(start).start().await.unwrap();
+    let listed = get(sandbox.base_url(), "").await;
+    assert_eq!(listed.headers["date"], "Mon, 10 Jun 2024 23:59:00 GMT");
+    sandbox.advance(Duration::from_secs(61));
+    let rejected = get(sandbox.base_url(), "?page=x").await;
+    assert_eq!(rejected.status, 422);
+    assert_eq!(rejected.headers["date"], "Tue, 11 Jun 2024 00:00:01 GMT");
+    let stored = put(sandbox.base_url(), json!([row(1, 101, "x")])).await;
+    assert_eq!(
+        stored.json()["data"][0]["date_modified"],
+        "2024-06-11T00:00:01Z"
+    );
+
+    let undated = Sandbox::builder().date_header(false).start().await.unwrap();
+    let listed = get(undated.base_url(), "").await;
+    assert!(!listed.headers.contains_key("date"));
 }
