@@ -8,6 +8,7 @@ mod customer_count;
 mod input;
 mod logging;
 mod meter;
+mod mirror;
 mod numbers;
 mod profile;
 mod progress;

@@ -90,9 +90,7 @@ impl Run {
         let result = match (result, self.take_output_error()) {
             (result @ Err(_), _) | (result, None) => result,
             // Whoever read the output has gone: nobody is left to tell.
-            (Ok(_), Some(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                Ok(Status::Incomplete)
-            }
+            (Ok(_), Some(error)) if is_closed_pipe(&error) => Ok(Status::Incomplete),
             (Ok(_), Some(error)) => Err(Failure::usage(
                 anyhow::Error::new(error).context("standard output can't be written to"),
             )),
@@ -182,8 +180,12 @@ impl Run {
         Stderr(self.clone())
     }
 
-    /// Writes a line to standard error.
+    /// Writes a line to standard error, unless whoever read the output has gone: the program then ends
+    /// quietly.
     pub fn eprintln(&self, line: impl fmt::Display) {
+        if self.has_closed_output() {
+            return;
+        }
         // If standard error is closed, nothing can be told.
         drop(self.suspend(|| writeln!(io::stderr().lock(), "{line}")));
     }
@@ -210,6 +212,12 @@ impl Run {
 
     fn display(&self) -> Option<&Display> {
         Some(&self.0.started.get()?.display)
+    }
+
+    fn has_closed_output(&self) -> bool {
+        let error = self.0.output_error.lock();
+        let error = error.unwrap_or_else(PoisonError::into_inner);
+        error.as_ref().is_some_and(is_closed_pipe)
     }
 
     fn is_quiet(&self) -> bool {
@@ -281,6 +289,10 @@ impl Run {
         })?;
         file.write(&json).context("the report can't be written")
     }
+}
+
+fn is_closed_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 fn is_stopped(failure: &Failure) -> bool {

@@ -133,7 +133,7 @@ fn customer_key(text: &str) -> Result<CustomerKey, String> {
 }
 
 /// Returns the attribute of a text: an ID if it is a whole number, or else a name.
-fn attribute_key(text: &str) -> Result<AttributeKey, String> {
+pub fn attribute_key(text: &str) -> Result<AttributeKey, String> {
     match text.parse::<i64>() {
         Ok(id) if id >= 1 => Ok(id.into()),
         Ok(_) => Err("an ID is 1 or more".to_owned()),
