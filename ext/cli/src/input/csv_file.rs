@@ -25,6 +25,8 @@ pub struct CsvFile {
     reader: Reader<Bytes>,
     header: Header,
     line_length: LineLength,
+    /// Whether the line feed at the end of a line counts as one of the next line.
+    ends_at_cr: bool,
     record: StringRecord,
     empty: Empty,
     /// Whether rows keep the line they come from.
@@ -55,12 +57,14 @@ impl CsvFile {
             .delimiter(args.delimiter.unwrap_or(b','))
             .buffer_capacity(BUFFER_BYTES)
             .from_reader(bytes);
-        let unusable =
-            |reason: &str| Failure::usage(anyhow!("{label}:1: {reason}; nothing was read"));
-        let names = match reader.headers() {
+        let unusable = |reason: &str| Failure::usage(anyhow!("{label}:1: {reason}"));
+        let names: Vec<String> = match reader.headers() {
             Ok(names) => names.iter().map(str::to_owned).collect(),
             Err(error) => return Err(unusable(&describe(&error))),
         };
+        // csv counts line feeds. A line that ends with CR and LF is over at CR.
+        let breaks = names_breaks(&names);
+        let ends_at_cr = reader.position().line() == 1 + breaks;
         let header = Header::parse(names, args, map, empty.is_none());
         let header = header.map_err(|reason| unusable(&reason))?;
         let empty = empty.unwrap_or(Empty::Skip);
@@ -68,6 +72,7 @@ impl CsvFile {
             label: Arc::clone(label),
             reader,
             line_length,
+            ends_at_cr,
             record: StringRecord::new(),
             keeps_lines: empty != Empty::Skip && header.layout == Layout::Wide,
             value_column: header
@@ -125,15 +130,29 @@ impl CsvFile {
         let began = self.reader.position().line();
         let mut bytes = std::mem::take(&mut self.record).into_byte_record();
         let read = self.reader.read_byte_record(&mut bytes);
-        let line = bytes.position().map_or(began, csv::Position::line);
         match read {
             Ok(false) => None,
-            Ok(true) => Some((line, self.check_line(line, bytes))),
+            Ok(true) => {
+                let line = began + self.blank_lines(began, &bytes);
+                Some((line, self.check_line(line, bytes)))
+            }
             Err(error) => {
                 let error = InputError::fatal(self.place(began, None), describe(&error));
                 Some((began, Line::Wrong(error)))
             }
         }
+    }
+
+    /// Returns the number of lines that were passed over before the record, which csv counts as its own.
+    fn blank_lines(&self, began: u64, record: &ByteRecord) -> u64 {
+        let passed = self.reader.position().line() - began;
+        let end = u64::from(!self.ends_at_cr);
+        if passed <= end {
+            return 0;
+        }
+        let cells = record.iter().flatten();
+        let breaks = cells.filter(|byte| **byte == b'\n').count() as u64;
+        passed.saturating_sub(breaks + end)
     }
 
     fn check_line(&mut self, line: u64, bytes: ByteRecord) -> Line {
@@ -240,7 +259,7 @@ impl CsvFile {
             Some(known) => known.clone(),
             None => {
                 let found = match text {
-                    "" => Err("names no attribute".to_owned()),
+                    "" => Err("the cell names no attribute".to_owned()),
                     text => self.map.find(text),
                 };
                 let attribute = match found {
@@ -303,6 +322,11 @@ impl Lines for CsvFile {
             }
         })
     }
+}
+
+fn names_breaks(names: &[String]) -> u64 {
+    let breaks = names.iter().flat_map(|name| name.bytes());
+    breaks.filter(|byte| *byte == b'\n').count() as u64
 }
 
 fn describe(error: &csv::Error) -> String {

@@ -8,7 +8,7 @@ use super::args::KeyKind;
 pub fn parse_customer(text: &str, kind: &KeyKind) -> Result<CustomerKey, String> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("names no customer".to_owned());
+        return Err("no customer is named".to_owned());
     }
     match kind {
         KeyKind::Id => match text.parse::<i64>() {

@@ -238,7 +238,7 @@ impl JsonFile {
             Value::Object(_) => {
                 serde_json::from_value(value.clone()).map_err(|error| error.to_string())
             }
-            _ => Err("is neither a number nor a text".to_owned()),
+            _ => Err("the customer is neither a number nor a text".to_owned()),
         }
     }
 
@@ -248,7 +248,7 @@ impl JsonFile {
             return known.clone();
         }
         let found = match text {
-            "" => Err("names no attribute".to_owned()),
+            "" => Err("the field names no attribute".to_owned()),
             text => self.map.find(text),
         };
         let known = (Arc::from(text), found);
@@ -271,7 +271,7 @@ impl JsonFile {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
             Some(_) => {
-                let rule = "is neither the ID nor the name of an attribute".to_owned();
+                let rule = "the attribute is neither a number nor a text".to_owned();
                 return Err((Some("attribute".to_owned()), rule));
             }
             None => return Err((None, "the field attribute is missing".to_owned())),
@@ -382,6 +382,6 @@ fn parse_value(value: &Value) -> Result<RowValue, String> {
                 );
             }
         },
-        _ => return Err("is neither a text, a number nor null".to_owned()),
+        _ => return Err("the value is neither a text, a number nor null".to_owned()),
     })
 }

@@ -1,7 +1,11 @@
 //! The program, run as a process.
 
+mod attributes;
+mod connection;
+mod customers;
 mod delete;
 mod run;
+mod secrets;
 mod support;
 #[cfg(unix)]
 mod terminal;
