@@ -7,7 +7,7 @@ use std::time::Duration;
 use bigcommerce_ext::{Event, Summary, WaitReason};
 use tokio::time::Instant;
 
-use crate::progress::{Reading, View};
+use crate::progress::{Reading, View, shown};
 
 /// Counts events. Clones share the counts.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,7 @@ pub struct Counts {
     /// The calls that wait, by part and number.
     waiting: HashMap<(usize, u64), (WaitReason, Instant)>,
     down_since: Option<Instant>,
+    is_unshared: bool,
 }
 
 #[derive(Debug)]
@@ -47,8 +48,9 @@ struct Part {
 }
 
 impl Meter {
-    /// Returns the function that counts the events of one part of the command.
-    pub fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static + use<> {
+    /// Returns the function that counts the events of one part of the command, and says what the user
+    /// should know at once.
+    pub fn observer(&self) -> impl Fn(&Event) -> Option<String> + Send + Sync + 'static + use<> {
         let mut counts = self.lock();
         let part = counts.parts.len();
         counts.parts.push(Part {
@@ -100,7 +102,7 @@ impl Counts {
         self.parts.iter().map(|part| part.listed).sum()
     }
 
-    fn count(&mut self, part: usize, event: &Event) {
+    fn count(&mut self, part: usize, event: &Event) -> Option<String> {
         match event {
             Event::RequestStarted { call, attempt, .. } => {
                 self.requests += 1;
@@ -125,9 +127,26 @@ impl Counts {
             Event::OutageStarted { lasted, .. } if self.down_since.is_none() => {
                 self.outages += 1;
                 self.down_since = Instant::now().checked_sub(*lasted);
+                return Some(
+                    "The store is down: five requests in a row have failed. One request at a time tries \
+                     again."
+                        .to_owned(),
+                );
             }
             Event::OutageEnded { lasted, .. } if self.down_since.take().is_some() => {
                 self.time_down += *lasted;
+                return Some(format!("The store is up again, after {}.", shown(*lasted)));
+            }
+            Event::LimitsUnshared { cause, .. } if !self.is_unshared => {
+                self.is_unshared = true;
+                return Some(format!(
+                    "The limits can't be shared with other processes ({cause}). This one goes on with a \
+                     smaller share of them."
+                ));
+            }
+            Event::LimitsShared { .. } if self.is_unshared => {
+                self.is_unshared = false;
+                return Some("The limits are shared again.".to_owned());
             }
             Event::Page { values, total, .. } => {
                 if let Some(part) = self.parts.get_mut(part) {
@@ -142,6 +161,7 @@ impl Counts {
             }
             _ => {}
         }
+        None
     }
 
     fn view(&self, reading: Option<Reading>) -> Option<View> {

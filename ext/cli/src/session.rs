@@ -59,7 +59,7 @@ impl Session {
     /// Returns the function that shows events as progress, and counts them for the report: for
     /// `observe`. Each list and each run of a command needs one of its own.
     pub fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static + use<> {
-        self.run.meter().observer()
+        self.run.observer()
     }
 
     /// Sets the function that tells how much of the input was read, so that the progress can show the

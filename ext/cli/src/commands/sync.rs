@@ -1,18 +1,227 @@
 //! The command `sync`.
 
-use clap::Args;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
+use anyhow::anyhow;
+use bigcommerce_ext::{DeletedValue, MirrorOutcome, MirrorSummary};
+use clap::Args;
+use futures_util::StreamExt as _;
+
+use super::diff;
 use crate::args::Global;
+use crate::mirror::{Comparison, Counts, MirrorArgs, line, report_row, shown};
+use crate::numbers::{counted, grouped};
+use crate::question::{Answer, can_ask, confirm};
 use crate::session::Session;
 use crate::status::{Failure, Status};
 
 /// Make the values of the store equal to those of a file, deletes included
+///
+/// Stores what differs, and then deletes the values that the files don't have. An empty cell of a CSV file
+/// is no value. Nothing is deleted if the files are empty or can't be read to their end, if a row does not
+/// tell which value it means, or if more values would be deleted than --max-deletes. Values that others
+/// have just changed are kept. In these cases the exit status is 1.
+///
+/// On a terminal, the differences are counted first, and a question is asked. Then the files are read a
+/// second time, and no more values are deleted than were counted.
 #[derive(Debug, Args)]
-pub struct Sync {}
+pub struct Sync {
+    #[command(flatten)]
+    mirror: MirrorArgs,
+    /// Change the store without a question
+    #[arg(long, short)]
+    yes: bool,
+    /// Show what would be changed, as diff does, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// The number of differences that are shown before the question.
+const SHOWN_LINES: usize = 10;
 
 impl Sync {
     pub async fn run(self, global: &Global) -> Result<Status, Failure> {
+        let is_asked = !self.yes && !self.dry_run;
+        if is_asked && !(can_ask() && self.mirror.can_read_twice()) {
+            let reason = match can_ask() {
+                true => {
+                    "the input can be read once only, so it can't be compared before a question"
+                }
+                false => "there is no terminal to ask on",
+            };
+            return Err(Failure::usage(anyhow!(
+                "{reason}: add --yes to change the store, or --dry-run to see what would be changed"
+            )));
+        }
         let session = Session::start(global).await?;
-        Ok(session.end(Status::Done))
+        if self.dry_run {
+            let status = diff::show(&session, &self.mirror, global.json).await?;
+            return Ok(session.end(status));
+        }
+        let mut max_deletes = None;
+        if is_asked {
+            let comparison = self.preview(&session).await?;
+            if comparison.status != Status::Differs {
+                return Ok(session.end(comparison.status));
+            }
+            let question = question(&comparison);
+            if confirm(&session, &question, false).await? == Answer::No {
+                session.eprintln("Nothing was changed.");
+                return Ok(session.end(Status::Incomplete));
+            }
+            // No more than the answer was about. What was held back still is.
+            max_deletes = comparison
+                .held_back
+                .is_none()
+                .then_some(comparison.counts.deleted);
+        }
+        self.sync(session, max_deletes, global.json).await
+    }
+
+    /// Shows the first differences, and their number.
+    async fn preview(&self, session: &Session) -> Result<Comparison, Failure> {
+        let mut lines = 0;
+        let comparison = self.mirror.compare(session, |session, difference| {
+            if let Some(line) = line(difference) {
+                lines += 1;
+                if lines <= SHOWN_LINES {
+                    session.eprintln(line);
+                }
+            }
+        });
+        let comparison = comparison.await?;
+        if lines > SHOWN_LINES {
+            let more = grouped((lines - SHOWN_LINES) as u64);
+            session.eprintln(format_args!("and {more} more"));
+        }
+        session.eprintln(comparison.counts);
+        if let Some(reason) = &comparison.held_back {
+            session.eprintln(format_args!("Nothing will be deleted: {reason}"));
+        }
+        Ok(comparison)
+    }
+
+    async fn sync(
+        &self,
+        session: Session,
+        max_deletes: Option<u64>,
+        is_json: bool,
+    ) -> Result<Status, Failure> {
+        let opened = self.mirror.open(&session).await?;
+        let mirror = self.mirror.mirror(&session, &opened, max_deletes);
+        let mut outcomes = mirror.stream(opened.rows(&session));
+        let mut not_deleted = NotDeleted::default();
+        while let Some(outcome) = outcomes.next().await {
+            if is_json {
+                session.json(&outcome);
+                continue;
+            }
+            match &outcome {
+                MirrorOutcome::Row(outcome) => report_row(&session, outcome),
+                MirrorOutcome::Delete(value) => {
+                    if let Some(error) = outcome.error() {
+                        not_deleted.add(value, shown(error));
+                    }
+                }
+                _ => {}
+            }
+        }
+        not_deleted.report(&session);
+        let summary = outcomes.summary();
+        if !is_json {
+            session.println(describe(&summary));
+        }
+        let status = judge(&session, &summary);
+        Ok(session.end(status))
+    }
+}
+
+/// The values that were not deleted, by the reason: most often they have one.
+#[derive(Default)]
+struct NotDeleted(BTreeMap<String, (u64, String)>);
+
+impl NotDeleted {
+    fn add(&mut self, value: &DeletedValue, reason: String) {
+        let first = || {
+            let (customer, attribute) = (value.customer_id, value.attribute_id);
+            (0, format!("customer {customer}, attribute {attribute}"))
+        };
+        self.0.entry(reason).or_insert_with(first).0 += 1;
+    }
+
+    fn report(self, session: &Session) {
+        for (reason, (number, first)) in self.0 {
+            let values = counted(number, "value");
+            let first = match number {
+                1 => first,
+                _ => format!("the first: {first}"),
+            };
+            session.eprintln(format_args!("{values} not deleted ({first}): {reason}"));
+        }
+    }
+}
+
+fn question(comparison: &Comparison) -> String {
+    let Counts {
+        created,
+        changed,
+        deleted,
+        ..
+    } = comparison.counts;
+    let stored = counted(created + changed, "value");
+    match comparison.held_back {
+        None if deleted > 0 => format!("Store {stored} and delete {}?", grouped(deleted)),
+        _ => format!("Store {stored}?"),
+    }
+}
+
+/// Returns the numbers of rows and values, as the last line.
+fn describe(summary: &MirrorSummary) -> String {
+    let (rows, deletes) = (&summary.rows, &summary.deletes);
+    let mut text = format!("{} values in {} requests", rows.rows(), summary.requests);
+    for (index, (number, what)) in (0..).zip([
+        (rows.stored, "stored"),
+        (rows.unchanged, "unchanged"),
+        (rows.deleted + deletes.deleted, "deleted"),
+        (rows.superseded, "superseded"),
+        (rows.rejected + deletes.rejected, "rejected"),
+        (rows.unknown + deletes.unknown, "unknown"),
+        (
+            (rows.not_sent + deletes.not_sent).saturating_sub(summary.kept),
+            "not sent",
+        ),
+        (summary.kept, "kept"),
+    ]) {
+        let separator = if index == 0 { ": " } else { ", " };
+        // Writing to a text can't fail.
+        let _ = write!(text, "{separator}{number} {what}");
+    }
+    text
+}
+
+/// Says why the store may not equal the files, and returns the exit status.
+fn judge(session: &Session, summary: &MirrorSummary) -> Status {
+    if let Some(error) = summary.stopped_by() {
+        return session.stopped_by(error);
+    }
+    if let Some(reason) = summary.held_back() {
+        session.eprintln(format_args!("error: {}", shown(reason)));
+    }
+    if let Some(doubt) = summary.list_doubt() {
+        session.eprintln(format_args!(
+            "The store may not equal the input, because the list of its values may lack some: {}",
+            shown(doubt)
+        ));
+    }
+    if summary.changed_by_others > 0 {
+        session.eprintln(format_args!(
+            "The store may not equal the input, because others have changed {} meanwhile: run it again",
+            counted(summary.changed_by_others, "value")
+        ));
+    }
+    match summary.is_exact() {
+        true => Status::Done,
+        false => Status::Incomplete,
     }
 }
