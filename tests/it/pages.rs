@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/answers.md",
     "docs/documents.md",
     "docs/json.md",
     "docs/logs.md",
+    "docs/program.md",
     "docs/promises.md",
     "docs/versions.md",
     "ext/benches/README.md",

@@ -5,6 +5,8 @@ mod connection;
 mod customers;
 mod delete;
 mod doctor;
+#[cfg(unix)]
+mod page;
 mod run;
 mod scripted_server;
 mod secrets;
