@@ -8,7 +8,7 @@ use std::{env, iter};
 use bigcommerce_sandbox::Sandbox;
 use tempfile::TempDir;
 
-use crate::support::Server;
+use crate::support::{Ended, Server, program, run};
 
 /// The base URL of the sandbox on the page.
 const URL: &str = "http://127.0.0.1:8787/stores/sandbox/v3";
@@ -102,11 +102,45 @@ fn normalized(recordings: Vec<Recording>) -> Vec<Recording> {
     recordings.into_iter().map(normalize).collect()
 }
 
+fn page() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join("docs/program.md")).expect("a page")
+}
+
+#[test]
+fn the_configuration_file_on_the_page_is_valid() {
+    let page = page();
+    let (_, file) = page.split_once("```toml\n").expect("a file");
+    let file = file.split("```").next().unwrap_or_default();
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("config.toml");
+    fs::write(&path, file).expect("a file");
+    let path = path.to_str().expect("UTF-8");
+    // The settings are read before the token is missed.
+    let ended = run(["doctor", "--config", path, "--profile", "outlet"]);
+    assert_eq!(
+        ended.stderr,
+        "error: the environment variable OUTLET_TOKEN is not set, which profile outlet names for its \
+         access token\n"
+    );
+    let mut program = program(["doctor", "--config", path]);
+    let ended: Ended = program
+        .env("PATH", "")
+        .output()
+        .expect("the program runs")
+        .into();
+    assert!(
+        ended
+            .stderr
+            .starts_with("error: the token_command \"pass\" can't be run: "),
+        "{ended:?}"
+    );
+}
+
 #[test]
 fn the_recordings_show_what_the_program_prints() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let page = fs::read_to_string(root.join("docs/program.md")).expect("a page");
-    let shown = recordings(&page);
+    let shown = recordings(&page());
     assert!(shown.len() > 15, "{}", shown.len());
     let folder = TempDir::new().expect("a folder");
     let data = root.join("ext/examples/cdnow_customers.csv");
