@@ -4,6 +4,7 @@ mod attributes;
 mod connection;
 mod customers;
 mod delete;
+mod mirror;
 mod run;
 mod secrets;
 mod support;
