@@ -11,7 +11,7 @@ use bigcommerce_ext::{Error, ErrorKind, Event};
 use tokio::time::Instant;
 
 use crate::args::Global;
-use crate::meter::Meter;
+use crate::meter::{Meter, Part};
 use crate::progress::{Display, Reading};
 use crate::replace_file::ReplaceFile;
 use crate::report::{self, ErrorJson};
@@ -129,11 +129,16 @@ impl Run {
         &self.0.stop
     }
 
-    /// Returns the function that counts the events of one part of the command.
-    pub fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static + use<> {
-        let (run, count) = (self.clone(), self.0.meter.observer());
+    /// Begins a part of the command: a list, or a run.
+    pub fn start_part(&self) -> Part {
+        self.0.meter.start_part()
+    }
+
+    /// Returns the function that counts the events of a part.
+    pub fn observer(&self, part: &Part) -> impl Fn(&Event) + Send + Sync + 'static + use<> {
+        let (run, part) = (self.clone(), part.clone());
         move |event| {
-            let notice = count(event);
+            let notice = part.observe(event);
             if let Some(notice) = notice.filter(|_| !run.is_quiet()) {
                 run.eprintln(notice);
             }

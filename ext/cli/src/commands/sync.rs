@@ -1,10 +1,9 @@
 //! The command `sync`.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod tally;
 
 use anyhow::anyhow;
-use bigcommerce_ext::{DeletedValue, MirrorOutcome, MirrorSummary};
+use bigcommerce_ext::{MirrorOutcome, MirrorSummary, OutcomeKind};
 use clap::Args;
 use futures_util::StreamExt as _;
 
@@ -15,6 +14,8 @@ use crate::numbers::{counted, grouped};
 use crate::question::{Answer, can_ask, confirm};
 use crate::session::Session;
 use crate::status::{Failure, Status};
+
+use tally::Tally;
 
 /// Make the values of the store equal to those of a file, deletes included
 ///
@@ -109,56 +110,29 @@ impl Sync {
         is_json: bool,
     ) -> Result<Status, Failure> {
         let opened = self.mirror.open(&session).await?;
-        let mirror = self.mirror.mirror(&session, &opened, max_deletes);
+        let part = session.start_part();
+        let mirror = self.mirror.mirror(&session, &part, &opened, max_deletes);
         let mut outcomes = mirror.stream(opened.rows(&session));
-        let mut not_deleted = NotDeleted::default();
+        let mut tally = Tally::default();
         while let Some(outcome) = outcomes.next().await {
+            if let Some(kind) = tally.add(&outcome) {
+                part.count(kind);
+            }
             if is_json {
                 session.json(&outcome);
-                continue;
-            }
-            match &outcome {
-                MirrorOutcome::Row(outcome) => report_row(&session, outcome),
-                MirrorOutcome::Delete(value) => {
-                    if let Some(error) = outcome.error() {
-                        not_deleted.add(value, shown(error));
-                    }
-                }
-                _ => {}
+            } else if let MirrorOutcome::Row(outcome) = &outcome
+                && let OutcomeKind::Rejected(_) | OutcomeKind::Unknown(_) = &outcome.kind
+            {
+                report_row(&session, outcome);
             }
         }
-        not_deleted.report(&session);
         let summary = outcomes.summary();
         if !is_json {
-            session.println(describe(&summary));
+            tally.report(&session, &summary);
+            session.println(tally.describe(&summary));
         }
         let status = judge(&session, &summary);
         Ok(session.end(status))
-    }
-}
-
-/// The values that were not deleted, by the reason: most often they have one.
-#[derive(Default)]
-struct NotDeleted(BTreeMap<String, (u64, String)>);
-
-impl NotDeleted {
-    fn add(&mut self, value: &DeletedValue, reason: String) {
-        let first = || {
-            let (customer, attribute) = (value.customer_id, value.attribute_id);
-            (0, format!("customer {customer}, attribute {attribute}"))
-        };
-        self.0.entry(reason).or_insert_with(first).0 += 1;
-    }
-
-    fn report(self, session: &Session) {
-        for (reason, (number, first)) in self.0 {
-            let values = counted(number, "value");
-            let first = match number {
-                1 => first,
-                _ => format!("the first: {first}"),
-            };
-            session.eprintln(format_args!("{values} not deleted ({first}): {reason}"));
-        }
     }
 }
 
@@ -174,30 +148,6 @@ fn question(comparison: &Comparison) -> String {
         None if deleted > 0 => format!("Store {stored} and delete {}?", grouped(deleted)),
         _ => format!("Store {stored}?"),
     }
-}
-
-/// Returns the numbers of rows and values, as the last line.
-fn describe(summary: &MirrorSummary) -> String {
-    let (rows, deletes) = (&summary.rows, &summary.deletes);
-    let mut text = format!("{} values in {} requests", rows.rows(), summary.requests);
-    for (index, (number, what)) in (0..).zip([
-        (rows.stored, "stored"),
-        (rows.unchanged, "unchanged"),
-        (rows.deleted + deletes.deleted, "deleted"),
-        (rows.superseded, "superseded"),
-        (rows.rejected + deletes.rejected, "rejected"),
-        (rows.unknown + deletes.unknown, "unknown"),
-        (
-            (rows.not_sent + deletes.not_sent).saturating_sub(summary.kept),
-            "not sent",
-        ),
-        (summary.kept, "kept"),
-    ]) {
-        let separator = if index == 0 { ": " } else { ", " };
-        // Writing to a text can't fail.
-        let _ = write!(text, "{separator}{number} {what}");
-    }
-    text
 }
 
 /// Says why the store may not equal the files, and returns the exit status.

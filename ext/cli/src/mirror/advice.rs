@@ -23,5 +23,17 @@ pub fn shown(error: &Error) -> String {
     for (name, here) in NAMES {
         text = text.replace(name, here);
     }
-    text
+    without_index(text)
+}
+
+/// Leaves out the index of a row: the line of the row has its place.
+fn without_index(text: String) -> String {
+    let Some((before, after)) = text.split_once("(row ") else {
+        return text;
+    };
+    let rest = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    match rest.strip_prefix(": ") {
+        Some(rest) => format!("{before}({rest}"),
+        None => text,
+    }
 }

@@ -7,11 +7,12 @@ mod max_deletes;
 use std::path::Path;
 
 use anyhow::anyhow;
-use bigcommerce_ext::{AttributeKey, Mirror, UpsertRow};
+use bigcommerce_ext::{AttributeKey, Difference, Mirror, Outcome, OutcomeKind, UpsertRow};
 use clap::Args;
 use futures_util::stream::{Stream, StreamExt as _};
 
 use crate::input::{Empty, Input, InputArgs, InputError, Place};
+use crate::meter::Part;
 use crate::progress::Reading;
 use crate::selection::attribute_key;
 use crate::session::Session;
@@ -86,12 +87,18 @@ impl MirrorArgs {
     }
 
     /// Returns the mirror of the opened files. `max_deletes` replaces the option.
-    pub fn mirror(&self, session: &Session, opened: &Opened, max_deletes: Option<u64>) -> Mirror {
+    pub fn mirror(
+        &self,
+        session: &Session,
+        part: &Part,
+        opened: &Opened,
+        max_deletes: Option<u64>,
+    ) -> Mirror {
         let format = &self.input.format;
         let mirror = session
             .store()
             .mirror(opened.attributes.iter().cloned())
-            .observe(session.observer())
+            .observe(session.observer_of(part))
             .stop_when(session.stop());
         let mut mirror = match max_deletes.map_or(self.max_deletes, MaxDeletes::Values) {
             MaxDeletes::Values(values) => mirror.max_deletes(values),
@@ -125,10 +132,11 @@ impl MirrorArgs {
     pub async fn compare(
         &self,
         session: &Session,
-        mut show: impl FnMut(&Session, &bigcommerce_ext::Difference<Place>),
+        mut show: impl FnMut(&Session, &Difference<Place>),
     ) -> Result<Comparison, Failure> {
         let opened = self.open(session).await?;
-        let mirror = self.mirror(session, &opened, None);
+        let part = session.start_part();
+        let mirror = self.mirror(session, &part, &opened, None);
         let mut differences = mirror.preview(opened.rows(session));
         let mut counts = Counts::default();
         let mut error = None;
@@ -136,8 +144,13 @@ impl MirrorArgs {
             match difference {
                 Ok(difference) => {
                     counts.add(&difference);
-                    if let bigcommerce_ext::Difference::Other(outcome) = &difference {
-                        report_row(session, outcome);
+                    match &difference {
+                        Difference::Other(outcome) => {
+                            part.count(&outcome.kind);
+                            report_row(session, outcome);
+                        }
+                        Difference::Unchanged { .. } => part.count(&OutcomeKind::Unchanged),
+                        _ => part.count(&OutcomeKind::Planned),
                     }
                     show(session, &difference);
                 }
@@ -193,7 +206,7 @@ impl Opened {
 }
 
 /// Says on standard error why a row was not stored.
-pub fn report_row(session: &Session, outcome: &bigcommerce_ext::Outcome<UpsertRow<Place>>) {
+pub fn report_row(session: &Session, outcome: &Outcome<UpsertRow<Place>>) {
     let Some(error) = outcome.error() else {
         return;
     };

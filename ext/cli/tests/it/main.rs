@@ -5,6 +5,7 @@ mod connection;
 mod customers;
 mod delete;
 mod doctor;
+mod mirror;
 #[cfg(unix)]
 mod page;
 mod run;
@@ -14,10 +15,3 @@ mod shipping;
 mod support;
 #[cfg(unix)]
 mod terminal;
-
-#[test]
-fn help_is_printed() {
-    let mut program =
-        assert_cmd::Command::cargo_bin("bigcommerce-attributes").expect("the program");
-    program.arg("--help").assert().success();
-}
