@@ -194,52 +194,56 @@ impl JsonFile {
         Ok(object)
     }
 
-    /// Returns the customer of an object, and the field that names it.
-    fn customer<'a>(&self, object: &'a Object) -> Result<(CustomerKey, &'a str), Wrong> {
-        let fields: &[&str] = match &self.key {
-            None => &KEY_FIELDS,
-            Some(KeyKind::Id) => &["customer_id", "customer"],
-            Some(KeyKind::Email) => &["email", "customer"],
-            Some(KeyKind::External(_)) => &["external_id", "customer"],
-        };
-        let mut found = fields.iter().filter_map(|field| {
-            let given = object.0.iter().find(|(name, _)| name == field);
-            given.filter(|(_, value)| !value.is_null())
+    /// Returns `true` for a field that names a customer.
+    fn is_key(&self, field: &str) -> bool {
+        KEY_FIELDS.contains(&field) && !self.map.is_mapped(field)
+    }
+
+    /// Returns the customer of an object: by the field that `--key` says, or by the only one that names it.
+    fn customer(&self, object: &Object) -> Result<CustomerKey, Wrong> {
+        let preferred = self.key.as_ref().map(|key| match key {
+            KeyKind::Id => "customer_id",
+            KeyKind::Email => "email",
+            KeyKind::External(_) => "external_id",
         });
-        let Some((field, value)) = found.next() else {
+        let fields = preferred.into_iter().chain(KEY_FIELDS);
+        let mut given = fields
+            .filter(|field| self.is_key(field))
+            .filter_map(|field| {
+                let value = object.get(field)?;
+                (!value.is_null()).then_some((field, value))
+            });
+        let Some((field, value)) = given.next() else {
             let rule = format!(
                 "no field names the customer: give one of {}",
-                fields.join(", ")
+                KEY_FIELDS.join(", ")
             );
             return Err((None, rule));
         };
         // The library writes the ID that it found beside the customer that was given.
-        let is_id = |field: &str| ["customer", "customer_id"].contains(&field);
-        if let Some((other, _)) = found.find(|(other, _)| !(is_id(field) && is_id(other))) {
-            let rule = format!("{field} names the customer, too: give one of them");
-            return Err((Some(other.clone()), rule));
+        let is_found_id = |other: &str| field == "customer" && other == "customer_id";
+        if Some(field) != preferred
+            && let Some((other, _)) = given.find(|(other, _)| !is_found_id(other))
+        {
+            let rule = format!("{field} names the customer, too: say by --key which one is meant");
+            return Err((Some(other.to_owned()), rule));
         }
-        let key = self.parse_key(field, value);
-        let key = key.map_err(|rule| (Some(field.clone()), rule))?;
-        Ok((key, field))
-    }
-
-    fn parse_key(&self, field: &str, value: &Value) -> Result<CustomerKey, String> {
-        let kind = match (&self.key, field) {
-            (Some(kind), _) => kind.clone(),
-            (None, "email") => KeyKind::Email,
-            (None, "external_id") => KeyKind::External(None),
-            (None, "customer") if value.is_string() => KeyKind::Email,
-            (None, _) => KeyKind::Id,
+        let kind = match (field, value) {
+            ("customer_id", _) => KeyKind::Id,
+            ("email", _) => KeyKind::Email,
+            ("external_id", _) => KeyKind::External(None),
+            (_, Value::Number(_)) => KeyKind::Id,
+            _ => self.key.clone().unwrap_or(KeyKind::Email),
         };
-        match value {
+        let customer = match value {
             Value::String(text) => parse_customer(text, &kind),
             Value::Number(number) => parse_customer(&number.to_string(), &kind),
             Value::Object(_) => {
                 serde_json::from_value(value.clone()).map_err(|error| error.to_string())
             }
             _ => Err("the customer is neither a number nor a text".to_owned()),
-        }
+        };
+        customer.map_err(|rule| (Some(field.to_owned()), rule))
     }
 
     /// Returns a text and its attribute.
@@ -266,7 +270,7 @@ impl JsonFile {
             let rule = "the field is unknown: a row has a customer, attribute, value and tag";
             return Err((Some(name.clone()), rule.to_owned()));
         }
-        let (customer, _) = self.customer(object)?;
+        let customer = self.customer(object)?;
         let text = match object.get("attribute") {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
@@ -288,11 +292,11 @@ impl JsonFile {
     }
 
     fn wide_rows(&mut self, object: &Object, push: &mut dyn FnMut(Item)) -> Result<(), Wrong> {
-        let (customer, key_field) = self.customer(object)?;
+        let customer = self.customer(object)?;
         // Nothing is pushed of an object that is wrong.
         let mut rows = Vec::new();
         for (name, value) in &object.0 {
-            if name == key_field {
+            if self.is_key(name) {
                 continue;
             }
             let (name, attribute) = self.attribute(name);
@@ -336,9 +340,7 @@ impl Lines for JsonFile {
         if let Err(error) = self.read_line()? {
             return Some(Err(error));
         }
-        let customer = self
-            .parse()
-            .and_then(|object| self.customer(&object).map(|(customer, _)| customer));
+        let customer = self.parse().and_then(|object| self.customer(&object));
         Some(customer.map_err(|wrong| self.wrong(wrong)))
     }
 
@@ -355,9 +357,8 @@ impl Lines for JsonFile {
                     _ => {}
                 },
                 Layout::Wide => {
-                    let key_field = self.customer(&object).map_or("", |(_, field)| field);
                     let fields = object.0.iter().map(|(field, _)| field.as_str());
-                    fields.filter(|field| *field != key_field).for_each(name);
+                    fields.filter(|field| !self.is_key(field)).for_each(name);
                 }
             }
         }
