@@ -1,6 +1,6 @@
 //! The objects of a file of JSON lines.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io::{BufRead as _, Read as _};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use crate::status::Failure;
 
 /// The fields that name a customer.
 const KEY_FIELDS: [&str; 4] = ["customer", "customer_id", "email", "external_id"];
+/// The lines that may be read to tell the layout.
+const MAX_LINES_AHEAD: usize = 100;
 const MAX_CACHED_ATTRIBUTES: usize = 1_000;
 /// From here on, not every whole number is an `f64`.
 const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
@@ -33,8 +35,8 @@ pub struct JsonFile {
     key: Option<KeyKind>,
     map: AttributeMap,
     text: Vec<u8>,
-    /// A line that was read to tell the layout.
-    is_read_ahead: bool,
+    /// The lines that were read to tell the layout, and their numbers.
+    ahead: VecDeque<(u64, Vec<u8>)>,
     /// Fields and attributes by their text.
     cached: HashMap<String, (Arc<str>, Result<AttributeKey, String>)>,
 }
@@ -70,8 +72,16 @@ impl Object {
         found.map(|(_, value)| value)
     }
 
-    fn is_long(&self) -> bool {
-        self.get("attribute").is_some() && self.get("value").is_some()
+    /// Returns the layout that the fields tell, `None` if they only name a customer.
+    fn layout(&self) -> Option<Layout> {
+        let is_there = |field| self.get(field).is_some();
+        if is_there("attribute") && is_there("value") {
+            return Some(Layout::Long);
+        }
+        let is_other = |name: &str| !KEY_FIELDS.contains(&name) && !REJECT_COLUMNS.contains(&name);
+        let mut fields = self.0.iter();
+        let has_other = fields.any(|(name, _)| is_other(name));
+        has_other.then_some(Layout::Wide)
     }
 }
 
@@ -93,30 +103,41 @@ impl JsonFile {
             key: args.key.clone(),
             map: map.clone(),
             text: Vec::new(),
-            is_read_ahead: false,
+            ahead: VecDeque::new(),
             cached: HashMap::new(),
-        };
-        let has_line = match file.read_line() {
-            None => false,
-            Some(Ok(())) => true,
-            Some(Err(error)) => return Err(Failure::usage(anyhow!(error))),
         };
         file.layout = match args.layout {
             Some(layout) => layout,
-            None if !has_line => Layout::Long,
-            None => match file.parse() {
-                Ok(object) if object.is_long() => Layout::Long,
-                Ok(_) => Layout::Wide,
-                Err((_, rule)) => {
-                    return Err(Failure::usage(anyhow!(
-                        "{label}:{line}: {rule}; JSON lines have an object in each line",
-                        line = file.line
-                    )));
-                }
-            },
+            None => file.find_layout()?,
         };
-        file.is_read_ahead = has_line;
         Ok(file)
+    }
+
+    /// Reads lines until one tells the layout.
+    fn find_layout(&mut self) -> Result<Layout, Failure> {
+        let (mut ahead, mut layout, mut first_wrong) = (VecDeque::new(), None, None);
+        while layout.is_none() && ahead.len() < MAX_LINES_AHEAD {
+            match self.read_line() {
+                None => break,
+                Some(Err(error)) => return Err(Failure::usage(anyhow!(error))),
+                Some(Ok(())) => match self.parse() {
+                    Ok(object) => layout = object.layout(),
+                    Err(wrong) => {
+                        first_wrong.get_or_insert((self.line, wrong));
+                    }
+                },
+            }
+            ahead.push_back((self.line, std::mem::take(&mut self.text)));
+        }
+        self.ahead = ahead;
+        match (layout, first_wrong) {
+            // What has no object at all is another format.
+            (None, Some((line, (_, rule)))) => Err(Failure::usage(anyhow!(
+                "{label}:{line}: {rule}; JSON lines have an object in each line",
+                label = self.label
+            ))),
+            (layout, _) => Ok(layout.unwrap_or(Layout::Wide)),
+        }
     }
 
     pub fn layout(&self) -> Layout {
@@ -140,7 +161,8 @@ impl JsonFile {
 
     /// Reads the next line that is not blank into `text`. Returns `None` at the end.
     fn read_line(&mut self) -> Option<Result<(), InputError>> {
-        if std::mem::take(&mut self.is_read_ahead) {
+        if let Some((line, text)) = self.ahead.pop_front() {
+            (self.line, self.text) = (line, text);
             return Some(Ok(()));
         }
         loop {

@@ -4,8 +4,11 @@ mod attributes;
 mod connection;
 mod customers;
 mod delete;
+mod export;
 mod files;
 mod import;
+#[cfg(target_os = "linux")]
+mod memory;
 mod rejects;
 mod run;
 mod secrets;

@@ -175,7 +175,12 @@ fn rejects_have_the_form_of_the_input() {
         let again = ["import", "r", "--format", format, "--rejects", "again"];
         let ended = shop.run(&[&again, option].concat());
         assert_eq!(ended.status, 1, "{ended:?}");
-        assert_eq!(shop.read("again").lines().count(), expected.len());
+        assert_eq!(
+            shop.read("again").lines().count(),
+            expected.len(),
+            "{name}: {ended:?} {}",
+            shop.read("again")
+        );
     }
 }
 
