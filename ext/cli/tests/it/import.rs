@@ -478,6 +478,39 @@ fn only_changes_are_sent_if_asked_for() {
 }
 
 #[test]
+fn changes_of_customers_far_apart_fill_their_requests() {
+    let shop = Shop::start(Sandbox::builder());
+    let file = cdnow().to_str().expect("a path");
+    let ended = shop.run(&["import", file, "--create-attributes"]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    let text = std::fs::read_to_string(cdnow()).expect("the data set");
+    for (changed, requests) in [(10, 1), (25, 3)] {
+        let lines = text.lines().enumerate().map(|(number, line)| {
+            let (rest, _) = line.rsplit_once(',').expect("columns");
+            match number % 90 == 1 && number / 90 < changed {
+                true => format!("{rest},changed {changed}\n"),
+                false => format!("{line}\n"),
+            }
+        });
+        shop.write("changed.csv", lines.collect::<String>());
+        let before = shop.sandbox().counts();
+        let arguments = ["import", "changed.csv", "--skip-unchanged"];
+        let ended = shop.run(&[&arguments[..], &["--dry-run"]].concat());
+        let planned = format!("dry run: {changed} values would be stored in {requests} requests");
+        assert_eq!(last_line(&ended.stdout), planned);
+        assert_eq!(shop.sandbox().counts().puts, before.puts);
+        let ended = shop.run(&arguments);
+        let after = shop.sandbox().counts();
+        assert_eq!(
+            (ended.status, after.puts - before.puts),
+            (0, requests),
+            "{ended:?}"
+        );
+        assert_eq!(after.rows_stored - before.rows_stored, changed as u64);
+    }
+}
+
+#[test]
 fn outcomes_are_json_lines_if_asked_for() {
     let shop = Shop::small();
     shop.write("a.csv", "customer_id,Tier\n7,Gold\nx,Gold\n");
