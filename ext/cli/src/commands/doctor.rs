@@ -45,7 +45,8 @@ impl Doctor {
             .retry_timeout(Duration::from_secs(15))
             .initial_backoff(Duration::from_millis(500));
         let session = Session::start_with(global, |builder| {
-            builder.retry(retry).observe(global.run.observer())
+            let observer = global.run.observer(&global.run.start_part());
+            builder.retry(retry).observe(observer)
         });
         let session = session.await?;
         let checks = Checks {

@@ -5,9 +5,15 @@ mod connection;
 mod customers;
 mod delete;
 mod doctor;
+mod export;
+mod files;
+mod help;
+mod import;
+mod memory;
 mod mirror;
 #[cfg(unix)]
 mod page;
+mod rejects;
 mod run;
 mod scripted_server;
 mod secrets;
