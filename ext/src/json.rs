@@ -284,7 +284,7 @@ impl<'de> Deserialize<'de> for ValueInput {
 #[derive(Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 #[cfg_attr(feature = "schemars", schemars(rename = "Error"))]
-struct ErrorJson<'a> {
+pub(crate) struct ErrorJson<'a> {
     /// The kind's name.
     kind: &'static str,
     /// The whole text, without the index of the row.
@@ -331,7 +331,7 @@ fn millis(time: std::time::Duration) -> u64 {
 #[derive(Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 #[cfg_attr(feature = "schemars", schemars(rename = "OutcomeKind"))]
-struct OutcomeKindJson<'a> {
+pub(crate) struct OutcomeKindJson<'a> {
     /// The kind's name.
     kind: &'static str,
     /// The server's record of a stored value, if its response has one.
@@ -368,7 +368,7 @@ impl<'a> From<&'a OutcomeKind> for OutcomeKindJson<'a> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 #[cfg_attr(feature = "schemars", schemars(rename = "Outcome"))]
-struct OutcomeJson<'a, R> {
+pub(crate) struct OutcomeJson<'a, R> {
     /// The row's position in the input, counted from 0.
     index: u64,
     /// The row, null if the input had an error in its place.
@@ -390,7 +390,7 @@ impl<'a, R> From<&'a Outcome<R>> for OutcomeJson<'a, R> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 #[cfg_attr(feature = "schemars", schemars(rename = "Summary"))]
-struct SummaryJson {
+pub(crate) struct SummaryJson {
     /// What the run does: `upsert` or `delete`.
     run: &'static str,
     requests: u64,

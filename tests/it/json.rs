@@ -8,6 +8,7 @@ use bigcommerce_ext::{
     WaitReason,
 };
 use bigcommerce_sandbox::Sandbox;
+use futures::StreamExt;
 use jsonschema::Validator;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -332,4 +333,61 @@ async fn an_outcome_shows_the_customers_key_and_the_id_that_was_found() {
     let unknown = valid(&report.outcomes()[1]);
     assert_eq!(unknown["row"].get("customer_id"), None);
     assert_eq!(unknown["error"]["kind"], "invalid_row");
+}
+
+#[tokio::test]
+async fn a_mirror_and_its_preview_are_valid_by_their_schemas() {
+    let sandbox = Sandbox::builder().attribute(101, "Tier").start();
+    let sandbox = sandbox.await.expect("a sandbox");
+    for (customer, value) in [(1, "Gold"), (2, "Silver"), (3, "Gold")] {
+        sandbox.insert(customer, 101, value);
+    }
+    sandbox.advance(Duration::from_secs(3600));
+    let store = store(sandbox.base_url());
+    let rows = || {
+        let row = |customer: i64| UpsertRow::new(customer, 101, "Gold").with_payload(customer);
+        futures::stream::iter([1, 2, 4, 0].map(row))
+    };
+    let differences: Vec<_> = store.mirror([101]).preview(rows()).collect().await;
+    let differences = differences
+        .iter()
+        .map(|difference| valid(difference.as_ref().expect("a difference")));
+    let differences: std::collections::BTreeMap<_, _> = differences
+        .map(|json| (json["difference"].to_string(), json))
+        .collect();
+    let row = |customer| json!({"customer": customer, "attribute": 101, "value": "Gold"});
+    assert_eq!(
+        differences.values().cloned().collect::<Vec<_>>(),
+        [
+            json!({"difference": "change", "index": 1, "row": row(2), "old": "Silver"}),
+            json!({"difference": "create", "index": 2, "row": row(4)}),
+            json!({"difference": "delete", "customer_id": 3, "attribute_id": 101,
+                "attribute": "Tier", "value_id": 5003, "old": "Gold"}),
+            differences["\"other\""].clone(),
+            json!({"difference": "unchanged", "index": 0, "row": row(1)}),
+        ]
+    );
+    assert_eq!(differences["\"other\""]["kind"], "rejected");
+
+    let report = store.mirror([101]).stream(rows()).finish().await;
+    let held_back = valid(&report.expect("a report"));
+    assert_eq!(held_back["summary"]["held_back"]["kind"], "held_back");
+    assert_eq!(held_back["summary"]["held_back"]["row"], json!(null));
+    assert_eq!(held_back["failures"][0]["kind"], "rejected");
+
+    let rows = futures::stream::iter([1, 2].map(|customer| UpsertRow::new(customer, 101, "Gold")));
+    let mut run = store.mirror([101]).max_deletes(2).stream(rows);
+    let mut outcomes = Vec::new();
+    while let Some(outcome) = run.next().await {
+        outcomes.push(valid(&outcome));
+    }
+    let deleted = json!({"value_id": 5003, "customer_id": 3, "attribute_id": 101,
+        "kind": "deleted"});
+    assert!(outcomes.contains(&deleted), "{outcomes:?}");
+    let summary = valid(&run.summary());
+    assert_eq!(
+        (&summary["listed"], &summary["kept"]),
+        (&json!(4), &json!(1))
+    );
+    assert_eq!(summary["is_exact"], false);
 }

@@ -83,6 +83,8 @@ impl Connection {
             .await
             .context("the sandbox can't start")
             .map_err(Failure::usage)?;
+        // The values are a day old: sync keeps those that were changed less than a minute ago.
+        sandbox.advance(Duration::from_secs(24 * 60 * 60));
         let mut builder = Store::builder_with_base_url(sandbox.base_url(), PLACEHOLDER);
         if let Some(redis) = &redis {
             builder = builder.limiter(redis.clone());

@@ -8,6 +8,7 @@ mod customer_count;
 mod input;
 mod logging;
 mod meter;
+mod mirror;
 mod numbers;
 mod output;
 mod profile;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
             return status.into();
         }
     };
-    if let Err(error) = logging::start(cli.global.verbose) {
+    if let Err(error) = logging::start(&cli.global) {
         eprintln!("error: {error:#}");
         return status::Status::Usage.into();
     }

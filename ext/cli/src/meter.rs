@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bigcommerce_ext::{Event, Summary, WaitReason};
+use bigcommerce_ext::{Event, OutcomeKind, Summary, WaitReason};
+use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::progress::{Reading, View};
+use crate::progress::{Reading, View, shown};
 
 /// Counts events. Clones share the counts.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,97 @@ pub struct Waits {
     pub time: Duration,
 }
 
+/// Rows per outcome.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Rows {
+    pub stored: u64,
+    pub unchanged: u64,
+    pub deleted: u64,
+    pub planned: u64,
+    pub superseded: u64,
+    pub rejected: u64,
+    pub unknown: u64,
+    pub not_sent: u64,
+}
+
+impl Rows {
+    pub fn count(&mut self, kind: &OutcomeKind) {
+        *match kind {
+            OutcomeKind::Stored(_) => &mut self.stored,
+            OutcomeKind::Unchanged => &mut self.unchanged,
+            OutcomeKind::Deleted => &mut self.deleted,
+            OutcomeKind::Planned => &mut self.planned,
+            OutcomeKind::Superseded { .. } => &mut self.superseded,
+            OutcomeKind::Rejected(_) => &mut self.rejected,
+            OutcomeKind::Unknown(_) => &mut self.unknown,
+            // Not sent. A kind that this program doesn't know is no success, either.
+            _ => &mut self.not_sent,
+        } += 1;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.stored += other.stored;
+        self.unchanged += other.unchanged;
+        self.deleted += other.deleted;
+        self.planned += other.planned;
+        self.superseded += other.superseded;
+        self.rejected += other.rejected;
+        self.unknown += other.unknown;
+        self.not_sent += other.not_sent;
+    }
+
+    /// Returns the number of rows that are done: those that were not sent are no progress.
+    fn done(&self) -> u64 {
+        self.stored
+            + self.unchanged
+            + self.deleted
+            + self.planned
+            + self.superseded
+            + self.rejected
+            + self.unknown
+    }
+}
+
+impl From<&Summary> for Rows {
+    fn from(summary: &Summary) -> Self {
+        Self {
+            stored: summary.stored,
+            unchanged: summary.unchanged,
+            deleted: summary.deleted,
+            planned: summary.planned,
+            superseded: summary.superseded,
+            rejected: summary.rejected,
+            unknown: summary.unknown,
+            not_sent: summary.not_sent,
+        }
+    }
+}
+
+/// A part of the command. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Part {
+    meter: Meter,
+    index: usize,
+}
+
+impl Part {
+    /// Counts an event, and returns what the user should know at once.
+    pub fn observe(&self, event: &Event) -> Option<String> {
+        self.meter.lock().observe(self.index, event)
+    }
+
+    /// Counts a row. From then on, the rows of this part are not taken from events.
+    pub fn count(&self, kind: &OutcomeKind) {
+        if let Some(part) = self.meter.lock().parts.get_mut(self.index) {
+            if !part.is_counted {
+                part.is_counted = true;
+                part.rows = Rows::default();
+            }
+            part.rows.count(kind);
+        }
+    }
+}
+
 /// The counts of all parts of the command.
 #[derive(Debug, Default)]
 pub struct Counts {
@@ -31,35 +123,41 @@ pub struct Counts {
     pub outages: u64,
     pub time_down: Duration,
     /// The parts of the command that send requests: lists and runs.
-    parts: Vec<Part>,
+    parts: Vec<PartCounts>,
     in_flight: u64,
     /// The calls that wait, by part and number.
     waiting: HashMap<(usize, u64), (WaitReason, Instant)>,
     down_since: Option<Instant>,
+    is_unshared: bool,
 }
 
 #[derive(Debug)]
-struct Part {
+struct PartCounts {
     started: Instant,
-    summary: Summary,
+    rows: Rows,
+    /// Whether the command counts the rows.
+    is_counted: bool,
     listed: u64,
     total: Option<u64>,
 }
 
 impl Meter {
-    /// Returns the function that counts the events of one part of the command.
-    pub fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static + use<> {
+    /// Begins a part of the command: a list, or a run.
+    pub fn start_part(&self) -> Part {
         let mut counts = self.lock();
-        let part = counts.parts.len();
-        counts.parts.push(Part {
+        let index = counts.parts.len();
+        counts.parts.push(PartCounts {
             started: Instant::now(),
-            summary: Summary::default(),
+            rows: Rows::default(),
+            is_counted: false,
             listed: 0,
             total: None,
         });
         drop(counts);
-        let meter = self.clone();
-        move |event| meter.lock().count(part, event)
+        Part {
+            meter: self.clone(),
+            index,
+        }
     }
 
     /// Calls a function with the counts.
@@ -79,20 +177,12 @@ impl Meter {
 
 impl Counts {
     /// Returns the rows per outcome, over all parts.
-    pub fn rows(&self) -> Vec<(&'static str, u64)> {
-        let sum = |count: fn(&Summary) -> u64| -> u64 {
-            self.parts.iter().map(|part| count(&part.summary)).sum()
-        };
-        vec![
-            ("stored", sum(|summary| summary.stored)),
-            ("unchanged", sum(|summary| summary.unchanged)),
-            ("deleted", sum(|summary| summary.deleted)),
-            ("planned", sum(|summary| summary.planned)),
-            ("superseded", sum(|summary| summary.superseded)),
-            ("rejected", sum(|summary| summary.rejected)),
-            ("unknown", sum(|summary| summary.unknown)),
-            ("not_sent", sum(|summary| summary.not_sent)),
-        ]
+    pub fn rows(&self) -> Rows {
+        let mut rows = Rows::default();
+        for part in &self.parts {
+            rows.add(&part.rows);
+        }
+        rows
     }
 
     /// Returns the number of listed values and customers, over all parts.
@@ -100,7 +190,7 @@ impl Counts {
         self.parts.iter().map(|part| part.listed).sum()
     }
 
-    fn count(&mut self, part: usize, event: &Event) {
+    fn observe(&mut self, part: usize, event: &Event) -> Option<String> {
         match event {
             Event::RequestStarted { call, attempt, .. } => {
                 self.requests += 1;
@@ -125,9 +215,26 @@ impl Counts {
             Event::OutageStarted { lasted, .. } if self.down_since.is_none() => {
                 self.outages += 1;
                 self.down_since = Instant::now().checked_sub(*lasted);
+                return Some(
+                    "The store is down: five requests in a row have failed. One request at a time tries \
+                     again."
+                        .to_owned(),
+                );
             }
             Event::OutageEnded { lasted, .. } if self.down_since.take().is_some() => {
                 self.time_down += *lasted;
+                return Some(format!("The store is up again, after {}.", shown(*lasted)));
+            }
+            Event::LimitsUnshared { cause, .. } if !self.is_unshared => {
+                self.is_unshared = true;
+                return Some(format!(
+                    "The limits can't be shared with other processes ({cause}). This one goes on with a \
+                     smaller share of them."
+                ));
+            }
+            Event::LimitsShared { .. } if self.is_unshared => {
+                self.is_unshared = false;
+                return Some("The limits are shared again.".to_owned());
             }
             Event::Page { values, total, .. } => {
                 if let Some(part) = self.parts.get_mut(part) {
@@ -136,18 +243,19 @@ impl Counts {
                 }
             }
             Event::Progress { summary, .. } => {
-                if let Some(part) = self.parts.get_mut(part) {
-                    part.summary = *summary;
+                let part = self.parts.get_mut(part);
+                if let Some(part) = part.filter(|part| !part.is_counted) {
+                    part.rows = summary.into();
                 }
             }
             _ => {}
         }
+        None
     }
 
     fn view(&self, reading: Option<Reading>) -> Option<View> {
         let part = self.parts.last()?;
-        // Rows that are not sent are no progress.
-        let rows = part.summary.rows() - part.summary.not_sent;
+        let rows = part.rows.done();
         let is_list = rows == 0 && part.listed > 0;
         let now = Instant::now();
         let first_wait = self.waiting.values().min_by_key(|(_, until)| *until);

@@ -89,6 +89,11 @@ impl fmt::Display for View {
     }
 }
 
+/// Returns a time as people read it, rounded up to seconds.
+pub fn shown(time: Duration) -> String {
+    Rounded(time.as_secs_f64()).to_string()
+}
+
 /// A time in seconds, rounded up for people.
 struct Rounded(f64);
 

@@ -7,7 +7,7 @@ use bigcommerce_ext::Error;
 use bigcommerce_ext::chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use crate::meter::Counts;
+use crate::meter::{Counts, Rows};
 use crate::status::Status;
 
 /// What the report says beside the counts.
@@ -59,7 +59,7 @@ struct ReportJson<'a> {
     /// The error that ended the run early.
     error: Option<&'a ErrorJson>,
     /// Rows per outcome.
-    rows: BTreeMap<&'static str, u64>,
+    rows: Rows,
     /// Values and customers that were read.
     listed: u64,
     requests: u64,
@@ -95,7 +95,7 @@ pub fn to_json(header: &Header<'_>, counts: &Counts) -> serde_json::Result<Vec<u
         duration_ms: millis(header.elapsed),
         exit_status: header.status.code(),
         error: header.error,
-        rows: counts.rows().into_iter().collect(),
+        rows: counts.rows(),
         listed: counts.listed(),
         requests: counts.requests,
         retries: counts.retries,

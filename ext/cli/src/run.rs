@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use bigcommerce_ext::{Error, ErrorKind};
+use bigcommerce_ext::{Error, ErrorKind, Event};
 use tokio::time::Instant;
 
 use crate::args::Global;
-use crate::meter::Meter;
+use crate::meter::{Meter, Part};
 use crate::progress::{Display, Reading};
 use crate::replace_file::ReplaceFile;
 use crate::report::{self, ErrorJson};
@@ -47,6 +47,7 @@ struct Started {
     command: &'static str,
     time: SystemTime,
     at: Instant,
+    is_quiet: bool,
     report: Option<ReplaceFile>,
     display: Display,
 }
@@ -62,6 +63,7 @@ impl Run {
             command,
             time: SystemTime::now(),
             at: Instant::now(),
+            is_quiet: global.quiet,
             report: report.transpose().map_err(Failure::usage)?,
             display: Display::new(global.quiet),
         };
@@ -88,9 +90,7 @@ impl Run {
         let result = match (result, self.take_output_error()) {
             (result @ Err(_), _) | (result, None) => result,
             // Whoever read the output has gone: nobody is left to tell.
-            (Ok(_), Some(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                Ok(Status::Incomplete)
-            }
+            (Ok(_), Some(error)) if is_closed_pipe(&error) => Ok(Status::Incomplete),
             (Ok(_), Some(error)) => Err(Failure::usage(
                 anyhow::Error::new(error).context("standard output can't be written to"),
             )),
@@ -129,8 +129,20 @@ impl Run {
         &self.0.stop
     }
 
-    pub fn meter(&self) -> &Meter {
-        &self.0.meter
+    /// Begins a part of the command: a list, or a run.
+    pub fn start_part(&self) -> Part {
+        self.0.meter.start_part()
+    }
+
+    /// Returns the function that counts the events of a part.
+    pub fn observer(&self, part: &Part) -> impl Fn(&Event) + Send + Sync + 'static + use<> {
+        let (run, part) = (self.clone(), part.clone());
+        move |event| {
+            let notice = part.observe(event);
+            if let Some(notice) = notice.filter(|_| !run.is_quiet()) {
+                run.eprintln(notice);
+            }
+        }
     }
 
     /// Sets the name of the store, for the report.
@@ -168,8 +180,17 @@ impl Run {
         self.0.stop.stop(StopReason::Output);
     }
 
-    /// Writes a line to standard error.
+    /// Returns a writer to standard error, around the progress: for log records.
+    pub fn stderr(&self) -> Stderr {
+        Stderr(self.clone())
+    }
+
+    /// Writes a line to standard error, unless whoever read the output has gone: the program then ends
+    /// quietly.
     pub fn eprintln(&self, line: impl fmt::Display) {
+        if self.has_closed_output() {
+            return;
+        }
         // If standard error is closed, nothing can be told.
         drop(self.suspend(|| writeln!(io::stderr().lock(), "{line}")));
     }
@@ -198,6 +219,17 @@ impl Run {
         Some(&self.0.started.get()?.display)
     }
 
+    fn has_closed_output(&self) -> bool {
+        let error = self.0.output_error.lock();
+        let error = error.unwrap_or_else(PoisonError::into_inner);
+        error.as_ref().is_some_and(is_closed_pipe)
+    }
+
+    fn is_quiet(&self) -> bool {
+        let started = self.0.started.get();
+        started.is_none_or(|started| started.is_quiet)
+    }
+
     fn take_output_error(&self) -> Option<io::Error> {
         let error = self.0.output_error.lock();
         error.unwrap_or_else(PoisonError::into_inner).take()
@@ -207,18 +239,16 @@ impl Run {
     async fn obey(self, mut signals: Signals) {
         loop {
             let reason = signals.next().await;
-            if self.0.stop.stop(reason) {
+            if self.0.stop.reason().is_none() {
                 let again = match reason {
                     StopReason::Interrupted => "Press Ctrl-C",
                     _ => "Send the signal",
                 };
+                // First: the run may end at once.
                 self.eprintln(format_args!(
                     "Stopping: requests in flight finish. {again} again to stop at once."
                 ));
-                continue;
-            }
-            if self.0.stop.reason() == Some(StopReason::Output) {
-                // The run stops already, but not by a signal.
+                self.0.stop.stop(reason);
                 continue;
             }
             let status = reason.status().unwrap_or(Status::Interrupted);
@@ -264,7 +294,24 @@ impl Run {
     }
 }
 
+fn is_closed_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
 fn is_stopped(failure: &Failure) -> bool {
     let error = failure.error.downcast_ref::<Error>();
     error.is_some_and(|error| error.kind() == ErrorKind::Stopped)
+}
+
+/// Writes to standard error, while the progress is off the screen.
+pub struct Stderr(Run);
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

@@ -21,6 +21,9 @@ pub struct Selection {
     /// Of several accounts with an e-mail address, take the one that was created last
     #[arg(long)]
     pub newest_account: bool,
+    /// The attribute whose values are the external IDs of customers.
+    #[arg(skip)]
+    pub external_id: Option<AttributeKey>,
 }
 
 /// The conditions for dates: a date such as 2024-06-10, or a time such as 2024-06-10T14:22:00Z.
@@ -71,6 +74,15 @@ impl Dates {
 }
 
 impl Selection {
+    /// Returns the customers that are given by their e-mail addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let customers = self.customers.iter().flatten();
+        customers.filter_map(|customer| match customer {
+            CustomerKey::Email(address) => Some(address.trim()),
+            _ => None,
+        })
+    }
+
     /// Adds the conditions to a list.
     pub fn apply(&self, mut list: List) -> List {
         if let Some(customers) = &self.customers {
@@ -95,6 +107,9 @@ impl Selection {
                 list = add(list, date);
             }
         }
+        if let Some(attribute) = &self.external_id {
+            list = list.external_id(attribute.clone());
+        }
         if let Some(channel) = self.channel {
             list = list.in_channel(channel);
         }
@@ -118,7 +133,7 @@ fn customer_key(text: &str) -> Result<CustomerKey, String> {
 }
 
 /// Returns the attribute of a text: an ID if it is a whole number, or else a name.
-fn attribute_key(text: &str) -> Result<AttributeKey, String> {
+pub fn attribute_key(text: &str) -> Result<AttributeKey, String> {
     match text.parse::<i64>() {
         Ok(id) if id >= 1 => Ok(id.into()),
         Ok(_) => Err("an ID is 1 or more".to_owned()),

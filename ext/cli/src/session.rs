@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::args::Global;
 use crate::connection::Connection;
+use crate::meter::Part;
 use crate::progress::Reading;
 use crate::run::Run;
 use crate::status::{Failure, Status};
@@ -47,7 +48,17 @@ impl Session {
     /// Returns the function that shows events as progress, and counts them for the report: for
     /// `observe`. Each list and each run of a command needs one of its own.
     pub fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static + use<> {
-        self.run.meter().observer()
+        self.run.observer(&self.run.start_part())
+    }
+
+    /// Begins a part of the command whose rows the command counts by itself.
+    pub fn start_part(&self) -> Part {
+        self.run.start_part()
+    }
+
+    /// Returns the function that shows and counts the events of a part: for `observe`.
+    pub fn observer_of(&self, part: &Part) -> impl Fn(&Event) + Send + Sync + 'static + use<> {
+        self.run.observer(part)
     }
 
     /// Sets the function that tells how much of the input was read, so that the progress can show the

@@ -24,8 +24,11 @@ impl MaxDeletes {
     pub(super) fn of(self, values: usize) -> u64 {
         match self {
             Self::Values(max) => max,
-            // Far fewer values than a float has whole numbers.
-            Self::Share(share) => (share * values as f64).ceil() as u64,
+            Self::Share(share) => {
+                let exact = share * values as f64;
+                // A tenth of 70 is a little more than 7 as a float.
+                (exact - exact * 1e-12).ceil() as u64
+            }
         }
     }
 }
@@ -96,6 +99,9 @@ mod tests {
             (0.1, 1, 1),
             (0.1, 10, 1),
             (0.1, 11, 2),
+            (0.1, 70, 7),
+            (0.1, 1_000_000, 100_000),
+            (0.1, 1_000_001, 100_001),
             (0.0, 11, 0),
             (1.0, 11, 11),
         ] {

@@ -206,7 +206,10 @@ where
             self.hold_back(&error);
         }
         if self.is_preview {
-            self.plan_deletes();
+            // What was not read of the input is no difference.
+            if self.summary.stopped_by.is_none() {
+                self.plan_deletes();
+            }
         } else if self.summary.held_back.is_none() {
             let (reading, since) = (self.reading.clone(), self.since);
             let checking = async move { check(&reading, &knowledge, since, in_input).await };

@@ -3,6 +3,8 @@
 mod admission;
 mod fingerprint;
 mod guards;
+#[cfg(feature = "serde")]
+mod json;
 mod listed;
 mod mirroring;
 mod preview;

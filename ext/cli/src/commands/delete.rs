@@ -1,5 +1,6 @@
 //! The command `delete`.
 
+mod customers;
 mod preview;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::Args;
 use futures_util::{StreamExt as _, stream};
 
 use crate::args::Global;
+use crate::input::{FormatArgs, KeyKind};
 use crate::numbers::{counted, grouped};
 use crate::question::{Answer, confirm};
 use crate::selection::Selection;
@@ -30,9 +32,14 @@ use preview::Preview;
 pub struct Delete {
     #[command(flatten)]
     selection: Selection,
-    /// Values of the customers that the first column of this file names
+    /// Values of the customers that the first column of this CSV file names, or the field of these JSON
+    /// lines; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "customers")]
     file: Option<PathBuf>,
+    /// What the file names customers by: id, email, or external=ATTRIBUTE for the IDs that are the values
+    /// of this attribute (default: by the column's name, customer_id or email)
+    #[arg(long, value_name = "KEY", requires = "file")]
+    key: Option<KeyKind>,
     /// Delete the values of all customers
     #[arg(long, conflicts_with_all = ["customers", "file"])]
     all: bool,
@@ -45,10 +52,23 @@ pub struct Delete {
 }
 
 impl Delete {
-    pub async fn run(self, global: &Global) -> Result<Status, Failure> {
+    pub async fn run(mut self, global: &Global) -> Result<Status, Failure> {
         self.check().map_err(Failure::usage)?;
+        if let Some(file) = &self.file {
+            let format = FormatArgs {
+                key: self.key.clone(),
+                ..FormatArgs::default()
+            };
+            self.selection.external_id = format.external_id();
+            self.selection.customers = Some(customers::read(file, &format).await?);
+        }
         let session = Session::start(global).await?;
-        let mut preview = Preview::list(&session, &self.selection).await?;
+        let mut preview = match Preview::list(&session, &self.selection).await {
+            Err(failure) => {
+                return Err(customers::explain(&session, &self.selection, failure).await);
+            }
+            Ok(preview) => preview,
+        };
         let is_asked = !self.yes && !self.dry_run && !preview.is_empty();
         let shows_values = is_asked || (self.dry_run && !global.json);
         session.eprintln(preview.describe(if shows_values { SHOWN_VALUES } else { 0 }));

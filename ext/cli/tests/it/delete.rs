@@ -156,7 +156,11 @@ error: Delete 2 values? There is no terminal to ask on, so nothing was changed: 
 fn an_unknown_customer_or_attribute_deletes_nothing() {
     let server = server(store());
     for (arguments, expected) in [
-        (["--customers", "1,jim@example.com"], "jim@example.com"),
+        (
+            ["--customers", "1,Jane@example.com,jim@example.com"],
+            "error: no customer has the e-mail address jim@example.com: correct it or leave it out; \
+             nothing was deleted",
+        ),
         (["--attributes", "Tier,Tear"], "\"Tear\""),
     ] {
         let ended = run(
@@ -187,5 +191,60 @@ error: the run stopped early: DELETE /customers/attribute-values returned 403 (T
          OAuth scope to modify customers): the access token lacks the OAuth scope store_v2_customers \
          (Customers: modify): add the scope to the API account and create a new token\n"
     );
+    assert_eq!(left(&server), ALL);
+}
+
+#[test]
+fn customers_are_read_from_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("customers.csv");
+    let file = path.to_str().expect("UTF-8");
+    for (contents, options, gone) in [
+        (
+            "customer_id\n1\n3\n",
+            &["--attributes", "Tier"][..],
+            &[(1, 101), (3, 101)][..],
+        ),
+        (
+            "email,name\nJane@example.com,Jane\njoe@example.com,Joe\n",
+            &["--attributes", "Points"],
+            &[(1, 102), (2, 102)],
+        ),
+        (
+            "number\n20\n",
+            &["--key", "external=Points"],
+            &[(2, 101), (2, 102)],
+        ),
+        ("customer_id\n", &[], &[]),
+    ] {
+        let server = server(store());
+        std::fs::write(&path, contents).expect("a file");
+        let arguments = ["--file", file, "--yes"];
+        let ended = run(
+            &server,
+            arguments.into_iter().chain(options.iter().copied()),
+        );
+        assert_eq!(ended.status, 0, "{contents}: {}", ended.stderr);
+        let kept: Vec<_> = ALL
+            .into_iter()
+            .filter(|value| !gone.contains(value))
+            .collect();
+        assert_eq!(left(&server), kept, "{contents}");
+    }
+}
+
+#[test]
+fn a_file_with_a_wrong_line_deletes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("customers.csv");
+    std::fs::write(&path, "customer_id\n1\nx2\n\n3\n").expect("a file");
+    let server = server(store());
+    let file = path.to_str().expect("UTF-8");
+    let ended = run(&server, ["--file", file, "--yes"]);
+    let expected = format!(
+        "error: customers can't be read, so nothing was deleted:
+  {file}:3:customer_id: \"x2\" is not a customer's ID: give a whole number of 1 or more\n"
+    );
+    assert_eq!((ended.status, ended.stderr), (2, expected));
     assert_eq!(left(&server), ALL);
 }

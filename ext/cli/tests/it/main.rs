@@ -9,6 +9,7 @@ mod files;
 mod import;
 #[cfg(target_os = "linux")]
 mod memory;
+mod mirror;
 mod rejects;
 mod run;
 mod secrets;
