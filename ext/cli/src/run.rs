@@ -244,18 +244,16 @@ impl Run {
     async fn obey(self, mut signals: Signals) {
         loop {
             let reason = signals.next().await;
-            if self.0.stop.stop(reason) {
+            if self.0.stop.reason().is_none() {
                 let again = match reason {
                     StopReason::Interrupted => "Press Ctrl-C",
                     _ => "Send the signal",
                 };
+                // First: the run may end at once.
                 self.eprintln(format_args!(
                     "Stopping: requests in flight finish. {again} again to stop at once."
                 ));
-                continue;
-            }
-            if self.0.stop.reason() == Some(StopReason::Output) {
-                // The run stops already, but not by a signal.
+                self.0.stop.stop(reason);
                 continue;
             }
             let status = reason.status().unwrap_or(Status::Interrupted);

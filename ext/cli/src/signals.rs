@@ -37,13 +37,13 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Stops the run. Returns `false` if it was to stop before: the first reason stays.
-    pub fn stop(&self, reason: StopReason) -> bool {
+    /// Stops the run. If it was to stop before, the first reason stays.
+    pub fn stop(&self, reason: StopReason) {
         self.0.send_if_modified(|current| {
             let is_first = current.is_none();
             current.get_or_insert(reason);
             is_first
-        })
+        });
     }
 
     pub fn reason(&self) -> Option<StopReason> {
@@ -113,8 +113,8 @@ mod tests {
     async fn the_first_reason_stays_and_late_listeners_hear_of_it() {
         let stop = Stop::default();
         let early = stop.stopped();
-        assert!(stop.stop(StopReason::Terminated));
-        assert!(!stop.stop(StopReason::Interrupted));
+        stop.stop(StopReason::Terminated);
+        stop.stop(StopReason::Interrupted);
         early.await;
         stop.clone().stopped().await;
         assert_eq!(stop.reason(), Some(StopReason::Terminated));

@@ -62,6 +62,7 @@ impl Sync {
         }
         let mut max_deletes = None;
         if is_asked {
+            let before = self.mirror.fingerprint()?;
             let comparison = self.preview(&session).await?;
             if comparison.status != Status::Differs {
                 return Ok(session.end(comparison.status));
@@ -70,6 +71,11 @@ impl Sync {
             if confirm(&session, &question, false).await? == Answer::No {
                 session.eprintln("Nothing was changed.");
                 return Ok(session.end(Status::Incomplete));
+            }
+            if self.mirror.fingerprint()? != before {
+                return Err(Failure::usage(anyhow!(
+                    "the input has changed since it was compared, so nothing was changed: run it again"
+                )));
             }
             // No more than the answer was about. What was held back still is.
             max_deletes = comparison

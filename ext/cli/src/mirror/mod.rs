@@ -80,6 +80,11 @@ impl MirrorArgs {
         Ok(Opened { input, attributes })
     }
 
+    /// Returns a text that changes with the files, which can be read twice.
+    pub fn fingerprint(&self) -> Result<String, Failure> {
+        Input::open(&self.input, Empty::Absent)?.fingerprint()
+    }
+
     /// Returns `true` if all files can be read twice.
     pub fn can_read_twice(&self) -> bool {
         let is_regular = |path: &Path| path.metadata().is_ok_and(|metadata| metadata.is_file());

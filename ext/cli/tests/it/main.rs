@@ -9,6 +9,7 @@ mod export;
 mod files;
 mod help;
 mod import;
+#[cfg(target_os = "linux")]
 mod memory;
 mod mirror;
 #[cfg(unix)]

@@ -72,7 +72,8 @@ fn export(shop: &Shop, lines: u64, options: &[&str]) -> f64 {
 fn a_million_values_take_less_than_64_mib() {
     let values = std::env::var("BIGCOMMERCE_MEMORY_VALUES");
     let values = values.map_or(VALUES, |values| values.parse().expect("a number"));
-    let customers = values / VALUES_PER_CUSTOMER;
+    let customers = values.div_ceil(VALUES_PER_CUSTOMER);
+    let values = customers * VALUES_PER_CUSTOMER;
     let addresses =
         (1..=customers).map(|id| (id.cast_signed(), format!("customer{id}@example.com")));
     let builder = Sandbox::builder().customers(addresses);

@@ -123,7 +123,7 @@ fn the_progress_shows_rows_and_why_nothing_happens_and_ctrl_c_ends_it() {
         .exp_string("Stopping: requests in flight finish. Press Ctrl-C again to stop at once.")
         .expect("what happens now");
     let (status, rest) = end(&mut session);
-    assert!(rest.contains(" not sent"), "{shown} {rest}");
+    assert!(rest.contains(" not sent"), "{status} {shown} {rest:?}");
     assert_eq!(status, 130);
 }
 
@@ -168,4 +168,121 @@ fn wait_for(condition: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
     panic!("the condition is not met");
+}
+
+/// A store where twenty customers have a tier, and a file with one of them changed and one without.
+fn mirrored() -> (Server, tempfile::TempDir, String) {
+    let server = Server::start(Sandbox::builder().attribute(101, "Tier"));
+    for customer in 1..=20 {
+        server.sandbox.insert(customer, 101, "Gold");
+    }
+    server.sandbox.advance(Duration::from_secs(3_600));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tiers.csv");
+    let lines = (2..=20).map(|customer| match customer {
+        2 => "2,Silver\n".to_owned(),
+        _ => format!("{customer},Gold\n"),
+    });
+    let text = "customer_id,Tier\n".to_owned() + &lines.collect::<String>();
+    std::fs::write(&path, text).expect("a file");
+    let path = path.to_str().expect("UTF-8").to_owned();
+    (server, folder, path)
+}
+
+#[test]
+fn sync_shows_the_differences_and_asks() {
+    let (server, _folder, path) = mirrored();
+    let mut session = spawn(&server, ["sync", &path]);
+    let shown = session
+        .exp_string("Store 1 value and delete 1? [y/N] ")
+        .expect("a question");
+    assert!(shown.contains("~ 2 \"Tier\" \"Gold\""), "{shown}");
+    assert!(shown.contains("- 1 \"Tier\" \"Gold\""), "{shown}");
+    assert!(
+        shown.contains("0 to create, 1 to change, 1 to delete, 18 unchanged"),
+        "{shown}"
+    );
+    session.send_line("y").expect("an answer");
+    let (status, rest) = end(&mut session);
+    assert!(rest.contains("1 stored, 18 unchanged, 1 deleted"), "{rest}");
+    assert_eq!(status, 0);
+    assert!(server.sandbox.value(1, 101).is_none());
+    assert_eq!(server.sandbox.values().len(), 19);
+}
+
+#[test]
+fn sync_changes_nothing_without_a_yes() {
+    let (server, _folder, path) = mirrored();
+    let mut session = spawn(&server, ["sync", &path]);
+    session.exp_string("[y/N] ").expect("a question");
+    session.send_line("n").expect("an answer");
+    session
+        .exp_string("Nothing was changed.")
+        .expect("a confirmation");
+    assert_eq!(end(&mut session).0, 1);
+    let counts = server.sandbox.counts();
+    assert_eq!((counts.puts, counts.deletes), (0, 0));
+}
+
+#[test]
+fn sync_deletes_no_more_than_the_question_was_about() {
+    let (server, _folder, path) = mirrored();
+    let mut session = spawn(&server, ["sync", &path, "--max-deletes", "100%"]);
+    session.exp_string("[y/N] ").expect("a question");
+    // Another value that the file doesn't have, an hour ago by the store's calendar.
+    server.sandbox.insert(21, 101, "Gold");
+    server.sandbox.advance(Duration::from_secs(3_600));
+    session.send_line("y").expect("an answer");
+    session
+        .exp_string("2 of the 21 values would be, and at most 1 may be")
+        .expect("the guard");
+    assert_eq!(end(&mut session).0, 1);
+    assert_eq!(server.sandbox.counts().deletes, 0);
+}
+
+#[test]
+fn a_file_that_changes_during_the_question_is_not_used() {
+    let (server, _folder, path) = mirrored();
+    let mut session = spawn(&server, ["sync", &path]);
+    session.exp_string("[y/N] ").expect("a question");
+    std::fs::write(&path, "customer_id,Tier\n2,Bronze\n").expect("a file");
+    session.send_line("y").expect("an answer");
+    session
+        .exp_string("has changed since it was compared, so nothing was changed")
+        .expect("an error");
+    assert_eq!(end(&mut session).0, 2);
+    assert_eq!(server.sandbox.counts().puts, 0);
+}
+
+#[test]
+fn an_import_shows_how_far_it_is_and_finishes_what_is_in_flight() {
+    let server = Server::start(
+        Sandbox::builder()
+            .attribute(101, "Tier")
+            .latency(Duration::from_secs(1)),
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tiers.csv");
+    let lines: String = (1..=5_000)
+        .map(|customer| format!("{customer},Gold\n"))
+        .collect();
+    std::fs::write(&path, "customer_id,Tier\n".to_owned() + &lines).expect("a file");
+    let mut session = spawn(&server, ["import", path.to_str().expect("UTF-8")]);
+    // 500 batches of a second each, three at a time: it has not ended before Ctrl-C.
+    session
+        .exp_regex(r"[1-9][0-9]* rows, [0-9]+/s, [0-9]+%, ([0-9]+ min )?[0-9]+ s left")
+        .expect("the progress");
+    session.send_control('c').expect("Ctrl-C");
+    session
+        .exp_string("requests in flight finish")
+        .expect("what happens now");
+    let (status, rest) = end(&mut session);
+    assert_eq!(status, 130, "{rest}");
+    let counts = server.sandbox.counts();
+    assert!(
+        counts.puts > 0 && counts.rows_stored == counts.puts * 10,
+        "{counts:?}"
+    );
+    let stored = format!(" {} stored", counts.rows_stored);
+    assert!(rest.contains(&stored), "{stored}: {rest}");
 }
