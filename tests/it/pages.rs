@@ -3,16 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/answers.md",
     "docs/documents.md",
     "docs/json.md",
     "docs/logs.md",
+    "docs/program.md",
     "docs/promises.md",
     "docs/versions.md",
     "ext/benches/README.md",
+    "ext/cli/README.md",
     "ext/examples/README.md",
     "openapi/README.md",
     "sdk/README.md",

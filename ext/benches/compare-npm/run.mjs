@@ -40,8 +40,8 @@ const installDir = install(targetDir);
 const rows = readRows(CSV);
 const clients = {
     ours: (url) => [
-        join(targetDir, "release/examples/bulk_upsert"),
-        ["--url", url, ...attributeArgs(), CSV],
+        join(targetDir, "release/bigcommerce-attributes"),
+        ["import", CSV, "--url", url, "--quiet", ...attributeArgs()],
     ],
     npm: (url) => [process.execPath, [join(HERE, "client.mjs"), installDir, url, CSV]],
 };
@@ -82,12 +82,12 @@ function parseOptions() {
     }
 }
 
-/** Builds the sandbox and this client's example. Returns the target directory. */
+/** Builds the sandbox and this client's program. Returns the target directory. */
 function build() {
     const options = { cwd: HERE, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] };
     const cargo = (...args) => execFileSync("cargo", args, options);
     cargo("build", "--release", "-p", "bigcommerce-sandbox");
-    cargo("build", "--release", "-p", "bigcommerce-ext", "--example", "bulk_upsert");
+    cargo("build", "--release", "-p", "bigcommerce-attributes");
     return JSON.parse(cargo("metadata", "--no-deps", "--format-version=1")).target_directory;
 }
 

@@ -1,13 +1,13 @@
 //! The file that tells how far a run has come.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
+use crate::replace_file::ReplaceFile;
 use crate::status::Failure;
 
 /// The number of rows after which the file is written again. They are sent again after a kill.
@@ -111,16 +111,7 @@ impl Checkpoint {
     }
 
     fn write(&mut self) -> anyhow::Result<()> {
-        let write = || -> io::Result<()> {
-            let folder = self
-                .path
-                .parent()
-                .filter(|path| !path.as_os_str().is_empty());
-            let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-            file.write_all(&serde_json::to_vec(&self.state)?)?;
-            file.persist(&self.path)?;
-            Ok(())
-        };
+        let write = || ReplaceFile::check(&self.path)?.write(&serde_json::to_vec(&self.state)?);
         write()
             .with_context(|| format!("the checkpoint {} can't be written", self.path.display()))?;
         self.written_rows = self.state.rows;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use bigcommerce_ext::{Limits, Store};
+use bigcommerce_ext::{Limits, Store, StoreBuilder};
 use bigcommerce_ext_redis::RedisLimiter;
 use bigcommerce_sandbox::Sandbox;
 
@@ -12,6 +12,8 @@ use crate::profile::Address;
 use crate::status::Failure;
 use crate::target::{self, HOW_TO_NAME, PLACEHOLDER, Target};
 
+/// How many requests the provider accepts at once.
+const MAX_IN_FLIGHT: usize = 3;
 const USER_AGENT: &str = concat!("bigcommerce-attributes/", env!("CARGO_PKG_VERSION"));
 
 /// A store, and what lives as long as it does.
@@ -20,27 +22,28 @@ pub struct Connection {
     /// What reports and messages call the store: its base URL, or that it is a sandbox. Contains no
     /// secret.
     pub label: String,
-    /// The Redis that shares the limits, if there is one.
-    pub redis: Option<RedisLimiter>,
+    /// How many requests may be in flight at once.
+    pub max_in_flight: usize,
     _sandbox: Option<Sandbox>,
 }
 
 impl Connection {
-    /// Connects to the store that the options, the environment or the configuration file name. Sends
-    /// nothing.
-    pub async fn open(global: &Global) -> Result<Self, Failure> {
+    /// Connects to the store that the options, the environment or the configuration file name.
+    /// Sends nothing. `configure` sets what a command needs beside.
+    pub async fn open(
+        global: &Global,
+        configure: impl FnOnce(StoreBuilder) -> StoreBuilder,
+    ) -> Result<Self, Failure> {
         if global.sandbox {
-            return Self::to_sandbox(global).await;
+            return Self::to_sandbox(global, configure).await;
         }
         let target = Target::find(global).map_err(Failure::usage)?;
         let token = target.token(global).map_err(Failure::usage)?;
         let redis = target.redis(global).map_err(Failure::usage)?;
         let redis = connect_redis(redis)?;
         let profile = &target.profile;
-        let mut limits = Limits::default();
-        if let Some(requests) = profile.max_in_flight {
-            limits = limits.max_in_flight(requests);
-        }
+        let max_in_flight = profile.max_in_flight.unwrap_or(MAX_IN_FLIGHT);
+        let mut limits = Limits::default().max_in_flight(max_in_flight);
         if let Some(share) = profile.reserve_quota {
             limits = limits.reserve_quota(share);
         }
@@ -51,10 +54,10 @@ impl Connection {
         let mut builder = builder
             .limits(limits)
             .user_agent(profile.user_agent.as_deref().unwrap_or(USER_AGENT));
-        if let Some(redis) = &redis {
-            builder = builder.limiter(redis.clone());
+        if let Some(redis) = redis {
+            builder = builder.limiter(redis);
         }
-        let store = builder.build().map_err(|error| {
+        let store = configure(builder).build().map_err(|error| {
             let profile = match &target.profile_name {
                 Some(name) => format!(", profile {name}"),
                 None => String::new(),
@@ -67,12 +70,15 @@ impl Connection {
         Ok(Self {
             store,
             label: target.label(),
-            redis,
+            max_in_flight,
             _sandbox: None,
         })
     }
 
-    async fn to_sandbox(global: &Global) -> Result<Self, Failure> {
+    async fn to_sandbox(
+        global: &Global,
+        configure: impl FnOnce(StoreBuilder) -> StoreBuilder,
+    ) -> Result<Self, Failure> {
         let redis = target::redis_option(global).map_err(Failure::usage)?;
         let redis = connect_redis(redis)?;
         let sandbox = Sandbox::builder()
@@ -83,16 +89,14 @@ impl Connection {
             .await
             .context("the sandbox can't start")
             .map_err(Failure::usage)?;
-        // The values are a day old: sync keeps those that were changed less than a minute ago.
-        sandbox.advance(Duration::from_secs(24 * 60 * 60));
         let mut builder = Store::builder_with_base_url(sandbox.base_url(), PLACEHOLDER);
-        if let Some(redis) = &redis {
-            builder = builder.limiter(redis.clone());
+        if let Some(redis) = redis {
+            builder = builder.limiter(redis);
         }
         Ok(Self {
-            store: builder.build()?,
+            store: configure(builder).build()?,
             label: "sandbox".to_owned(),
-            redis,
+            max_in_flight: MAX_IN_FLIGHT,
             _sandbox: Some(sandbox),
         })
     }

@@ -29,12 +29,10 @@ mod variable;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::Cli;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         // Help and version are no failures: clap tells which status they have.
         Err(error) => {

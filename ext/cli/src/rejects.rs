@@ -104,20 +104,21 @@ impl Rejects {
             }
             Shape::Json(layout) => {
                 let mut object = Map::new();
+                // A field for each kind of key: what a bare text is depends on options.
+                let (field, key) = match row.customer() {
+                    CustomerKey::Email(address) => ("email", json!(&**address)),
+                    CustomerKey::External(id) => ("external_id", json!(&**id)),
+                    key => ("customer_id", json!(key)),
+                };
+                object.insert(field.to_owned(), key);
+                let (attribute, value) = (place.attribute.to_string(), json!(row.value()));
                 match layout {
                     Layout::Long => {
-                        object.insert("customer".to_owned(), json!(row.customer()));
-                        object.insert("attribute".to_owned(), json!(&*place.attribute));
-                        object.insert("value".to_owned(), json!(row.value()));
+                        object.insert("attribute".to_owned(), attribute.into());
+                        object.insert("value".to_owned(), value);
                     }
                     Layout::Wide => {
-                        let (field, key) = match row.customer() {
-                            CustomerKey::Email(address) => ("email", json!(&**address)),
-                            CustomerKey::External(id) => ("external_id", json!(&**id)),
-                            key => ("customer_id", json!(key)),
-                        };
-                        object.insert(field.to_owned(), key);
-                        object.insert(place.attribute.to_string(), json!(row.value()));
+                        object.insert(attribute, value);
                     }
                 }
                 self.write_json(object, status, error)

@@ -56,8 +56,18 @@ impl ReplaceFile {
         Ok(())
     }
 
+    /// Returns the path, with links followed.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns `true` if the file is a device or a pipe, which can't be replaced.
+    pub fn is_special(&self) -> bool {
+        self.is_special
+    }
+
     /// Creates a file beside the path, which is removed when it is dropped.
-    fn create(&self) -> io::Result<NamedTempFile> {
+    pub fn create(&self) -> io::Result<NamedTempFile> {
         let folder = match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 
-use bigcommerce_ext::{Error, Event, Store};
+use bigcommerce_ext::{Error, Event, Store, StoreBuilder};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -23,7 +23,15 @@ pub struct Session {
 impl Session {
     /// Opens the connection.
     pub async fn start(global: &Global) -> Result<Self, Failure> {
-        let connection = Connection::open(global).await?;
+        Self::start_with(global, |builder| builder).await
+    }
+
+    /// Opens the connection with settings of its own.
+    pub async fn start_with(
+        global: &Global,
+        configure: impl FnOnce(StoreBuilder) -> StoreBuilder,
+    ) -> Result<Self, Failure> {
+        let connection = Connection::open(global, configure).await?;
         global.run.set_store(connection.label.clone());
         Ok(Self {
             connection,
@@ -33,6 +41,10 @@ impl Session {
 
     pub fn store(&self) -> &Store {
         &self.connection.store
+    }
+
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Returns a future that completes when the run is to stop: for `stop_when`.

@@ -314,7 +314,8 @@ impl SandboxBuilder {
     /// change of its file (default: there are none).
     ///
     /// The attributes `frequency` (ID 101), `recency_weeks` (102) and `tenure_weeks` (103) are numbers.
-    /// Customer 1 has the address `customer1@example.com`, and so on. The file `cdnow_customers.csv`
+    /// Customer 1 has the address `customer1@example.com`, and so on. The values are a day older than the
+    /// store. The file `cdnow_customers.csv`
     /// has 7,071 values of the customers 1 to 2357. These differences are there for a sync to find:
     ///
     /// - The customers 2351 to 2357 have no values yet: 21 are to be created.

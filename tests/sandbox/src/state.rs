@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use crate::attributes::Attributes;
 use crate::busy_customers::BusyCustomers;
 use crate::clock::Clock;
@@ -57,8 +59,10 @@ impl Shared {
             customers.insert(customer.clone(), clock.now());
         }
         let mut store = Store::default();
+        // A client may take care of what was changed just now.
+        let yesterday = clock.now() - TimeDelta::days(1);
         for (customer, attribute, value) in &settings.values {
-            store.upsert(*customer, *attribute, value.clone(), clock.now());
+            store.upsert(*customer, *attribute, value.clone(), yesterday);
         }
         let state = State {
             counts: Counts::default(),

@@ -207,7 +207,7 @@ impl Export {
         };
         if let Some(part) = part {
             session.eprintln(format_args!(
-                "What was read is in {}; {} is as it was.",
+                "What was read is in {}; {} was not written.",
                 part.display(),
                 self.shown_output()
             ));

@@ -93,6 +93,12 @@ impl FromStr for ColumnType {
 
 impl Import {
     pub async fn run(self, global: &Global) -> Result<Status, Failure> {
+        if global.token_stdin && self.input.has_standard_input() {
+            return Err(Failure::usage(anyhow!(
+                "standard input can't hold both the token (--token-stdin) and the rows (-): write one of \
+                 them elsewhere"
+            )));
+        }
         let mut input = Input::open(&self.input, Empty::Skip)?;
         let session = Session::start(global).await?;
         if let Some([status, error]) = input.ignored_columns() {
@@ -163,6 +169,7 @@ impl Import {
             skipped,
             customers: CustomerCount::default(),
             has_fatal_error: false,
+            has_stopped_itself: false,
         };
         let end = import.follow(outcomes).await?;
         let mut status = import.finish(&end)?;
@@ -295,6 +302,8 @@ struct Importing<'a> {
     customers: CustomerCount,
     /// Whether the rest of the input can't be read.
     has_fatal_error: bool,
+    /// Whether a wrong row has stopped the run.
+    has_stopped_itself: bool,
 }
 
 impl Importing<'_> {
@@ -368,6 +377,7 @@ impl Importing<'_> {
         let is_wrong = matches!(error.kind(), ErrorKind::InvalidRow | ErrorKind::Input);
         if let Some(stop) = self.stop_at_wrong_row.filter(|_| is_wrong) {
             stop.notify_one();
+            self.has_stopped_itself = true;
         }
         // A run that goes on from its checkpoint sends the rows that it left.
         if is_left && self.checkpoint.is_some() {
@@ -425,7 +435,10 @@ impl Importing<'_> {
             checkpoint.remove().map_err(Failure::usage)?;
         }
         Ok(match &end.stopped_by {
-            Some(error) if error.kind() == ErrorKind::Input => {
+            Some(error)
+                if self.has_stopped_itself
+                    && matches!(error.kind(), ErrorKind::Input | ErrorKind::Stopped) =>
+            {
                 self.session
                     .eprintln("Stopped at the first wrong row (--strict).");
                 Status::Incomplete

@@ -1,6 +1,6 @@
 //! The objects of a file of JSON lines.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io::{BufRead as _, Read as _};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use crate::status::Failure;
 
 /// The fields that name a customer.
 const KEY_FIELDS: [&str; 4] = ["customer", "customer_id", "email", "external_id"];
+/// The lines that may be read to tell the layout.
+const MAX_LINES_AHEAD: usize = 100;
 const MAX_CACHED_ATTRIBUTES: usize = 1_000;
 /// From here on, not every whole number is an `f64`.
 const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
@@ -33,8 +35,8 @@ pub struct JsonFile {
     key: Option<KeyKind>,
     map: AttributeMap,
     text: Vec<u8>,
-    /// A line that was read to tell the layout.
-    is_read_ahead: bool,
+    /// The lines that were read to tell the layout, and their numbers.
+    ahead: VecDeque<(u64, Vec<u8>)>,
     /// Fields and attributes by their text.
     cached: HashMap<String, (Arc<str>, Result<AttributeKey, String>)>,
 }
@@ -70,8 +72,16 @@ impl Object {
         found.map(|(_, value)| value)
     }
 
-    fn is_long(&self) -> bool {
-        self.get("attribute").is_some() && self.get("value").is_some()
+    /// Returns the layout that the fields tell, `None` if they only name a customer.
+    fn layout(&self) -> Option<Layout> {
+        let is_there = |field| self.get(field).is_some();
+        if is_there("attribute") && is_there("value") {
+            return Some(Layout::Long);
+        }
+        let is_other = |name: &str| !KEY_FIELDS.contains(&name) && !REJECT_COLUMNS.contains(&name);
+        let mut fields = self.0.iter();
+        let has_other = fields.any(|(name, _)| is_other(name));
+        has_other.then_some(Layout::Wide)
     }
 }
 
@@ -93,30 +103,41 @@ impl JsonFile {
             key: args.key.clone(),
             map: map.clone(),
             text: Vec::new(),
-            is_read_ahead: false,
+            ahead: VecDeque::new(),
             cached: HashMap::new(),
-        };
-        let has_line = match file.read_line() {
-            None => false,
-            Some(Ok(())) => true,
-            Some(Err(error)) => return Err(Failure::usage(anyhow!(error))),
         };
         file.layout = match args.layout {
             Some(layout) => layout,
-            None if !has_line => Layout::Long,
-            None => match file.parse() {
-                Ok(object) if object.is_long() => Layout::Long,
-                Ok(_) => Layout::Wide,
-                Err((_, rule)) => {
-                    return Err(Failure::usage(anyhow!(
-                        "{label}:{line}: {rule}; JSON lines have an object in each line",
-                        line = file.line
-                    )));
-                }
-            },
+            None => file.find_layout()?,
         };
-        file.is_read_ahead = has_line;
         Ok(file)
+    }
+
+    /// Reads lines until one tells the layout.
+    fn find_layout(&mut self) -> Result<Layout, Failure> {
+        let (mut ahead, mut layout, mut first_wrong) = (VecDeque::new(), None, None);
+        while layout.is_none() && ahead.len() < MAX_LINES_AHEAD {
+            match self.read_line() {
+                None => break,
+                Some(Err(error)) => return Err(Failure::usage(anyhow!(error))),
+                Some(Ok(())) => match self.parse() {
+                    Ok(object) => layout = object.layout(),
+                    Err(wrong) => {
+                        first_wrong.get_or_insert((self.line, wrong));
+                    }
+                },
+            }
+            ahead.push_back((self.line, std::mem::take(&mut self.text)));
+        }
+        self.ahead = ahead;
+        match (layout, first_wrong) {
+            // What has no object at all is another format.
+            (None, Some((line, (_, rule)))) => Err(Failure::usage(anyhow!(
+                "{label}:{line}: {rule}; JSON lines have an object in each line",
+                label = self.label
+            ))),
+            (layout, _) => Ok(layout.unwrap_or(Layout::Wide)),
+        }
     }
 
     pub fn layout(&self) -> Layout {
@@ -140,7 +161,8 @@ impl JsonFile {
 
     /// Reads the next line that is not blank into `text`. Returns `None` at the end.
     fn read_line(&mut self) -> Option<Result<(), InputError>> {
-        if std::mem::take(&mut self.is_read_ahead) {
+        if let Some((line, text)) = self.ahead.pop_front() {
+            (self.line, self.text) = (line, text);
             return Some(Ok(()));
         }
         loop {
@@ -194,52 +216,56 @@ impl JsonFile {
         Ok(object)
     }
 
-    /// Returns the customer of an object, and the field that names it.
-    fn customer<'a>(&self, object: &'a Object) -> Result<(CustomerKey, &'a str), Wrong> {
-        let fields: &[&str] = match &self.key {
-            None => &KEY_FIELDS,
-            Some(KeyKind::Id) => &["customer_id", "customer"],
-            Some(KeyKind::Email) => &["email", "customer"],
-            Some(KeyKind::External(_)) => &["external_id", "customer"],
-        };
-        let mut found = fields.iter().filter_map(|field| {
-            let given = object.0.iter().find(|(name, _)| name == field);
-            given.filter(|(_, value)| !value.is_null())
+    /// Returns `true` for a field that names a customer.
+    fn is_key(&self, field: &str) -> bool {
+        KEY_FIELDS.contains(&field) && !self.map.is_mapped(field)
+    }
+
+    /// Returns the customer of an object: by the field that `--key` says, or by the only one that names it.
+    fn customer(&self, object: &Object) -> Result<CustomerKey, Wrong> {
+        let preferred = self.key.as_ref().map(|key| match key {
+            KeyKind::Id => "customer_id",
+            KeyKind::Email => "email",
+            KeyKind::External(_) => "external_id",
         });
-        let Some((field, value)) = found.next() else {
+        let fields = preferred.into_iter().chain(KEY_FIELDS);
+        let mut given = fields
+            .filter(|field| self.is_key(field))
+            .filter_map(|field| {
+                let value = object.get(field)?;
+                (!value.is_null()).then_some((field, value))
+            });
+        let Some((field, value)) = given.next() else {
             let rule = format!(
                 "no field names the customer: give one of {}",
-                fields.join(", ")
+                KEY_FIELDS.join(", ")
             );
             return Err((None, rule));
         };
         // The library writes the ID that it found beside the customer that was given.
-        let is_id = |field: &str| ["customer", "customer_id"].contains(&field);
-        if let Some((other, _)) = found.find(|(other, _)| !(is_id(field) && is_id(other))) {
-            let rule = format!("{field} names the customer, too: give one of them");
-            return Err((Some(other.clone()), rule));
+        let is_found_id = |other: &str| field == "customer" && other == "customer_id";
+        if Some(field) != preferred
+            && let Some((other, _)) = given.find(|(other, _)| !is_found_id(other))
+        {
+            let rule = format!("{field} names the customer, too: say by --key which one is meant");
+            return Err((Some(other.to_owned()), rule));
         }
-        let key = self.parse_key(field, value);
-        let key = key.map_err(|rule| (Some(field.clone()), rule))?;
-        Ok((key, field))
-    }
-
-    fn parse_key(&self, field: &str, value: &Value) -> Result<CustomerKey, String> {
-        let kind = match (&self.key, field) {
-            (Some(kind), _) => kind.clone(),
-            (None, "email") => KeyKind::Email,
-            (None, "external_id") => KeyKind::External(None),
-            (None, "customer") if value.is_string() => KeyKind::Email,
-            (None, _) => KeyKind::Id,
+        let kind = match (field, value) {
+            ("customer_id", _) => KeyKind::Id,
+            ("email", _) => KeyKind::Email,
+            ("external_id", _) => KeyKind::External(None),
+            (_, Value::Number(_)) => KeyKind::Id,
+            _ => self.key.clone().unwrap_or(KeyKind::Email),
         };
-        match value {
+        let customer = match value {
             Value::String(text) => parse_customer(text, &kind),
             Value::Number(number) => parse_customer(&number.to_string(), &kind),
             Value::Object(_) => {
                 serde_json::from_value(value.clone()).map_err(|error| error.to_string())
             }
             _ => Err("the customer is neither a number nor a text".to_owned()),
-        }
+        };
+        customer.map_err(|rule| (Some(field.to_owned()), rule))
     }
 
     /// Returns a text and its attribute.
@@ -266,7 +292,7 @@ impl JsonFile {
             let rule = "the field is unknown: a row has a customer, attribute, value and tag";
             return Err((Some(name.clone()), rule.to_owned()));
         }
-        let (customer, _) = self.customer(object)?;
+        let customer = self.customer(object)?;
         let text = match object.get("attribute") {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
@@ -288,11 +314,11 @@ impl JsonFile {
     }
 
     fn wide_rows(&mut self, object: &Object, push: &mut dyn FnMut(Item)) -> Result<(), Wrong> {
-        let (customer, key_field) = self.customer(object)?;
+        let customer = self.customer(object)?;
         // Nothing is pushed of an object that is wrong.
         let mut rows = Vec::new();
         for (name, value) in &object.0 {
-            if name == key_field {
+            if self.is_key(name) {
                 continue;
             }
             let (name, attribute) = self.attribute(name);
@@ -336,9 +362,7 @@ impl Lines for JsonFile {
         if let Err(error) = self.read_line()? {
             return Some(Err(error));
         }
-        let customer = self
-            .parse()
-            .and_then(|object| self.customer(&object).map(|(customer, _)| customer));
+        let customer = self.parse().and_then(|object| self.customer(&object));
         Some(customer.map_err(|wrong| self.wrong(wrong)))
     }
 
@@ -355,9 +379,8 @@ impl Lines for JsonFile {
                     _ => {}
                 },
                 Layout::Wide => {
-                    let key_field = self.customer(&object).map_or("", |(_, field)| field);
                     let fields = object.0.iter().map(|(field, _)| field.as_str());
-                    fields.filter(|field| *field != key_field).for_each(name);
+                    fields.filter(|field| !self.is_key(field)).for_each(name);
                 }
             }
         }

@@ -19,13 +19,11 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use bigcommerce_ext::{CustomerKey, UpsertRow};
 
-pub use args::{ColumnAttribute, Empty, Format, FormatArgs, InputArgs, KeyKind, Layout};
-pub use args::{attribute_key, parse_delimiter};
+pub use args::{Empty, Format, FormatArgs, InputArgs, KeyKind, Layout, parse_delimiter};
 pub use fingerprint::hex_digest;
 pub use header::REJECT_COLUMNS;
 pub use place::{InputError, Place, RawLine};
 pub use progress::InputProgress;
-pub use rows::{Customers, Rows};
 
 use attribute_map::AttributeMap;
 use csv_file::CsvFile;

@@ -1,12 +1,14 @@
 //! Where an export goes: standard output, or a file that is complete or not there.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tempfile::{Builder, TempPath};
+use tempfile::TempPath;
+
+use crate::replace_file::ReplaceFile;
 
 /// Where an export goes.
 pub struct Destination {
@@ -37,21 +39,14 @@ impl Destination {
             });
         };
         let is_gzip = path.extension().is_some_and(|extension| extension == "gz");
-        let (file, target) = match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => {
-                return Err(io::Error::new(
-                    io::ErrorKind::IsADirectory,
-                    "it is a folder",
-                ));
-            }
-            Ok(metadata) if !metadata.is_file() => {
-                let file = OpenOptions::new().write(true).open(path)?;
-                (file, Target::Direct)
-            }
-            // A link to a file stays a link.
-            Ok(_) => create(fs::canonicalize(path)?)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => create(path.to_owned())?,
-            Err(error) => return Err(error),
+        let replaced = ReplaceFile::check(path)?;
+        let (file, target) = if replaced.is_special() {
+            let file = OpenOptions::new().write(true).open(path)?;
+            (file, Target::Direct)
+        } else {
+            let (file, temporary) = replaced.create()?.into_parts();
+            let path = replaced.path().to_owned();
+            (file, Target::File { temporary, path })
         };
         let file = BufWriter::new(file);
         let bytes = match is_gzip {
@@ -82,21 +77,6 @@ impl Destination {
         temporary.persist(&part)?;
         Ok(Some(part))
     }
-}
-
-fn create(path: PathBuf) -> io::Result<(File, Target)> {
-    let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let mut builder = Builder::new();
-    builder.prefix(".bigcommerce-attributes-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // As of any other new file: the user's umask takes away what others may not do.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let (file, temporary) = builder.tempfile_in(folder)?.into_parts();
-    Ok((file, Target::File { temporary, path }))
 }
 
 impl Write for Destination {

@@ -39,7 +39,7 @@ pub struct Table {
 }
 
 enum Form {
-    Csv(Writer<Destination>),
+    Csv(Box<Writer<Destination>>),
     Json(Destination),
 }
 
@@ -65,7 +65,7 @@ impl Table {
                     Layout::Long => header.extend(["attribute", "value"]),
                 }
                 writer.write_record(header)?;
-                Form::Csv(writer)
+                Form::Csv(Box::new(writer))
             }
         };
         Ok(Self {

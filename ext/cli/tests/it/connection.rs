@@ -207,6 +207,31 @@ fn the_token_comes_from_standard_input_or_a_command() {
 }
 
 #[test]
+fn standard_input_is_not_both_the_token_and_the_file() {
+    let store = store("s3cr3t", "Tier");
+    for command in [
+        &["import", "-"][..],
+        &["diff", "-"],
+        &["sync", "--yes", "-"],
+        &["delete", "--yes", "--file", "-"],
+    ] {
+        let mut program = program(command.iter().copied());
+        program
+            .args(["--url", store.url(), "--token-stdin"])
+            .write_stdin("s3cr3t\ncustomer_id,Tier\n7,Gold\n");
+        let ended = end(program);
+        assert_eq!(ended.status, 2, "{command:?}");
+        assert!(
+            ended
+                .stderr
+                .starts_with("error: standard input can't be both the access token"),
+            "{ended:?}"
+        );
+    }
+    assert_eq!(store.sandbox.counts().requests, 0);
+}
+
+#[test]
 fn a_store_on_this_machine_needs_no_token_and_another_one_does() {
     let store = Server::start(Sandbox::builder().attribute(101, "Tier"));
     assert_lists(&run([LIST[0], LIST[1], "--url", store.url()]), "Tier");

@@ -31,7 +31,16 @@ async fn the_store_differs_from_the_file_as_documented() {
     let file = values_of(&bundled);
     assert_eq!(file.len(), 7071);
     let sandbox = Sandbox::builder().cdnow().start().await.unwrap();
-    let values = sandbox.values().into_iter();
+    let values = sandbox.values();
+    let inserted = sandbox.insert(2360, 101, "0");
+    let now = sandbox.value(2360, 101).unwrap().date_modified;
+    let age = now - values[0].date_created;
+    assert!((86_400..86_460).contains(&age.num_seconds()), "{age}");
+    assert_eq!(
+        inserted,
+        values.iter().find(|it| it.customer_id == 2360).unwrap().id
+    );
+    let values = values.into_iter();
     let stored: BTreeMap<_, _> = values
         .map(|value| ((value.customer_id, value.attribute_id), value.value))
         .collect();
