@@ -93,14 +93,11 @@ impl FromStr for ColumnType {
 
 impl Import {
     pub async fn run(self, global: &Global) -> Result<Status, Failure> {
-        if global.token_stdin && self.input.has_standard_input() {
-            return Err(Failure::usage(anyhow!(
-                "standard input can't hold both the token (--token-stdin) and the rows (-): write one of \
-                 them elsewhere"
-            )));
-        }
-        let mut input = Input::open(&self.input, Empty::Skip)?;
         let session = Session::start(global).await?;
+        let opened = Input::open_until(&self.input, Empty::Skip, session.stop()).await?;
+        let Some(mut input) = opened else {
+            return Ok(session.end(Status::Incomplete));
+        };
         if let Some([status, error]) = input.ignored_columns() {
             session.eprintln(format_args!(
                 "note: the columns {status} and {error} are those of rejected rows, and not stored; if they \

@@ -88,6 +88,24 @@ impl Input {
         Self::open_files(&args.files, &args.format, Some(empty))
     }
 
+    /// Opens the files as [`open`](Self::open) does, unless the future completes before: another program may
+    /// take long until it writes the header.
+    pub async fn open_until(
+        args: &InputArgs,
+        empty_default: Empty,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Option<Self>, Failure> {
+        let args = args.clone();
+        let opened = tokio::task::spawn_blocking(move || Self::open(&args, empty_default));
+        tokio::select! {
+            opened = opened => match opened {
+                Ok(opened) => opened.map(Some),
+                Err(error) => Err(Failure::usage(anyhow!("the files can't be opened: {error}"))),
+            },
+            () = stop => Ok(None),
+        }
+    }
+
     /// Opens files of which only the customers are read.
     pub fn open_customers(files: &[PathBuf], args: &FormatArgs) -> Result<Self, Failure> {
         Self::open_files(files, args, None)
