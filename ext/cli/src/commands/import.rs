@@ -431,7 +431,7 @@ impl Importing<'_> {
         if let Some(checkpoint) = self.checkpoint.take_if(|_| is_done) {
             checkpoint.remove().map_err(Failure::usage)?;
         }
-        Ok(match &end.stopped_by {
+        let status = match &end.stopped_by {
             Some(error)
                 if self.has_stopped_itself
                     && matches!(error.kind(), ErrorKind::Input | ErrorKind::Stopped) =>
@@ -443,7 +443,20 @@ impl Importing<'_> {
             Some(error) => self.session.stopped_by(error),
             None if end.summary.is_complete() => Status::Done,
             None => Status::Incomplete,
-        })
+        };
+        match &self.checkpoint {
+            // A row that is mended makes another input.
+            Some(checkpoint) if !self.has_stopped_itself => self.session.eprintln(format_args!(
+                "Run the same command again to go on after {} rows of the input.",
+                checkpoint.rows()
+            )),
+            _ if end.stopped_by.is_some() => self.session.eprintln(
+                "The input was not read to its end: import it again. With --skip-unchanged, only what is \
+                 not stored is sent.",
+            ),
+            _ => {}
+        }
+        Ok(status)
     }
 }
 

@@ -182,7 +182,7 @@ fn files_that_can_not_be_used_are_refused_before_anything_is_sent() {
         (
             b"customer_id,Tier\n7,x\n",
             &["--attribute", "tier=101"],
-            "--attribute names the column \"tier\", which is not there",
+            "error: --attribute names the column \"tier\", which is not there\n",
         ),
         (
             b"customer_id,Tier\n7,x\n",
@@ -313,7 +313,10 @@ fn strict_stops_at_the_first_wrong_row() {
         assert!(
             ended
                 .stderr
-                .ends_with("Stopped at the first wrong row (--strict).\n"),
+                .ends_with(
+                    "Stopped at the first wrong row (--strict).\nThe input was not read to its end: import \
+                     it again. With --skip-unchanged, only what is not stored is sent.\n"
+                ),
             "{ended:?}"
         );
     }
