@@ -58,7 +58,7 @@ pub struct Export {
 enum ExportKey {
     /// The customer's ID
     Id,
-    /// The e-mail address
+    /// The e-mail address, which several accounts may share
     Email,
 }
 

@@ -93,14 +93,11 @@ impl FromStr for ColumnType {
 
 impl Import {
     pub async fn run(self, global: &Global) -> Result<Status, Failure> {
-        if global.token_stdin && self.input.has_standard_input() {
-            return Err(Failure::usage(anyhow!(
-                "standard input can't hold both the token (--token-stdin) and the rows (-): write one of \
-                 them elsewhere"
-            )));
-        }
-        let mut input = Input::open(&self.input, Empty::Skip)?;
         let session = Session::start(global).await?;
+        let opened = Input::open_until(&self.input, Empty::Skip, session.stop()).await?;
+        let Some(mut input) = opened else {
+            return Ok(session.end(Status::Incomplete));
+        };
         if let Some([status, error]) = input.ignored_columns() {
             session.eprintln(format_args!(
                 "note: the columns {status} and {error} are those of rejected rows, and not stored; if they \
@@ -434,7 +431,7 @@ impl Importing<'_> {
         if let Some(checkpoint) = self.checkpoint.take_if(|_| is_done) {
             checkpoint.remove().map_err(Failure::usage)?;
         }
-        Ok(match &end.stopped_by {
+        let status = match &end.stopped_by {
             Some(error)
                 if self.has_stopped_itself
                     && matches!(error.kind(), ErrorKind::Input | ErrorKind::Stopped) =>
@@ -446,7 +443,20 @@ impl Importing<'_> {
             Some(error) => self.session.stopped_by(error),
             None if end.summary.is_complete() => Status::Done,
             None => Status::Incomplete,
-        })
+        };
+        match &self.checkpoint {
+            // A row that is mended makes another input.
+            Some(checkpoint) if !self.has_stopped_itself => self.session.eprintln(format_args!(
+                "Run the same command again to go on after {} rows of the input.",
+                checkpoint.rows()
+            )),
+            _ if end.stopped_by.is_some() => self.session.eprintln(
+                "The input was not read to its end: import it again. With --skip-unchanged, only what is \
+                 not stored is sent.",
+            ),
+            _ => {}
+        }
+        Ok(status)
     }
 }
 

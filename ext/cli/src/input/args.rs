@@ -1,6 +1,6 @@
 //! The options that say what an input file means.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use bigcommerce_ext::AttributeKey;
@@ -48,13 +48,6 @@ pub struct FormatArgs {
     /// Of several accounts with an e-mail address, take the one that was created last
     #[arg(long)]
     pub newest_account: bool,
-}
-
-impl InputArgs {
-    /// Returns `true` if a file is standard input.
-    pub fn has_standard_input(&self) -> bool {
-        self.files.iter().any(|file| file == Path::new("-"))
-    }
 }
 
 impl FormatArgs {

@@ -76,15 +76,6 @@ impl Header {
         if let Some(number) = columns.iter().position(|name| name.is_empty()) {
             return Err(format!("column {} has no name", number + 2));
         }
-        if layout == Layout::Wide
-            && let Some(missing) = map
-                .mapped_columns()
-                .find(|column| !columns.iter().any(|name| **name == **column))
-        {
-            return Err(format!(
-                "--attribute names the column {missing:?}, which is not there"
-            ));
-        }
         let mut header = Self {
             names,
             has_reject_columns,

@@ -13,6 +13,7 @@ mod progress;
 mod rows;
 mod source;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +89,24 @@ impl Input {
         Self::open_files(&args.files, &args.format, Some(empty))
     }
 
+    /// Opens the files as [`open`](Self::open) does, unless the future completes before: another program may
+    /// take long until it writes the header.
+    pub async fn open_until(
+        args: &InputArgs,
+        empty_default: Empty,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Option<Self>, Failure> {
+        let args = args.clone();
+        let opened = tokio::task::spawn_blocking(move || Self::open(&args, empty_default));
+        tokio::select! {
+            opened = opened => match opened {
+                Ok(opened) => opened.map(Some),
+                Err(error) => Err(Failure::usage(anyhow!("the files can't be opened: {error}"))),
+            },
+            () = stop => Ok(None),
+        }
+    }
+
     /// Opens files of which only the customers are read.
     pub fn open_customers(files: &[PathBuf], args: &FormatArgs) -> Result<Self, Failure> {
         Self::open_files(files, args, None)
@@ -118,7 +137,31 @@ impl Input {
             let body = input.open_file(&source, Some(&input.progress))?;
             input.files.push(InputFile { source, body });
         }
+        input.check_mapped_columns()?;
         Ok(input)
+    }
+
+    /// Checks that each column of `--attribute` is there. Lines that name attributes may name any.
+    fn check_mapped_columns(&self) -> Result<(), Failure> {
+        let mut columns = HashSet::new();
+        for file in &self.files {
+            match &file.body {
+                Body::Csv(file) if file.header().layout == Layout::Wide => {
+                    columns.extend(file.header().attribute_columns().iter().map(|name| &**name));
+                }
+                Body::Csv(_) | Body::Json(_) => return Ok(()),
+            }
+        }
+        match self
+            .map
+            .mapped_columns()
+            .find(|name| !columns.contains(name))
+        {
+            Some(missing) => Err(Failure::usage(anyhow!(
+                "--attribute names the column {missing:?}, which is not there"
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn open_file(

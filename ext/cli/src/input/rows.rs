@@ -221,3 +221,24 @@ impl<T: FromError + Unpin> Stream for Items<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::StreamExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thread_that_ends_before_the_input_does_is_an_error() {
+        let (sender, receiver) = mpsc::channel(1);
+        let mut items: Rows = Items {
+            receiver,
+            batch: Vec::new().into_iter(),
+            has_ended: false,
+        };
+        drop(sender);
+        let error = items.next().await.expect("an item").expect_err("no row");
+        assert!(error.is_fatal());
+        assert!(items.next().await.is_none());
+    }
+}

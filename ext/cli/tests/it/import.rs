@@ -182,7 +182,7 @@ fn files_that_can_not_be_used_are_refused_before_anything_is_sent() {
         (
             b"customer_id,Tier\n7,x\n",
             &["--attribute", "tier=101"],
-            "--attribute names the column \"tier\", which is not there",
+            "error: --attribute names the column \"tier\", which is not there\n",
         ),
         (
             b"customer_id,Tier\n7,x\n",
@@ -224,10 +224,6 @@ fn files_that_can_not_be_used_are_refused_before_anything_is_sent() {
         ),
         (&["."], ". can't be read: it is a folder"),
         (&["-", "-"], "standard input (-) is given twice"),
-        (
-            &["-", "--token-stdin"],
-            "standard input can't hold both the token",
-        ),
         (
             &["-", "--checkpoint", "c"],
             "standard input can't be read a second time",
@@ -317,7 +313,10 @@ fn strict_stops_at_the_first_wrong_row() {
         assert!(
             ended
                 .stderr
-                .ends_with("Stopped at the first wrong row (--strict).\n"),
+                .ends_with(
+                    "Stopped at the first wrong row (--strict).\nThe input was not read to its end: import \
+                     it again. With --skip-unchanged, only what is not stored is sent.\n"
+                ),
             "{ended:?}"
         );
     }
@@ -593,4 +592,53 @@ fn refused_access_and_an_unknown_host_have_statuses_of_their_own() {
     assert_eq!(ended.status, 5, "{ended:?}");
     let ended = run(["import"]);
     assert_eq!(ended.status, 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_import_that_waits_for_its_input_stops_at_a_signal() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let shop = Shop::small();
+    for header in ["", "customer_id,Tier\n7,Gold\n"] {
+        let program = shop.program(&["import", "-", "--json"]);
+        let mut command = Command::new(program.get_program());
+        command
+            .args(program.get_args())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin
+            .write_all(header.as_bytes())
+            .expect("the program reads");
+        stdin.flush().expect("the program reads");
+        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        if header.is_empty() {
+            // Nothing shows that the program waits: it listens for signals before it connects.
+            let is_listening = || {
+                let path = format!("/proc/{}/status", child.id());
+                let status = std::fs::read_to_string(path).expect("a process");
+                let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+                let caught = u64::from_str_radix(caught.expect("a mask").trim(), 16);
+                caught.expect("a mask") & (1 << (Signal::SIGINT as u64 - 1)) != 0
+            };
+            while !is_listening() {
+                std::thread::yield_now();
+            }
+        } else {
+            let outcome = stdout.next().expect("a line").expect("UTF-8");
+            assert!(outcome.contains("\"stored\""), "{outcome}");
+        }
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("an ID"));
+        kill(pid, Signal::SIGINT).expect("a process");
+        let status = child.wait().expect("the program ends");
+        assert_eq!(status.code(), Some(130));
+        drop(stdin);
+    }
 }

@@ -359,3 +359,50 @@ fn a_killed_import_goes_on_where_its_checkpoint_says() {
         "{rejects}"
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_import_goes_on_and_rejects_nothing_that_it_left() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let (sender, receiver) = mpsc::channel();
+    let rule = move |customer, _, _: &str| {
+        if customer == 3_500 {
+            // Nobody listens to the second run.
+            sender.send(()).ok();
+        }
+        None
+    };
+    let shop = Shop::start(Sandbox::builder().attribute(101, "Tier").reject(rule));
+    let rows: String = (1..=20_000).map(|id| format!("{id},Gold\n")).collect();
+    shop.write("a.csv", format!("customer_id,Tier\n{rows}"));
+    let arguments = ["import", "a.csv", "--checkpoint", "c", "--rejects", "r.csv"];
+    let program = shop.program(&arguments);
+    let mut command = std::process::Command::new(program.get_program());
+    command
+        .args(program.get_args())
+        .current_dir(shop.folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let child = command.spawn().expect("the program");
+    receiver.recv_timeout(TIME_LIMIT).expect("the row comes");
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("an ID"));
+    kill(pid, Signal::SIGINT).expect("a process");
+    let output = child.wait_with_output().expect("the program ends");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    let checkpoint: serde_json::Value = serde_json::from_str(&shop.read("c")).expect("JSON");
+    let rows = checkpoint["rows"].as_u64().expect("a number");
+    assert!((1_000..20_000).contains(&rows), "{checkpoint}");
+    let told = format!("Run the same command again to go on after {rows} rows of the input.");
+    assert_eq!(last_line(&stderr), told);
+    assert!(!shop.path("r.csv").exists());
+
+    let before = shop.sandbox().counts().rows_stored;
+    let ended = shop.run(&arguments);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_eq!(shop.sandbox().counts().rows_stored - before, 20_000 - rows);
+    assert_eq!(shop.values().len(), 20_000);
+    assert!(!shop.path("c").exists());
+}
