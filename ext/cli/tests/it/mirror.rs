@@ -145,6 +145,41 @@ fn diff_writes_json_lines() {
 }
 
 #[test]
+fn a_closed_standard_output_ends_diff_quietly() {
+    let case = Case::start(store());
+    let file = case.write_changed(changed);
+    let prepared = program(["diff", "--url", case.server.url()]);
+    let mut command = Command::new(prepared.get_program());
+    let command = command.args(prepared.get_args()).arg(&file);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("a process");
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().expect("the end");
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}
+
+#[test]
+fn the_report_of_a_sync_counts_each_value_once() {
+    let case = Case::start(store());
+    let file = case.write_changed(changed);
+    let report = case.path("report.json");
+    let path = report.to_str().expect("UTF-8");
+    let ended = case.run("sync", &file, &["--yes", "--report", path]);
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    let report = fs::read_to_string(&report).expect("a report");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["command"], "sync");
+    assert_eq!(
+        report["rows"],
+        json!({
+            "stored": 3, "unchanged": 36, "deleted": 2, "planned": 0, "superseded": 0, "rejected": 0,
+            "unknown": 0, "not_sent": 0,
+        })
+    );
+}
+
+#[test]
 fn a_file_that_equals_the_store_has_no_differences() {
     let case = Case::start(store());
     let file = case.write_changed(|_| None);

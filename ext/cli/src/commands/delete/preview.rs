@@ -156,3 +156,52 @@ impl Preview {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bigcommerce_ext::chrono::NaiveDate;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn value(mut fields: Json, id: i64) -> AttributeValue {
+        fields["attribute_id"] = 101.into();
+        fields["attribute_value"] = "Gold".into();
+        fields["customer_id"] = id.into();
+        serde_json::from_value(fields).expect("a value")
+    }
+
+    #[test]
+    fn values_without_an_id_or_the_needed_date_are_counted_and_not_deleted() {
+        let mut selection = Selection::default();
+        let dated = json!({"id": 1, "date_modified": "2024-06-10T14:22:00Z"});
+        let values = [
+            value(dated.clone(), 1),
+            value(json!({"date_modified": "2024-06-10T14:22:00Z"}), 2),
+            value(json!({"id": 3}), 3),
+        ];
+        for (needs_date, ids, undeletable) in [(false, &[1, 3][..], 1), (true, &[1], 2)] {
+            let date = NaiveDate::from_ymd_opt(2024, 6, 1).map(Into::into);
+            selection.dates.modified_since = date.filter(|_| needs_date);
+            let mut preview = Preview::default();
+            for value in values.clone() {
+                preview.add(value, &selection);
+            }
+            assert_eq!(
+                (preview.ids(), preview.undeletable),
+                (ids.to_vec(), undeletable)
+            );
+            assert!(!preview.is_complete());
+            let text = preview.describe(1);
+            let count = ids.len() as u64;
+            let expected = format!(
+                "{} of {} selected",
+                counted(count, "value"),
+                counted(count, "customer")
+            );
+            assert!(text.starts_with(&expected), "{text}");
+            let last = format!("{} can't be deleted", counted(undeletable, "value"));
+            assert!(text.contains(&last), "{text}");
+        }
+    }
+}
