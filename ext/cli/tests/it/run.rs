@@ -1,7 +1,7 @@
 //! What all commands have in common: the report, signals, a closed output, and exit statuses.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -138,8 +138,8 @@ fn a_report_that_cannot_be_written_is_an_error_before_the_run() {
 }
 
 /// Starts a process whose output is read later.
-fn start(server: &Server, arguments: &[&str]) -> Child {
-    let prepared = program(DELETE.iter().copied().chain(arguments.iter().copied()));
+fn start(server: &Server, command: &[&str], options: &[&str]) -> Child {
+    let prepared = program(command.iter().copied().chain(options.iter().copied()));
     let mut command = Command::new(prepared.get_program());
     command.args(prepared.get_args());
     command
@@ -153,7 +153,7 @@ fn start(server: &Server, arguments: &[&str]) -> Child {
 #[test]
 fn a_closed_standard_output_ends_the_program_quietly() {
     let server = server(Sandbox::builder());
-    let mut child = start(&server, &["--yes", "--json"]);
+    let mut child = start(&server, &DELETE, &["--yes", "--json"]);
     drop(child.stdout.take());
     let mut stderr = String::new();
     let pipe = child.stderr.as_mut().expect("a pipe");
@@ -203,13 +203,20 @@ fn signals_have_their_statuses_and_the_report_is_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let report = folder.path().join("report.json");
         let path = report.to_str().expect("UTF-8");
-        // Once: nothing is in flight, since the quota is spent. Twice: a request that never ends is.
+        let input = folder.path().join("tiers.csv");
+        fs::write(&input, "customer_id,Tier\n1,Gold\n").expect("a file");
+        let input = input.to_str().expect("UTF-8");
+        // Once: nothing is in flight, since the quota is spent. Twice: an upsert that never ends is.
+        let import = ["import", input, "--attribute", "Tier=101", "--report", path];
         let builder = match times {
             1 => Sandbox::builder().quota(1, Duration::from_secs(60)),
             _ => Sandbox::builder().latency(Duration::from_secs(3_600)),
         };
         let server = server(builder);
-        let mut child = start(&server, &["--yes", "--report", path]);
+        let mut child = match times {
+            1 => start(&server, &DELETE, &["--yes", "--report", path]),
+            _ => start(&server, &import, &[]),
+        };
         let id = Pid::from_raw(child.id().try_into().expect("a process ID"));
         let mut stderr = child.stderr.take().expect("a pipe");
         while server.sandbox.counts().requests == 0 {
@@ -251,4 +258,21 @@ fn a_store_that_cannot_be_reached_has_a_status_of_its_own() {
     let ended = Ended::from(program.output().expect("the program runs"));
     assert_eq!(ended.status, 5, "{}", ended.stderr);
     assert!(ended.stderr.contains("store.invalid"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_line_tells_the_progress_where_there_is_no_terminal() {
+    // The list of attributes takes them.
+    let server = server(Sandbox::builder().quota(2, Duration::from_secs(60)));
+    let mut child = start(&server, &DELETE, &["--yes"]);
+    let stderr = child.stderr.take().expect("a pipe");
+    // The line comes after ten seconds.
+    let lines = BufReader::new(stderr)
+        .lines()
+        .map(|line| line.expect("a line"));
+    let line = lines.take(1).next().expect("the progress");
+    child.kill().expect("a kill");
+    child.wait().expect("the end");
+    assert!(line.starts_with("0 rows; waiting "), "{line}");
+    assert!(line.ends_with(" s: the quota is spent"), "{line}");
 }

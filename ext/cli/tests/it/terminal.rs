@@ -130,15 +130,22 @@ fn the_progress_shows_rows_and_why_nothing_happens_and_ctrl_c_ends_it() {
 #[test]
 fn ctrl_c_twice_ends_at_once_without_waiting_for_requests() {
     // Longer than any test waits.
-    let server = server(Sandbox::builder().latency(Duration::from_secs(3_600)));
-    let mut session = delete(&server, Some("--yes"));
+    let server = Server::start(Sandbox::builder().latency(Duration::from_secs(3_600)));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tiers.csv");
+    std::fs::write(&path, "customer_id,Tier\n1,Gold\n").expect("a file");
+    let path = path.to_str().expect("UTF-8");
+    let mut session = spawn(&server, ["import", path, "--attribute", "Tier=101"]);
     wait_for(|| server.sandbox.counts().in_flight > 0);
     session.send_control('c').expect("Ctrl-C");
     session
         .exp_string("Press Ctrl-C again to stop at once.")
         .expect("what happens now");
     session.send_control('c').expect("Ctrl-C");
-    assert_eq!(end(&mut session).0, 130);
+    let (status, rest) = end(&mut session);
+    assert_eq!(status, 130);
+    // The run has not come to its end.
+    assert!(!rest.contains("values of"), "{rest}");
 }
 
 #[test]
