@@ -10,7 +10,7 @@ use bigcommerce_sandbox::Sandbox;
 use crate::args::Global;
 use crate::profile::Address;
 use crate::status::Failure;
-use crate::target::{self, HOW_TO_NAME, PLACEHOLDER, Target};
+use crate::target::{self, HOW_TO_NAME, PLACEHOLDER, StoreTarget};
 
 /// How many requests the provider accepts at once.
 const MAX_IN_FLIGHT: usize = 3;
@@ -37,7 +37,7 @@ impl Connection {
         if global.sandbox {
             return Self::to_sandbox(global, configure).await;
         }
-        let target = Target::find(global).map_err(Failure::usage)?;
+        let target = StoreTarget::find(global).map_err(Failure::usage)?;
         let token = target.token(global).map_err(Failure::usage)?;
         let redis = target.redis(global).map_err(Failure::usage)?;
         let redis = connect_redis(redis)?;

@@ -2,6 +2,7 @@
 
 mod args;
 mod checkpoint;
+mod cli;
 mod commands;
 mod connection;
 mod customer_count;
@@ -29,7 +30,9 @@ mod variable;
 
 use std::process::ExitCode;
 
-use args::Cli;
+use clap::CommandFactory as _;
+
+use cli::Cli;
 
 fn main() -> ExitCode {
     let cli = match Cli::read() {
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
             return status::Status::Usage.into();
         }
     };
-    let result = runtime.block_on(commands::run(cli));
+    let result = runtime.block_on(commands::run(cli.global, cli.command, Cli::command()));
     // Without waiting for a thread that reads from a terminal or a pipe.
     runtime.shutdown_background();
     match result {

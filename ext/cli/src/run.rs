@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
@@ -10,7 +11,6 @@ use anyhow::Context as _;
 use bigcommerce_ext::{Error, ErrorKind, Event};
 use tokio::time::Instant;
 
-use crate::args::Global;
 use crate::meter::{Meter, Part};
 use crate::progress::{Display, Reading};
 use crate::replace_file::ReplaceFile;
@@ -54,8 +54,13 @@ struct Started {
 
 impl Run {
     /// Starts the run: checks that the report can be written, listens for signals, and shows progress.
-    pub fn start(&self, global: &Global, command: &'static str) -> Result<(), Failure> {
-        let report = global.report.as_deref().map(|path| {
+    pub fn start(
+        &self,
+        command: &'static str,
+        report: Option<&Path>,
+        is_quiet: bool,
+    ) -> Result<(), Failure> {
+        let report = report.map(|path| {
             ReplaceFile::check(path)
                 .with_context(|| format!("the report {} can't be written", path.display()))
         });
@@ -63,9 +68,9 @@ impl Run {
             command,
             time: SystemTime::now(),
             at: Instant::now(),
-            is_quiet: global.quiet,
+            is_quiet,
             report: report.transpose().map_err(Failure::usage)?,
-            display: Display::new(global.quiet),
+            display: Display::new(is_quiet),
         };
         // A run starts once.
         drop(self.0.started.set(started));
@@ -75,7 +80,7 @@ impl Run {
                 "warning: signals can't be heard ({error}), so Ctrl-C stops at once"
             )),
         }
-        if !global.quiet {
+        if !is_quiet {
             drop(tokio::spawn(self.clone().show_progress()));
         }
         Ok(())

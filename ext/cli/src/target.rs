@@ -19,7 +19,7 @@ pub const HOW_TO_NAME: &str = "set BIGCOMMERCE_STORE_HASH (or BIGCOMMERCE_BASE_U
                                without a store";
 
 /// A store, and the settings for it.
-pub struct Target {
+pub struct StoreTarget {
     pub address: Address,
     /// The settings of a profile, or none.
     pub profile: Profile,
@@ -31,7 +31,7 @@ pub struct Target {
     is_explicit: bool,
 }
 
-impl Target {
+impl StoreTarget {
     /// Finds the store that the options, the environment or the configuration file name.
     pub fn find(global: &Global) -> anyhow::Result<Self> {
         if let Some(url) = &global.url {

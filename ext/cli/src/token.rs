@@ -1,6 +1,6 @@
 //! Where the access token comes from. It is in no message.
 
-use std::io::{self, BufRead as _, Read as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -10,6 +10,12 @@ const MAX_LENGTH: u64 = 4096;
 
 /// Reads the first line of standard input.
 pub fn from_standard_input() -> anyhow::Result<String> {
+    if io::stdin().is_terminal() {
+        bail!(
+            "standard input is a terminal, which would show the access token: redirect a file or a \
+             command to it, or give --token-command"
+        );
+    }
     let mut line = Vec::new();
     io::stdin()
         .lock()

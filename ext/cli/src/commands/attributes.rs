@@ -15,11 +15,11 @@ use crate::table;
 #[derive(Debug, Args)]
 pub struct Attributes {
     #[command(subcommand)]
-    action: Action,
+    action: AttributesAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum AttributesAction {
     /// List the attributes of the store
     List {
         /// Count the values of each attribute, with up to 4 requests each
@@ -83,14 +83,14 @@ impl Attributes {
     pub async fn run(self, global: &Global) -> Result<Status, Failure> {
         let session = Session::start(global).await?;
         let status = match self.action {
-            Action::List { count } => list(&session, global.json, count).await?,
-            Action::Create { name, type_name } => {
+            AttributesAction::List { count } => list(&session, global.json, count).await?,
+            AttributesAction::Create { name, type_name } => {
                 let wanted = [(name, type_name.into())];
                 let created = handle(&session).ensure(wanted).await?;
                 show(&session, global.json, &created, None);
                 Status::Done
             }
-            Action::Rename {
+            AttributesAction::Rename {
                 attribute,
                 new_name,
             } => {
@@ -99,7 +99,7 @@ impl Attributes {
                 show(&session, global.json, &[renamed], None);
                 Status::Done
             }
-            Action::Delete {
+            AttributesAction::Delete {
                 attribute,
                 values,
                 yes,

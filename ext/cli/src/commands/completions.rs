@@ -5,10 +5,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, CommandFactory as _, ValueEnum as _};
+use clap::{Args, Command, ValueEnum as _};
 use clap_complete::Shell;
 
-use crate::args::Cli;
 use crate::status::{Failure, Status};
 
 const NAME: &str = "bigcommerce-attributes";
@@ -29,8 +28,7 @@ pub struct Completions {
 }
 
 impl Completions {
-    pub fn run(self) -> Result<Status, Failure> {
-        let mut program = Cli::command();
+    pub fn run(self, mut program: Command) -> Result<Status, Failure> {
         match (self.shell, self.output) {
             (Some(shell), _) => {
                 let mut text = Vec::new();
@@ -61,9 +59,9 @@ pub struct Man {
 }
 
 impl Man {
-    pub fn run(self) -> Result<Status, Failure> {
+    pub fn run(self, program: Command) -> Result<Status, Failure> {
         // A page about the help of the help helps nobody.
-        let program = Cli::command().disable_help_subcommand(true);
+        let program = program.disable_help_subcommand(true);
         match self.output {
             None => {
                 let mut page = Vec::new();

@@ -13,11 +13,11 @@ use crate::table;
 #[derive(Debug, Args)]
 pub struct Customers {
     #[command(subcommand)]
-    action: Action,
+    action: CustomersAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum CustomersAction {
     /// Find customers by e-mail address; several accounts may have the same one
     Find {
         #[arg(required = true, value_name = "ADDRESS")]
@@ -28,7 +28,7 @@ enum Action {
 impl Customers {
     pub async fn run(self, global: &Global) -> Result<Status, Failure> {
         let session = Session::start(global).await?;
-        let Action::Find { addresses } = self.action;
+        let CustomersAction::Find { addresses } = self.action;
         let list = session
             .store()
             .customers()

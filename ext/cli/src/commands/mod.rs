@@ -1,23 +1,44 @@
 //! The commands, a file each.
 
-pub mod attributes;
-pub mod completions;
-pub mod customers;
-pub mod delete;
-pub mod diff;
-pub mod doctor;
-pub mod export;
-pub mod import;
-pub mod sync;
+mod attributes;
+mod completions;
+mod customers;
+mod delete;
+mod diff;
+mod doctor;
+mod export;
+mod import;
+mod sync;
 
-use crate::args::{Cli, Command, Global};
+use clap::Subcommand;
+
+use crate::args::Global;
 use crate::status::{Failure, Status};
 
-pub async fn run(cli: Cli) -> Result<Status, Failure> {
-    let Cli { global, command } = cli;
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Import(import::Import),
+    Export(export::Export),
+    Diff(diff::Diff),
+    Sync(sync::Sync),
+    Delete(delete::Delete),
+    Attributes(attributes::Attributes),
+    Customers(customers::Customers),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Man(completions::Man),
+}
+
+/// Runs a command. `program` is the description of the command line.
+pub async fn run(
+    global: Global,
+    command: Command,
+    program: clap::Command,
+) -> Result<Status, Failure> {
     let run = global.run.clone();
-    let result = match run.start(&global, command.name()) {
-        Ok(()) => command.run(&global).await,
+    let report = global.report.as_deref();
+    let result = match run.start(command.name(), report, global.quiet) {
+        Ok(()) => command.run(&global, program).await,
         Err(failure) => Err(failure),
     };
     run.end(result)
@@ -40,7 +61,7 @@ impl Command {
         }
     }
 
-    async fn run(self, global: &Global) -> Result<Status, Failure> {
+    async fn run(self, global: &Global, program: clap::Command) -> Result<Status, Failure> {
         match self {
             Self::Import(import) => import.run(global).await,
             Self::Export(export) => export.run(global).await,
@@ -50,8 +71,8 @@ impl Command {
             Self::Attributes(attributes) => attributes.run(global).await,
             Self::Customers(customers) => customers.run(global).await,
             Self::Doctor(doctor) => doctor.run(global).await,
-            Self::Completions(completions) => completions.run(),
-            Self::Man(man) => man.run(),
+            Self::Completions(completions) => completions.run(program),
+            Self::Man(man) => man.run(program),
         }
     }
 }

@@ -152,3 +152,22 @@ fn a_token_without_the_right_ends_with_its_status() {
     assert_eq!((ended.status, ended.stdout.as_str()), (3, ""));
     assert!(ended.stderr.contains("403"), "{ended:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_question_is_asked_on_a_terminal_before_an_attribute_is_deleted() {
+    use crate::terminal::{end, spawn};
+
+    for (answer, status, left) in [("n", 1, 2), ("y", 0, 1)] {
+        let server = Server::start(builder());
+        server.sandbox.insert(7, 102, "12");
+        let mut session = spawn(&server, ["attributes", "delete", "Points"]);
+        session
+            .exp_string("Delete attribute \"Points\" (ID 102) with its value? [y/N] ")
+            .expect("a question");
+        session.send_line(answer).expect("an answer");
+        let (ended, rest) = end(&mut session);
+        assert_eq!(ended, status, "{rest}");
+        assert_eq!(server.sandbox.attributes().len(), left, "{rest}");
+    }
+}

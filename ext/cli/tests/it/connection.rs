@@ -311,3 +311,16 @@ fn a_profile_without_a_file_is_refused() {
          file: create it, or name another one with --config",
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn a_terminal_is_not_asked_for_the_token_which_it_would_show() {
+    use crate::terminal::{end, spawn};
+
+    let store = store("s3cr3t", "Tier");
+    let mut session = spawn(&store, ["attributes", "list", "--token-stdin"]);
+    session
+        .exp_string("standard input is a terminal, which would show the access token")
+        .expect("an error");
+    assert_eq!(end(&mut session).0, 2);
+}

@@ -137,6 +137,45 @@ fn the_configuration_file_on_the_page_is_valid() {
     );
 }
 
+/// Returns the commands of the program that the code of the page shows, in words.
+fn shown_commands(page: &str) -> Vec<Vec<String>> {
+    let page = page.replace("\\\n", " ");
+    let code = page.split("```").skip(1).step_by(2).flat_map(str::lines);
+    let commands = code.filter_map(|line| {
+        let (_, command) = line.split_once("bigcommerce-attributes ")?;
+        let command = command.split(['|', '>', '#']).next()?;
+        let words = command.split_whitespace().map(str::to_owned);
+        Some(words.collect())
+    });
+    commands.collect()
+}
+
+#[test]
+fn the_options_on_the_page_exist() {
+    let commands = shown_commands(&page());
+    assert!(commands.len() > 15, "{commands:?}");
+    let mut options = 0;
+    for command in commands {
+        let help = run([command[0].as_str(), "--help"]).stdout;
+        for option in command.iter().filter(|word| word.starts_with("--")) {
+            options += 1;
+            let is_known = help.lines().any(|line| {
+                line.trim_start()
+                    .trim_start_matches("-o, ")
+                    .trim_start_matches("-q, ")
+                    .trim_start_matches("-y, ")
+                    .split_whitespace()
+                    .next()
+                    == Some(option)
+            });
+            // Those of the commands of a command.
+            let is_nested = ["attributes", "customers"].contains(&command[0].as_str());
+            assert!(is_known || is_nested, "{option} of {command:?}");
+        }
+    }
+    assert!(options > 25, "{options}");
+}
+
 #[test]
 fn the_recordings_show_what_the_program_prints() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -10,7 +10,7 @@ use rexpect::session::{PtySession, spawn_command};
 use crate::support::{Server, program};
 
 /// Starts the program on a terminal. Whatever is expected of it may take a minute.
-fn spawn<'a>(server: &Server, arguments: impl IntoIterator<Item = &'a str>) -> PtySession {
+pub fn spawn<'a>(server: &Server, arguments: impl IntoIterator<Item = &'a str>) -> PtySession {
     let prepared = program(arguments);
     let mut command = Command::new(prepared.get_program());
     command.args(prepared.get_args());
@@ -27,7 +27,7 @@ fn spawn<'a>(server: &Server, arguments: impl IntoIterator<Item = &'a str>) -> P
 }
 
 /// Waits for the end, and returns the exit status and what was printed until then.
-fn end(session: &mut PtySession) -> (i32, String) {
+pub fn end(session: &mut PtySession) -> (i32, String) {
     let rest = session.exp_eof().expect("the end of the output");
     match session.process().wait().expect("the end of the process") {
         WaitStatus::Exited(_, status) => (status, rest),
