@@ -349,6 +349,33 @@ fn a_list_that_may_lack_values_makes_the_result_uncertain() {
 }
 
 #[test]
+fn empty_cells_are_no_values_or_empty_texts_and_never_skipped() {
+    let case = Case::start(store());
+    let file = case.write_changed(|customer| (customer == 3).then(|| "3,,30".to_owned()));
+    for (empty, status, difference) in [
+        ("absent", 4, "- 3 \"Tier\" \"Gold\"\n"),
+        ("text", 4, "~ 3 \"Tier\" \"Gold\" → \"\"\n"),
+        ("skip", 2, ""),
+    ] {
+        let ended = case.run("diff", &file, &["--empty", empty]);
+        assert_eq!(
+            (ended.status, &*ended.stdout),
+            (status, difference),
+            "{}",
+            ended.stderr
+        );
+    }
+    let before = case.values();
+    let ended = case.run("sync", &file, &["--empty", "skip", "--yes"]);
+    assert_eq!(
+        (ended.status, case.values()),
+        (2, before),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn standard_input_and_processes_without_a_terminal_need_yes() {
     let case = Case::start(store());
     let before = case.values();
