@@ -212,6 +212,31 @@ fn sync_makes_the_store_equal_to_the_file() {
 }
 
 #[test]
+fn sync_writes_its_outcomes_as_json_lines() {
+    let case = Case::start(store());
+    let file = case.write_changed(changed);
+    let ended = case.run("sync", &file, &["--json", "--yes"]);
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .starts_with("41 values in 5 requests: 3 stored"),
+        "{}",
+        ended.stderr
+    );
+    let lines = ended.stdout.lines();
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let is_delete = |line: &&Value| line.get("value_id").is_some();
+    assert_eq!(lines.iter().filter(is_delete).count(), 2);
+    let stored = lines.iter().filter(|line| line["kind"] == "stored");
+    assert_eq!(stored.count(), 3);
+    let quiet = case.run("sync", &file, &["--json", "--yes", "--quiet"]);
+    assert_eq!((quiet.status, &*quiet.stderr), (0, ""));
+}
+
+#[test]
 fn customers_by_address_and_values_in_lines_are_compared_too() {
     let case = Case::start(store());
     let lines = (1..=20).flat_map(|id| {
