@@ -93,6 +93,16 @@ impl Session {
         }
     }
 
+    /// Writes the numbers of a run as its last line: to standard output, or, where that has JSON lines, to
+    /// standard error unless the program is quiet.
+    pub fn last_line(&self, line: impl fmt::Display, global: &Global) {
+        match (global.json, global.quiet) {
+            (false, _) => self.println(line),
+            (true, false) => self.eprintln(line),
+            (true, true) => {}
+        }
+    }
+
     /// Stops the run because standard output can't be written to: for commands that write to it by
     /// themselves.
     pub fn output_failed(&self, error: io::Error) {

@@ -91,7 +91,7 @@ impl Delete {
                 ));
             }
         }
-        self.delete(session, &preview, global.json).await
+        self.delete(session, &preview, global).await
     }
 
     /// Refuses selections that are too easily meant otherwise.
@@ -117,7 +117,7 @@ impl Delete {
         &self,
         session: Session,
         preview: &Preview,
-        is_json: bool,
+        global: &Global,
     ) -> Result<Status, Failure> {
         let mut delete = session
             .store()
@@ -130,7 +130,7 @@ impl Delete {
         let mut outcomes = delete.stream(stream::iter(preview.ids()));
         let mut first_not_sent = None;
         while let Some(outcome) = outcomes.next().await {
-            if is_json {
+            if global.json {
                 session.json(&outcome);
                 continue;
             }
@@ -153,10 +153,8 @@ impl Delete {
             }
         }
         let summary = outcomes.summary();
-        if !is_json {
-            let values = counted(summary.rows(), "value");
-            session.println(format_args!("{values} in {summary}"));
-        }
+        let values = counted(summary.rows(), "value");
+        session.last_line(format_args!("{values} in {summary}"), global);
         if let (None, Some(line)) = (outcomes.stopped_by(), &first_not_sent) {
             session.eprintln(line);
         }

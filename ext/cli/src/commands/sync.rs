@@ -83,7 +83,7 @@ impl Sync {
                 .is_none()
                 .then_some(comparison.counts.deleted);
         }
-        self.sync(session, max_deletes, global.json).await
+        self.sync(session, max_deletes, global).await
     }
 
     /// Shows the first differences, and their number.
@@ -113,8 +113,9 @@ impl Sync {
         &self,
         session: Session,
         max_deletes: Option<u64>,
-        is_json: bool,
+        global: &Global,
     ) -> Result<Status, Failure> {
+        let is_json = global.json;
         let opened = self.mirror.open(&session).await?;
         let part = session.start_part();
         let mirror = self.mirror.mirror(&session, &part, &opened, max_deletes);
@@ -135,8 +136,8 @@ impl Sync {
         let summary = outcomes.summary();
         if !is_json {
             tally.report(&session, &summary);
-            session.println(tally.describe(&summary));
         }
+        session.last_line(tally.describe(&summary), global);
         let status = judge(&session, &summary);
         Ok(session.end(status))
     }

@@ -60,6 +60,12 @@ pub struct Opened {
 impl MirrorArgs {
     /// Opens the files, and finds their attributes.
     pub async fn open(&self, session: &Session) -> Result<Opened, Failure> {
+        if self.input.format.empty == Some(Empty::Skip) {
+            return Err(Failure::usage(anyhow!(
+                "--empty skip can't keep a value from being deleted: a value that the files don't have is \
+                 deleted. Give --empty absent or --empty text, or leave the column out"
+            )));
+        }
         let mut input = Input::open(&self.input, Empty::Absent)?;
         if let Some([status, error]) = input.ignored_columns() {
             session.eprintln(format_args!(

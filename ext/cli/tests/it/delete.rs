@@ -101,6 +101,13 @@ fn a_dry_run_shows_the_first_values_and_deletes_nothing() {
         json.stdout,
         "{\"index\":0,\"row\":5001,\"kind\":\"planned\"}\n"
     );
+    assert!(
+        json.stderr.ends_with(
+            "1 value in 0 requests: 0 deleted, 1 planned, 0 superseded, 0 rejected, 0 unknown, 0 not sent\n"
+        ),
+        "{}",
+        json.stderr
+    );
     assert_eq!(left(&server), ALL);
 }
 

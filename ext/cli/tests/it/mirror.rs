@@ -212,6 +212,31 @@ fn sync_makes_the_store_equal_to_the_file() {
 }
 
 #[test]
+fn sync_writes_its_outcomes_as_json_lines() {
+    let case = Case::start(store());
+    let file = case.write_changed(changed);
+    let ended = case.run("sync", &file, &["--json", "--yes"]);
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .starts_with("41 values in 5 requests: 3 stored"),
+        "{}",
+        ended.stderr
+    );
+    let lines = ended.stdout.lines();
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let is_delete = |line: &&Value| line.get("value_id").is_some();
+    assert_eq!(lines.iter().filter(is_delete).count(), 2);
+    let stored = lines.iter().filter(|line| line["kind"] == "stored");
+    assert_eq!(stored.count(), 3);
+    let quiet = case.run("sync", &file, &["--json", "--yes", "--quiet"]);
+    assert_eq!((quiet.status, &*quiet.stderr), (0, ""));
+}
+
+#[test]
 fn customers_by_address_and_values_in_lines_are_compared_too() {
     let case = Case::start(store());
     let lines = (1..=20).flat_map(|id| {
@@ -346,6 +371,33 @@ fn a_list_that_may_lack_values_makes_the_result_uncertain() {
         ended.stderr
     );
     assert!(case.server.sandbox.value(3, 102).is_some());
+}
+
+#[test]
+fn empty_cells_are_no_values_or_empty_texts_and_never_skipped() {
+    let case = Case::start(store());
+    let file = case.write_changed(|customer| (customer == 3).then(|| "3,,30".to_owned()));
+    for (empty, status, difference) in [
+        ("absent", 4, "- 3 \"Tier\" \"Gold\"\n"),
+        ("text", 4, "~ 3 \"Tier\" \"Gold\" → \"\"\n"),
+        ("skip", 2, ""),
+    ] {
+        let ended = case.run("diff", &file, &["--empty", empty]);
+        assert_eq!(
+            (ended.status, &*ended.stdout),
+            (status, difference),
+            "{}",
+            ended.stderr
+        );
+    }
+    let before = case.values();
+    let ended = case.run("sync", &file, &["--empty", "skip", "--yes"]);
+    assert_eq!(
+        (ended.status, case.values()),
+        (2, before),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]

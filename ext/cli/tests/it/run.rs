@@ -276,3 +276,45 @@ fn a_line_tells_the_progress_where_there_is_no_terminal() {
     assert!(line.starts_with("0 rows; waiting "), "{line}");
     assert!(line.ends_with(" s: the quota is spent"), "{line}");
 }
+
+#[test]
+fn an_outage_is_told_once_and_reported() {
+    // The batches that are in flight at once fail first, and then what is sent again.
+    let faults = FaultPlan::script([Some(Fault::Unavailable); 5]);
+    let server = server(Sandbox::builder().faults(faults));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name| folder.path().join(name).display().to_string();
+    let (input, report) = (path("tiers.csv"), path("report.json"));
+    let lines: String = (1..=60)
+        .map(|customer| format!("{customer},Silver\n"))
+        .collect();
+    fs::write(&input, "customer_id,Tier\n".to_owned() + &lines).expect("a file");
+    let mut program = program([
+        "import",
+        &input,
+        "--attribute",
+        "Tier=101",
+        "--report",
+        &report,
+    ]);
+    let program = program.args(["--url", server.url()]);
+    let ended = Ended::from(program.output().expect("the program runs"));
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    let lines = ended.stderr.lines();
+    let lines: Vec<_> = lines
+        .filter(|line| line.starts_with("The store is"))
+        .collect();
+    let [down, up] = lines[..] else {
+        panic!("{lines:?}");
+    };
+    assert_eq!(
+        down,
+        "The store is down: five requests in a row have failed. One request at a time tries again."
+    );
+    assert!(up.starts_with("The store is up again, after "), "{up}");
+    let report = fs::read_to_string(&report).expect("a report");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["outages"], 1);
+    assert!(report["time_down_ms"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["rows"]["stored"], 60);
+}
