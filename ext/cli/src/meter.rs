@@ -12,7 +12,7 @@ use crate::progress::{Reading, View, shown};
 
 /// Counts events. Clones share the counts.
 #[derive(Clone, Debug, Default)]
-pub struct Meter(Arc<Mutex<Counts>>);
+pub struct Meter(Arc<Mutex<EventCounts>>);
 
 /// The waits for one reason.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,7 +115,7 @@ impl Part {
 
 /// The counts of all parts of the command.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct EventCounts {
     pub requests: u64,
     pub retries: u64,
     pub splits: u64,
@@ -161,7 +161,7 @@ impl Meter {
     }
 
     /// Calls a function with the counts.
-    pub fn read<T>(&self, read: impl FnOnce(&Counts) -> T) -> T {
+    pub fn read<T>(&self, read: impl FnOnce(&EventCounts) -> T) -> T {
         read(&self.lock())
     }
 
@@ -170,12 +170,12 @@ impl Meter {
         self.lock().view(reading)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Counts> {
+    fn lock(&self) -> MutexGuard<'_, EventCounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Counts {
+impl EventCounts {
     /// Returns the rows per outcome, over all parts.
     pub fn rows(&self) -> Rows {
         let mut rows = Rows::default();

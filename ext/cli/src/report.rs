@@ -7,11 +7,11 @@ use bigcommerce_ext::Error;
 use bigcommerce_ext::chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use crate::meter::{Counts, Rows};
+use crate::meter::{EventCounts, Rows};
 use crate::status::Status;
 
 /// What the report says beside the counts.
-pub struct Header<'a> {
+pub struct ReportHeader<'a> {
     pub command: &'static str,
     /// The store's name, without secrets.
     pub store: Option<&'a str>,
@@ -78,7 +78,7 @@ struct WaitsJson {
 }
 
 /// Writes the report as a JSON object and a line break.
-pub fn to_json(header: &Header<'_>, counts: &Counts) -> serde_json::Result<Vec<u8>> {
+pub fn to_json(header: &ReportHeader<'_>, counts: &EventCounts) -> serde_json::Result<Vec<u8>> {
     let waits = counts.waits.iter().map(|(reason, waits)| {
         let waits = WaitsJson {
             count: waits.count,

@@ -284,7 +284,7 @@ impl Run {
         let store = self.0.store.get().map(String::as_str);
         let json = self.0.meter.read(|counts| {
             report::to_json(
-                &report::Header {
+                &report::ReportHeader {
                     command: started.command,
                     store,
                     started_at,

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 
 use super::diff;
 use crate::args::Global;
-use crate::mirror::{Comparison, Counts, MirrorArgs, line, report_row, shown};
+use crate::mirror::{Comparison, DifferenceCounts, MirrorArgs, line, report_row, shown};
 use crate::numbers::{counted, grouped};
 use crate::question::{Answer, can_ask, confirm};
 use crate::session::Session;
@@ -144,7 +144,7 @@ impl Sync {
 }
 
 fn question(comparison: &Comparison) -> String {
-    let Counts {
+    let DifferenceCounts {
         created,
         changed,
         deleted,

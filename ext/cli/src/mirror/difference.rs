@@ -52,7 +52,7 @@ impl fmt::Display for Old<'_> {
 
 /// The number of differences.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
+pub struct DifferenceCounts {
     pub created: u64,
     pub changed: u64,
     pub deleted: u64,
@@ -61,7 +61,7 @@ pub struct Counts {
     failed: u64,
 }
 
-impl Counts {
+impl DifferenceCounts {
     pub fn add<T>(&mut self, difference: &Difference<T>) {
         match difference {
             Difference::Create { .. } => self.created += 1,
@@ -85,7 +85,7 @@ impl Counts {
     }
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for DifferenceCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

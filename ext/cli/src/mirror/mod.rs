@@ -19,7 +19,7 @@ use crate::session::Session;
 use crate::status::{Failure, Status};
 
 pub use advice::shown;
-pub use difference::{Counts, line};
+pub use difference::{DifferenceCounts, line};
 pub use max_deletes::MaxDeletes;
 
 /// What the store's values are compared with.
@@ -149,7 +149,7 @@ impl MirrorArgs {
         let part = session.start_part();
         let mirror = self.mirror(session, &part, &opened, None);
         let mut differences = mirror.preview(opened.rows(session));
-        let mut counts = Counts::default();
+        let mut counts = DifferenceCounts::default();
         let mut error = None;
         while let Some(difference) = differences.next().await {
             match difference {
@@ -193,7 +193,7 @@ impl MirrorArgs {
 
 /// How the store compares with the files.
 pub struct Comparison {
-    pub counts: Counts,
+    pub counts: DifferenceCounts,
     /// 0, or 4 if something differs. Otherwise the comparison failed, or is not complete.
     pub status: Status,
     /// Why nothing would be deleted.
