@@ -293,8 +293,8 @@ fn a_line_tells_the_progress_where_there_is_no_terminal() {
 
 #[test]
 fn an_outage_is_told_once_and_reported() {
-    // The batches that are in flight at once fail first, and then what is sent again.
-    let faults = FaultPlan::script([Some(Fault::Unavailable); 5]);
+    // Three are in flight at once, so the first five to end are among the first seven.
+    let faults = FaultPlan::script([Some(Fault::Unavailable); 7]);
     let server = server(Sandbox::builder().faults(faults));
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name| folder.path().join(name).display().to_string();
