@@ -25,9 +25,18 @@ impl MaxDeletes {
         match self {
             Self::Values(max) => max,
             // Far fewer values than a float has whole numbers.
-            Self::Share(share) => (share * values as f64).ceil() as u64,
+            Self::Share(share) => round_up(share * values as f64),
         }
     }
+}
+
+/// Rounds up, except for what is a whole number but for the inexactness of a product: a tenth of 70 is
+/// 7.000000000000001.
+fn round_up(product: f64) -> u64 {
+    let whole = product.round();
+    let is_whole = (product - whole).abs() <= whole * 1e-12;
+    let rounded = if is_whole { whole } else { product.ceil() };
+    rounded as u64
 }
 
 /// The guards of a mirror, all of which must let the deletes pass.
@@ -101,6 +110,11 @@ mod tests {
         ] {
             assert_eq!(MaxDeletes::Share(share).of(values), max, "{share} {values}");
         }
+        for values in 0..100_000_usize {
+            let tenth = values.div_ceil(10) as u64;
+            assert_eq!(MaxDeletes::Share(0.1).of(values), tenth, "{values}");
+        }
+        assert_eq!(MaxDeletes::Share(1e-9).of(1), 1);
         assert_eq!(MaxDeletes::Values(500).of(7), 500);
         for share in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
             assert!(MaxDeletes::Share(share).validate().is_err(), "{share}");

@@ -144,6 +144,12 @@ impl ListedValues {
         self.fingerprints.of_key(key)
     }
 
+    /// Returns the fingerprint of a customer's attribute with its text; `None` if it is not mirrored.
+    pub(super) fn record_fingerprint(&self, key: (i64, i64), text: &str) -> Option<u64> {
+        let text = self.fingerprint(self.position(key.1)?, text);
+        Some(self.fingerprints.of_record(key, text))
+    }
+
     fn fingerprint(&self, attribute: u16, value: &str) -> u64 {
         let compared_as = self.attributes[usize::from(attribute)].compared_as;
         self.fingerprints.of(value, compared_as)
@@ -154,10 +160,7 @@ impl ListedValues {
         let Some(attribute) = self.position(value.attribute_id) else {
             return;
         };
-        if self.values.len() == self.values.capacity() {
-            // Doubling would take up to twice the memory.
-            self.values.reserve_exact((self.values.len() / 8).max(1024));
-        }
+        reserve(&mut self.values);
         let fingerprint = self.fingerprint(attribute, &value.attribute_value);
         self.values.push(ListedValue {
             customer_id: value.customer_id,
@@ -228,24 +231,48 @@ impl ListedValues {
         }
     }
 
-    /// Records the record of a row that the server has stored.
-    pub(super) fn record_stored(&mut self, record: &types::AttributeValue) {
-        let Some(position) = self.position(record.attribute_id) else {
-            return;
+    /// Records the text of a row that the server has stored. Returns `false` if no value was listed.
+    pub(super) fn record_stored(
+        &mut self,
+        key: (i64, i64),
+        text: &str,
+        modified: Option<DateTime<Utc>>,
+    ) -> bool {
+        let Some(position) = self.position(key.1) else {
+            return false;
         };
-        let fingerprint = self.fingerprint(position, &record.attribute_value);
-        let modified = seconds(record.date_modified);
-        for listed in self.of_mut(record.customer_id, record.attribute_id) {
-            listed.fingerprint = fingerprint;
-            listed.modified = modified;
-            listed.set(Mark::Stored);
+        let fingerprint = self.fingerprint(position, text);
+        let modified = seconds(modified);
+        let listed = self.of_mut(key.0, key.1);
+        for value in &mut *listed {
+            value.fingerprint = fingerprint;
+            value.modified = modified;
+            value.set(Mark::Stored);
         }
+        !listed.is_empty()
     }
 
     /// Returns `true` if a value that was read later is as it was listed, or as the run stored it.
     pub(super) fn is_as_known(&self, known: &ListedValue, read: &types::AttributeValue) -> bool {
-        known.modified == seconds(read.date_modified)
-            && known.fingerprint == self.fingerprint(known.attribute, &read.attribute_value)
+        known.modified == seconds(read.date_modified) && self.has_known_text(known, read)
+    }
+
+    /// Returns `true` if a value that was read later has the text with which it was listed, or that the
+    /// run stored.
+    pub(super) fn has_known_text(&self, known: &ListedValue, read: &types::AttributeValue) -> bool {
+        known.fingerprint == self.fingerprint(known.attribute, &read.attribute_value)
+    }
+
+    /// Returns `true` if the server has listed several values for a customer and attribute of which the
+    /// input has one.
+    pub(super) fn has_surplus(&self) -> bool {
+        self.values.windows(2).any(|pair| match pair {
+            [one, other] => {
+                one.has(Mark::Present)
+                    && (one.customer_id, one.attribute) == (other.customer_id, other.attribute)
+            }
+            _ => false,
+        })
     }
 
     /// Returns the values that the input doesn't have.
@@ -294,6 +321,13 @@ impl ListedValues {
 
     pub(super) fn values_mut(&mut self) -> &mut [ListedValue] {
         &mut self.values
+    }
+}
+
+/// Makes room for another value. Doubling the room would take up to twice the memory.
+pub(super) fn reserve<V>(values: &mut Vec<V>) {
+    if values.len() == values.capacity() {
+        values.reserve_exact((values.len() / 8).max(1024));
     }
 }
 

@@ -137,7 +137,8 @@ impl<S, T: Send + 'static> Differences<S, T> {
             .and_then(|row| row.customer_id().zip(row.attribute().id()));
         match (kind, row, key) {
             // Its value is a difference of its own.
-            (OutcomeKind::Planned, Some(row), _) if row.value().is_none() => {}
+            (OutcomeKind::Planned, Some(row), _)
+                if row.value().is_none() && row.custom_fields().is_none() => {}
             (OutcomeKind::Planned, Some(row), Some(key)) => {
                 let knowledge = self.run.knowledge();
                 let is_listed = knowledge.is_some_and(|known| {
@@ -194,7 +195,7 @@ impl<S, T: Send + 'static> Differences<S, T> {
 
     /// Completes the differences that wait with the texts that were read.
     fn complete(&mut self, read: ReadValues) {
-        let mut texts: HashMap<_, _> = read
+        let texts: HashMap<_, _> = read
             .values
             .into_iter()
             .map(|value| {
@@ -203,7 +204,7 @@ impl<S, T: Send + 'static> Differences<S, T> {
             })
             .collect();
         for difference in std::mem::take(&mut self.pending) {
-            let text = key_of(&difference).and_then(|key| texts.remove(&key));
+            let text = key_of(&difference).and_then(|key| texts.get(&key).cloned());
             let difference = match difference {
                 Difference::Change { index, row, .. } => match text {
                     // The value was changed since the list.
