@@ -302,7 +302,7 @@ where
             return Some(OutcomeKind::NotSent(Error::missing_id()));
         }
         let is_own = value.has(Mark::Stored);
-        // A request that wrote it may still be executed after the delete.
+        // A request of the run may still write it after the delete.
         let is_held = || self.reading.client.is_held(value.customer_id);
         let may_be_written = value.has(Mark::Sent) && (!is_own || is_held());
         let is_recent = self

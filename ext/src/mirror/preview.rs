@@ -137,8 +137,7 @@ impl<S, T: Send + 'static> Differences<S, T> {
             .and_then(|row| row.customer_id().zip(row.attribute().id()));
         match (kind, row, key) {
             // Its value is a difference of its own.
-            (OutcomeKind::Planned, Some(row), _)
-                if row.value().is_none() && row.custom_fields().is_none() => {}
+            (OutcomeKind::Planned, Some(row), _) if row.value().is_none() => {}
             (OutcomeKind::Planned, Some(row), Some(key)) => {
                 let knowledge = self.run.knowledge();
                 let is_listed = knowledge.is_some_and(|known| {
