@@ -315,3 +315,112 @@ impl<T: Send> Admission<UpsertRow<T>> for SharedKnowledge<T> {
         self.lock().record_unresolved(error.for_row(index));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fingerprint::ComparedAs;
+    use super::super::listed::MirroredAttribute;
+    use super::*;
+    use crate::normalization::Normalization;
+
+    /// Returns what is known of a store in which the customers 1 and 2 have the value Gold.
+    fn knowledge() -> SharedKnowledge<()> {
+        let attribute = MirroredAttribute {
+            id: 1,
+            name: "Tier".to_owned(),
+            compared_as: ComparedAs::Text,
+        };
+        let mut listed = ListedValues::new(vec![attribute], Normalization::default());
+        // Customer 2 has two of them.
+        for (id, customer) in [(1, 1), (2, 2), (3, 2)] {
+            listed.push(&value(id, customer, "Gold"));
+        }
+        listed.sort();
+        SharedKnowledge::new(listed, None)
+    }
+
+    fn value(id: i64, customer: i64, text: &str) -> types::AttributeValue {
+        types::AttributeValue::builder()
+            .id(id)
+            .customer_id(customer)
+            .attribute_id(1)
+            .attribute_value(text)
+            .try_into()
+            .expect("a value")
+    }
+
+    #[test]
+    fn the_last_row_decides_whether_a_value_is_to_be_deleted() {
+        let absent = || UpsertRow::absent(1, 1);
+        let gold = || UpsertRow::new(1, 1, "Gold");
+        let silver = || UpsertRow::new(1, 1, "Silver");
+        for (rows, names, candidates) in [
+            (vec![gold()], vec!["unchanged"], 2),
+            (vec![silver()], vec!["send"], 2),
+            (vec![silver(), gold()], vec!["send", "send"], 2),
+            (vec![absent()], vec!["taken"], 3),
+            (vec![gold(), absent()], vec!["unchanged", "taken"], 3),
+            (vec![absent(), gold()], vec!["taken", "unchanged"], 2),
+            (vec![absent(), absent()], vec!["taken", "taken"], 3),
+        ] {
+            let knowledge = knowledge();
+            let mut known = knowledge.lock();
+            let admitted = (0..)
+                .zip(rows)
+                .map(|(index, row)| match known.admit(index, row) {
+                    Admitted::Send(_) => "send",
+                    Admitted::Settled(_, kind) => kind.as_str(),
+                    Admitted::Rejected(..) => "rejected",
+                    Admitted::Taken => "taken",
+                });
+            let admitted: Vec<_> = admitted.collect();
+            assert_eq!(admitted, names);
+            assert_eq!(
+                known.listed.candidates(false).count(),
+                candidates,
+                "{names:?}"
+            );
+            let taken = names.iter().filter(|name| **name == "taken").count();
+            let waiting = known.absent_row_count();
+            assert_eq!(waiting + known.superseded.len(), taken, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_value_has_the_worst_outcome_of_its_values() {
+        let (deleted, unchanged) = (OutcomeKind::Deleted, OutcomeKind::Unchanged);
+        let kept = || OutcomeKind::NotSent(Error::value_changed());
+        for (first, second, expected) in [
+            (deleted.clone(), unchanged.clone(), "deleted"),
+            (unchanged.clone(), unchanged.clone(), "unchanged"),
+            (deleted.clone(), kept(), "not_sent"),
+            (kept(), deleted.clone(), "not_sent"),
+        ] {
+            let knowledge = knowledge();
+            let mut known = knowledge.lock();
+            known.admit(7, UpsertRow::absent(2, 1));
+            assert!(known.settle_absent_row((1, 1), &first).is_none());
+            assert!(known.settle_absent_row((2, 1), &first).is_none());
+            let settled = known.settle_absent_row((2, 1), &second);
+            let (index, _, kind) = settled.expect("an outcome");
+            assert_eq!((index, kind.as_str()), (7, expected));
+            assert_eq!(known.absent_row_count(), 0);
+        }
+    }
+
+    #[test]
+    fn what_the_run_has_created_is_told_from_what_others_have() {
+        let knowledge = knowledge();
+        let mut known = knowledge.lock();
+        known.admit(0, UpsertRow::new(8, 1, "Gold"));
+        known.admit(1, UpsertRow::new(9, 1, "Gold"));
+        assert!(known.record_stored(Some("Gold"), &value(80, 8, "Gold")));
+        known.record_unknown((9, 1), "Gold");
+        known.sort_written();
+        assert!(known.has_written(&value(80, 8, "Gold")));
+        assert!(known.has_written(&value(90, 9, "Gold")));
+        assert!(!known.has_written(&value(80, 8, "Silver")));
+        assert!(!known.has_written(&value(70, 7, "Gold")));
+        assert!(!known.record_stored(Some("Gold"), &value(80, 8, "GOLD")));
+    }
+}

@@ -354,3 +354,137 @@ impl From<&types::Attribute> for MirroredAttribute {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value(id: i64, customer: i64, attribute: i64, text: &str) -> types::AttributeValue {
+        types::AttributeValue::builder()
+            .id(id)
+            .customer_id(customer)
+            .attribute_id(attribute)
+            .attribute_value(text)
+            .try_into()
+            .expect("a value")
+    }
+
+    /// Returns the values of the attributes 1 and 2.
+    fn listed(values: impl IntoIterator<Item = (i64, i64)>) -> ListedValues {
+        let attribute = |id| MirroredAttribute {
+            id,
+            name: String::new(),
+            compared_as: ComparedAs::Text,
+        };
+        let mut listed =
+            ListedValues::new(vec![attribute(2), attribute(1)], Normalization::default());
+        for (id, (customer, attribute)) in (1..).zip(values) {
+            listed.push(&value(id, customer, attribute, "Gold"));
+        }
+        listed.sort();
+        listed
+    }
+
+    proptest! {
+        #[test]
+        fn candidates_are_the_values_that_the_input_does_not_have(
+            keys in proptest::collection::vec((1..8_i64, 1..4_i64), 0..40),
+            present in proptest::collection::btree_set((1..8_i64, 1..3_i64), 0..10),
+            named in proptest::collection::btree_set(1..9_i64, 0..8),
+            in_input: bool,
+        ) {
+            let mut listed = listed(keys.clone());
+            for &(customer, attribute) in &present {
+                for value in listed.of_mut(customer, attribute) {
+                    value.set(Mark::Present);
+                }
+            }
+            for &customer in &named {
+                listed.name_customer(customer);
+            }
+            let in_scope: BTreeMap<_, _> = (1..)
+                .zip(keys)
+                .filter(|(_, (customer, attribute))| {
+                    *attribute < 3 && (!in_input || named.contains(customer))
+                })
+                .collect();
+            let expected: BTreeSet<i64> = in_scope
+                .iter()
+                .filter(|(_, key)| !present.contains(key))
+                .map(|(id, _)| *id)
+                .collect();
+            let candidates: BTreeSet<_> = listed.candidates(in_input).map(|value| value.value_id).collect();
+            prop_assert_eq!(&candidates, &expected);
+            prop_assert_eq!(listed.scope_len(in_input), in_scope.len());
+            listed.retain_candidates(in_input);
+            let left: BTreeSet<_> = listed.values().iter().map(|value| value.value_id).collect();
+            prop_assert_eq!(&left, &expected);
+            listed.sort_by_id();
+            for id in 0..45 {
+                let position = listed.position_of_id(id);
+                prop_assert_eq!(position.is_some(), expected.contains(&id));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_holds_only_if_all_values_of_its_key_do() {
+        let mut listed = listed([(1, 1), (1, 1), (2, 1)]);
+        assert!(listed.holds(1, 1, "Gold"));
+        assert!(!listed.holds(1, 1, "Silver"));
+        assert!(!listed.holds(1, 2, "Gold"));
+        assert!(!listed.holds(3, 1, "Gold"));
+        assert!(!listed.holds(1, 3, "Gold"));
+        listed.push(&value(4, 2, 1, "Silver"));
+        listed.sort();
+        assert!(!listed.holds(2, 1, "Gold"));
+        assert!(!listed.holds(2, 1, "Silver"));
+    }
+
+    #[test]
+    fn several_values_of_a_key_are_a_surplus_only_if_the_input_has_one() {
+        let mut listed = listed([(1, 1), (2, 1), (2, 1), (2, 2)]);
+        assert!(!listed.has_surplus());
+        for customer in 1..=2 {
+            for value in listed.of_mut(customer, 1) {
+                value.set(Mark::Present);
+            }
+            assert_eq!(listed.has_surplus(), customer == 2);
+        }
+    }
+
+    #[test]
+    fn a_value_that_the_run_has_stored_is_known_with_its_new_text_and_time() {
+        let mut listed = listed([(1, 1)]);
+        let time = DateTime::from_timestamp(1_700_000_000, 0);
+        assert!(listed.record_stored((1, 1), "Silver", time));
+        assert!(!listed.record_stored((2, 1), "Silver", time));
+        assert!(!listed.record_stored((1, 3), "Silver", time));
+        let known = *listed.values().first().expect("a value");
+        assert!(known.has(Mark::Stored) && known.is_dated());
+        let mut read = value(1, 1, 1, "Silver");
+        assert!(!listed.is_as_known(&known, &read));
+        assert!(listed.has_known_text(&known, &read));
+        read.date_modified = time;
+        assert!(listed.is_as_known(&known, &read));
+        read.attribute_value = "Gold".to_owned();
+        assert!(!listed.is_as_known(&known, &read));
+    }
+
+    #[test]
+    fn times_that_no_value_can_have_are_none() {
+        for text in [
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00Z",
+            "+292000-01-01T00:00:00Z",
+        ] {
+            assert_eq!(seconds(text.parse().ok()), 0, "{text}");
+        }
+        assert_eq!(seconds(None), 0);
+        assert_eq!(seconds("1970-01-01T00:00:01Z".parse().ok()), 1);
+    }
+}
