@@ -48,7 +48,7 @@ pub(super) struct Guards {
 
 /// What the guards judge by, once the input has ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Evidence<'a> {
+pub(super) struct DeleteEvidence<'a> {
     /// The values that the mirror is about.
     pub values: usize,
     /// Those that the input doesn't have.
@@ -65,8 +65,8 @@ pub(super) struct Evidence<'a> {
 
 impl Guards {
     /// Returns why nothing may be deleted.
-    pub(super) fn check(&self, evidence: Evidence<'_>) -> Result<(), Error> {
-        let Evidence {
+    pub(super) fn check(&self, evidence: DeleteEvidence<'_>) -> Result<(), Error> {
+        let DeleteEvidence {
             values,
             candidates,
             rows,
@@ -128,7 +128,7 @@ mod tests {
             max_deletes: MaxDeletes::Values(2),
             requires_complete_list: true,
         };
-        let passes = Evidence {
+        let passes = DeleteEvidence {
             values: 10,
             candidates: 2,
             rows: 8,
@@ -140,29 +140,29 @@ mod tests {
         let cause = &Error::stopped();
         for (evidence, expected) in [
             (
-                Evidence {
+                DeleteEvidence {
                     stopped_by: Some(cause),
                     ..passes
                 },
                 "the run ended early",
             ),
-            (Evidence { rows: 0, ..passes }, "the input is empty"),
+            (DeleteEvidence { rows: 0, ..passes }, "the input is empty"),
             (
-                Evidence {
+                DeleteEvidence {
                     unresolved: Some(cause),
                     ..passes
                 },
                 "which value a row means",
             ),
             (
-                Evidence {
+                DeleteEvidence {
                     doubt: Some(cause),
                     ..passes
                 },
                 "a complete list is required",
             ),
             (
-                Evidence {
+                DeleteEvidence {
                     candidates: 3,
                     ..passes
                 },
@@ -177,7 +177,7 @@ mod tests {
             requires_complete_list: false,
             ..guards
         };
-        let doubtful = Evidence {
+        let doubtful = DeleteEvidence {
             doubt: Some(cause),
             ..passes
         };

@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::{self, FusedStream, Stream, StreamExt};
 
 use super::admission::SharedKnowledge;
-use super::guards::{Evidence, Guards};
+use super::guards::{DeleteEvidence, Guards};
 use super::listed::{ListedValue, Mark};
-use super::reading::{Beginning, Reading};
+use super::reading::{Beginning, Reader};
 use super::summary::{DeletedValue, MirrorOutcome, MirrorReport, MirrorSummary};
 use crate::delete::Delete;
 use crate::error::{Error, ErrorKind};
@@ -29,7 +29,7 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(super) struct Plan {
     pub upsert: Upsert,
     pub attributes: Vec<AttributeKey>,
-    pub reading: Reading,
+    pub reader: Reader,
     pub guards: Guards,
     pub customers_in_input: bool,
     /// Whether nothing is changed in the store.
@@ -47,7 +47,7 @@ pub(super) struct Plan {
 /// flight and loses the outcomes that were not read.
 #[must_use = "streams do nothing unless polled"]
 pub struct Mirroring<S, T: Send + 'static = ()> {
-    reading: Reading,
+    reader: Reader,
     guards: Guards,
     customers_in_input: bool,
     is_preview: bool,
@@ -100,21 +100,21 @@ where
         let Plan {
             upsert,
             attributes,
-            reading,
+            reader,
             guards,
             customers_in_input,
             is_preview,
             invalid,
         } = plan;
-        let reader = reading.clone();
+        let beginning_reader = reader.clone();
         let beginning = async move {
             match invalid {
                 Some(error) => Err(error),
-                None => reader.begin(attributes).await,
+                None => beginning_reader.begin(attributes).await,
             }
         };
         Self {
-            reading,
+            reader,
             guards,
             customers_in_input,
             is_preview,
@@ -200,7 +200,7 @@ where
             let known = knowledge.lock();
             let candidates = known.listed.candidates(in_input).count();
             self.summary.has_surplus = known.listed.has_surplus();
-            let decision = self.guards.check(Evidence {
+            let decision = self.guards.check(DeleteEvidence {
                 values: known.listed.scope_len(in_input),
                 candidates,
                 rows: self.summary.rows.rows() + known.absent_row_count() as u64,
@@ -225,8 +225,8 @@ where
                 self.phase = Phase::Judging(Judging::default());
             }
             _ => {
-                let (reading, since) = (self.reading.clone(), self.since);
-                let checking = async move { check(&reading, &knowledge, since, in_input).await };
+                let (reader, since) = (self.reader.clone(), self.since);
+                let checking = async move { check(&reader, &knowledge, since, in_input).await };
                 self.phase = Phase::Checking(Box::pin(checking));
             }
         }
@@ -284,11 +284,11 @@ where
             return;
         }
         knowledge.lock().listed.sort_by_id();
-        let mut delete = Delete::new(self.reading.client.clone());
+        let mut delete = Delete::new(self.reader.client.clone());
         let settings = delete.settings_mut();
-        settings.on_outage = Some(self.reading.on_outage);
-        settings.observer = self.reading.observer.clone();
-        settings.shared_stop = self.reading.stop.clone();
+        settings.on_outage = Some(self.reader.on_outage);
+        settings.observer = self.reader.observer.clone();
+        settings.shared_stop = self.reader.stop.clone();
         let run = delete.stream(stream::iter(judging.ids));
         self.phase = Phase::Deleting(Box::new(run));
     }
@@ -303,7 +303,7 @@ where
         }
         let is_own = value.has(Mark::Stored);
         // A request of the run may still write it after the delete.
-        let is_held = || self.reading.client.is_held(value.customer_id);
+        let is_held = || self.reader.client.is_held(value.customer_id);
         let may_be_written = value.has(Mark::Sent) && (!is_own || is_held());
         let is_recent = self
             .since
@@ -401,13 +401,13 @@ where
 
 /// Looks for changes of the candidates. Keeps only the candidates.
 async fn check<T>(
-    reading: &Reading,
+    reader: &Reader,
     knowledge: &SharedKnowledge<T>,
     since: Option<DateTime<Utc>>,
     customers_in_input: bool,
 ) -> Result<Checked, Error> {
     let changes = match since {
-        Some(since) => Some(reading.look_for_changes(knowledge, since).await?),
+        Some(since) => Some(reader.look_for_changes(knowledge, since).await?),
         None => None,
     };
     knowledge
@@ -416,7 +416,7 @@ async fn check<T>(
         .retain_candidates(customers_in_input);
     let is_verified = !changes.is_some_and(|changes| changes.are_all);
     if is_verified {
-        reading.verify(knowledge).await?;
+        reader.verify(knowledge).await?;
     }
     Ok(Checked {
         changed_by_others: changes.map_or(0, |changes| changes.of_others),
@@ -429,7 +429,7 @@ impl<S, T: Send + 'static> Mirroring<S, T> {
     #[must_use]
     pub fn summary(&self) -> MirrorSummary {
         let mut summary = self.summary.clone();
-        let reads = self.reading.requests.load(Ordering::Relaxed);
+        let reads = self.reader.requests.load(Ordering::Relaxed);
         summary.requests = reads + summary.rows.requests + summary.deletes.requests;
         summary.has_ended = self.has_ended();
         summary
@@ -439,8 +439,8 @@ impl<S, T: Send + 'static> Mirroring<S, T> {
         self.knowledge.as_ref()
     }
 
-    pub(super) fn reading(&self) -> &Reading {
-        &self.reading
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
     }
 }
 
@@ -552,7 +552,7 @@ impl<S, T: Send + 'static> Mirroring<S, T> {
 impl<S, T: Send + 'static> fmt::Debug for Mirroring<S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mirroring")
-            .field("client", &self.reading.client)
+            .field("client", &self.reader.client)
             .field("summary", &self.summary)
             .finish_non_exhaustive()
     }

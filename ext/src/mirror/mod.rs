@@ -24,7 +24,7 @@ use crate::value::{AttributeKey, UpsertRow};
 
 use guards::{Guards, MaxDeletes};
 use mirroring::Plan;
-use reading::Reading;
+use reading::Reader;
 
 pub use mirroring::Mirroring;
 pub use preview::{Difference, Differences};
@@ -233,7 +233,7 @@ impl Mirror {
             Err(error) => (self.client, Some(error)),
         };
         invalid = invalid.or(self.guards.max_deletes.validate().err());
-        let reading = Reading {
+        let reader = Reader {
             client,
             on_outage: self.settings.on_outage.unwrap_or_default(),
             stop: self.settings.take_stop().map(FutureExt::shared),
@@ -246,13 +246,13 @@ impl Mirror {
         };
         let settings = upsert.settings_mut();
         settings.retry = self.settings.retry;
-        settings.on_outage = Some(reading.on_outage);
-        settings.observer = reading.observer.clone();
-        settings.shared_stop = reading.stop.clone();
+        settings.on_outage = Some(reader.on_outage);
+        settings.observer = reader.observer.clone();
+        settings.shared_stop = reader.stop.clone();
         Plan {
             upsert,
             attributes: self.attributes,
-            reading,
+            reader,
             guards: self.guards,
             customers_in_input: self.customers_in_input,
             is_preview,

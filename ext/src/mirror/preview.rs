@@ -174,12 +174,12 @@ impl<S, T: Send + 'static> Differences<S, T> {
     fn start_read(&mut self) {
         let keys = self.pending.iter().filter_map(key_of);
         let (customers, attributes): (BTreeSet<_>, BTreeSet<_>) = keys.unzip();
-        let reading = self.run.reading().clone();
+        let reader = self.run.reader().clone();
         let request = ReadRequest {
             customers,
             attributes,
         };
-        self.reading = Some(Box::pin(async move { reading.read(request).await }));
+        self.reading = Some(Box::pin(async move { reader.read(request).await }));
     }
 
     /// Returns `true` if a row has this value, and no fields of its own.

@@ -27,7 +27,7 @@ const CUSTOMERS_PER_READ: usize = 250;
 
 /// What a mirror needs to read.
 #[derive(Clone)]
-pub(super) struct Reading {
+pub(super) struct Reader {
     pub client: Client,
     pub observer: Observer,
     pub on_outage: OnOutage,
@@ -53,7 +53,7 @@ pub(super) struct Changes {
     pub are_all: bool,
 }
 
-impl Reading {
+impl Reader {
     fn run(&self) -> RunContext {
         RunContext::new(&self.client, self.observer.clone()).with_on_outage(self.on_outage)
     }

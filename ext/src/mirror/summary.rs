@@ -105,8 +105,9 @@ impl MirrorSummary {
     /// responses show.
     ///
     /// It is `false` if the mirror was stopped, a row was not stored or was stored as another text (other
-    /// than `1` for the number `1.0`, or without whitespace around it), a value was not deleted, the list
-    /// of values may lack some, or others were seen to change values meanwhile. Changes of others are
+    /// than `1` for the number `1.0`, or without whitespace around it), a value was not deleted, the
+    /// store has several values for a customer and attribute of which the input has one, the list of values
+    /// may lack some, or others were seen to change values meanwhile. Changes of others are
     /// looked for only before a delete, and values that others delete are not seen.
     #[must_use]
     pub fn is_exact(&self) -> bool {
