@@ -46,7 +46,7 @@ pub(super) struct Beginning<T> {
 
 /// What the look at the changes has shown.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Changes {
+pub(super) struct SeenChanges {
     /// The number of changes by others of values that are not to be deleted.
     pub of_others: u64,
     /// Whether the server has shown all changes.
@@ -150,7 +150,7 @@ impl Reader {
         &self,
         knowledge: &SharedKnowledge<T>,
         since: DateTime<Utc>,
-    ) -> Result<Changes, Error> {
+    ) -> Result<SeenChanges, Error> {
         let (mut filter, stored_key) = {
             let mut knowledge = knowledge.lock();
             knowledge.sort_written();
@@ -170,7 +170,7 @@ impl Reader {
             of_others += u64::from(record_change(knowledge, &value));
         });
         let values = values.await?;
-        Ok(Changes {
+        Ok(SeenChanges {
             of_others,
             are_all: shows_own && !values.has_excluded() && values.doubt().is_none(),
         })
