@@ -15,6 +15,7 @@ mod json;
 mod lifecycle;
 mod list;
 mod list_query;
+mod mirror;
 mod odd_responses;
 mod packing;
 mod pages;

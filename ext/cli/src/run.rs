@@ -300,6 +300,12 @@ impl Run {
 }
 
 fn is_closed_pipe(error: &io::Error) -> bool {
+    // The writer of CSV wraps the error, and does not tell its source.
+    let of_csv = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let error = match of_csv.map(csv::Error::kind) {
+        Some(csv::ErrorKind::Io(inner)) => inner,
+        _ => error,
+    };
     error.kind() == io::ErrorKind::BrokenPipe
 }
 

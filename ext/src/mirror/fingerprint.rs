@@ -53,6 +53,11 @@ impl Fingerprints {
     pub(super) fn of_key(&self, key: (i64, i64)) -> u64 {
         self.0.hash_one(key)
     }
+
+    /// Returns the fingerprint of a customer's attribute with the fingerprint of its value.
+    pub(super) fn of_record(&self, key: (i64, i64), value: u64) -> u64 {
+        self.0.hash_one((key, value))
+    }
 }
 
 /// Reads a time, or a date as its first second in UTC.

@@ -144,6 +144,12 @@ impl ListedValues {
         self.fingerprints.of_key(key)
     }
 
+    /// Returns the fingerprint of a customer's attribute with its text; `None` if it is not mirrored.
+    pub(super) fn record_fingerprint(&self, key: (i64, i64), text: &str) -> Option<u64> {
+        let text = self.fingerprint(self.position(key.1)?, text);
+        Some(self.fingerprints.of_record(key, text))
+    }
+
     fn fingerprint(&self, attribute: u16, value: &str) -> u64 {
         let compared_as = self.attributes[usize::from(attribute)].compared_as;
         self.fingerprints.of(value, compared_as)
@@ -154,10 +160,7 @@ impl ListedValues {
         let Some(attribute) = self.position(value.attribute_id) else {
             return;
         };
-        if self.values.len() == self.values.capacity() {
-            // Doubling would take up to twice the memory.
-            self.values.reserve_exact((self.values.len() / 8).max(1024));
-        }
+        reserve(&mut self.values);
         let fingerprint = self.fingerprint(attribute, &value.attribute_value);
         self.values.push(ListedValue {
             customer_id: value.customer_id,
@@ -228,24 +231,48 @@ impl ListedValues {
         }
     }
 
-    /// Records the record of a row that the server has stored.
-    pub(super) fn record_stored(&mut self, record: &types::AttributeValue) {
-        let Some(position) = self.position(record.attribute_id) else {
-            return;
+    /// Records the text of a row that the server has stored. Returns `false` if no value was listed.
+    pub(super) fn record_stored(
+        &mut self,
+        key: (i64, i64),
+        text: &str,
+        modified: Option<DateTime<Utc>>,
+    ) -> bool {
+        let Some(position) = self.position(key.1) else {
+            return false;
         };
-        let fingerprint = self.fingerprint(position, &record.attribute_value);
-        let modified = seconds(record.date_modified);
-        for listed in self.of_mut(record.customer_id, record.attribute_id) {
-            listed.fingerprint = fingerprint;
-            listed.modified = modified;
-            listed.set(Mark::Stored);
+        let fingerprint = self.fingerprint(position, text);
+        let modified = seconds(modified);
+        let listed = self.of_mut(key.0, key.1);
+        for value in &mut *listed {
+            value.fingerprint = fingerprint;
+            value.modified = modified;
+            value.set(Mark::Stored);
         }
+        !listed.is_empty()
     }
 
     /// Returns `true` if a value that was read later is as it was listed, or as the run stored it.
     pub(super) fn is_as_known(&self, known: &ListedValue, read: &types::AttributeValue) -> bool {
-        known.modified == seconds(read.date_modified)
-            && known.fingerprint == self.fingerprint(known.attribute, &read.attribute_value)
+        known.modified == seconds(read.date_modified) && self.has_known_text(known, read)
+    }
+
+    /// Returns `true` if a value that was read later has the text with which it was listed, or that the
+    /// run stored.
+    pub(super) fn has_known_text(&self, known: &ListedValue, read: &types::AttributeValue) -> bool {
+        known.fingerprint == self.fingerprint(known.attribute, &read.attribute_value)
+    }
+
+    /// Returns `true` if the server has listed several values for a customer and attribute of which the
+    /// input has one.
+    pub(super) fn has_surplus(&self) -> bool {
+        self.values.windows(2).any(|pair| match pair {
+            [one, other] => {
+                one.has(Mark::Present)
+                    && (one.customer_id, one.attribute) == (other.customer_id, other.attribute)
+            }
+            _ => false,
+        })
     }
 
     /// Returns the values that the input doesn't have.
@@ -297,6 +324,13 @@ impl ListedValues {
     }
 }
 
+/// Makes room for another value. Doubling the room would take up to twice the memory.
+pub(super) fn reserve<V>(values: &mut Vec<V>) {
+    if values.len() == values.capacity() {
+        values.reserve_exact((values.len() / 8).max(1024));
+    }
+}
+
 /// Returns the values of the customers that the input names, or all of them.
 fn in_scope(
     values: &[ListedValue],
@@ -318,5 +352,139 @@ impl From<&types::Attribute> for MirroredAttribute {
             name: attribute.name.clone(),
             compared_as: ComparedAs::from(attribute),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value(id: i64, customer: i64, attribute: i64, text: &str) -> types::AttributeValue {
+        types::AttributeValue::builder()
+            .id(id)
+            .customer_id(customer)
+            .attribute_id(attribute)
+            .attribute_value(text)
+            .try_into()
+            .expect("a value")
+    }
+
+    /// Returns the values of the attributes 1 and 2.
+    fn listed(values: impl IntoIterator<Item = (i64, i64)>) -> ListedValues {
+        let attribute = |id| MirroredAttribute {
+            id,
+            name: String::new(),
+            compared_as: ComparedAs::Text,
+        };
+        let mut listed =
+            ListedValues::new(vec![attribute(2), attribute(1)], Normalization::default());
+        for (id, (customer, attribute)) in (1..).zip(values) {
+            listed.push(&value(id, customer, attribute, "Gold"));
+        }
+        listed.sort();
+        listed
+    }
+
+    proptest! {
+        #[test]
+        fn candidates_are_the_values_that_the_input_does_not_have(
+            keys in proptest::collection::vec((1..8_i64, 1..4_i64), 0..40),
+            present in proptest::collection::btree_set((1..8_i64, 1..3_i64), 0..10),
+            named in proptest::collection::btree_set(1..9_i64, 0..8),
+            in_input: bool,
+        ) {
+            let mut listed = listed(keys.clone());
+            for &(customer, attribute) in &present {
+                for value in listed.of_mut(customer, attribute) {
+                    value.set(Mark::Present);
+                }
+            }
+            for &customer in &named {
+                listed.name_customer(customer);
+            }
+            let in_scope: BTreeMap<_, _> = (1..)
+                .zip(keys)
+                .filter(|(_, (customer, attribute))| {
+                    *attribute < 3 && (!in_input || named.contains(customer))
+                })
+                .collect();
+            let expected: BTreeSet<i64> = in_scope
+                .iter()
+                .filter(|(_, key)| !present.contains(key))
+                .map(|(id, _)| *id)
+                .collect();
+            let candidates: BTreeSet<_> = listed.candidates(in_input).map(|value| value.value_id).collect();
+            prop_assert_eq!(&candidates, &expected);
+            prop_assert_eq!(listed.scope_len(in_input), in_scope.len());
+            listed.retain_candidates(in_input);
+            let left: BTreeSet<_> = listed.values().iter().map(|value| value.value_id).collect();
+            prop_assert_eq!(&left, &expected);
+            listed.sort_by_id();
+            for id in 0..45 {
+                let position = listed.position_of_id(id);
+                prop_assert_eq!(position.is_some(), expected.contains(&id));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_holds_only_if_all_values_of_its_key_do() {
+        let mut listed = listed([(1, 1), (1, 1), (2, 1)]);
+        assert!(listed.holds(1, 1, "Gold"));
+        assert!(!listed.holds(1, 1, "Silver"));
+        assert!(!listed.holds(1, 2, "Gold"));
+        assert!(!listed.holds(3, 1, "Gold"));
+        assert!(!listed.holds(1, 3, "Gold"));
+        listed.push(&value(4, 2, 1, "Silver"));
+        listed.sort();
+        assert!(!listed.holds(2, 1, "Gold"));
+        assert!(!listed.holds(2, 1, "Silver"));
+    }
+
+    #[test]
+    fn several_values_of_a_key_are_a_surplus_only_if_the_input_has_one() {
+        let mut listed = listed([(1, 1), (2, 1), (2, 1), (2, 2)]);
+        assert!(!listed.has_surplus());
+        for customer in 1..=2 {
+            for value in listed.of_mut(customer, 1) {
+                value.set(Mark::Present);
+            }
+            assert_eq!(listed.has_surplus(), customer == 2);
+        }
+    }
+
+    #[test]
+    fn a_value_that_the_run_has_stored_is_known_with_its_new_text_and_time() {
+        let mut listed = listed([(1, 1)]);
+        let time = DateTime::from_timestamp(1_700_000_000, 0);
+        assert!(listed.record_stored((1, 1), "Silver", time));
+        assert!(!listed.record_stored((2, 1), "Silver", time));
+        assert!(!listed.record_stored((1, 3), "Silver", time));
+        let known = *listed.values().first().expect("a value");
+        assert!(known.has(Mark::Stored) && known.is_dated());
+        let mut read = value(1, 1, 1, "Silver");
+        assert!(!listed.is_as_known(&known, &read));
+        assert!(listed.has_known_text(&known, &read));
+        read.date_modified = time;
+        assert!(listed.is_as_known(&known, &read));
+        read.attribute_value = "Gold".to_owned();
+        assert!(!listed.is_as_known(&known, &read));
+    }
+
+    #[test]
+    fn times_that_no_value_can_have_are_none() {
+        for text in [
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00Z",
+            "+292000-01-01T00:00:00Z",
+        ] {
+            assert_eq!(seconds(text.parse().ok()), 0, "{text}");
+        }
+        assert_eq!(seconds(None), 0);
+        assert_eq!(seconds("1970-01-01T00:00:01Z".parse().ok()), 1);
     }
 }

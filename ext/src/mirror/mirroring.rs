@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::{self, FusedStream, Stream, StreamExt};
 
 use super::admission::SharedKnowledge;
-use super::guards::{Evidence, Guards};
+use super::guards::{DeleteEvidence, Guards};
 use super::listed::{ListedValue, Mark};
-use super::reading::{Beginning, Reading};
+use super::reading::{Beginning, Reader};
 use super::summary::{DeletedValue, MirrorOutcome, MirrorReport, MirrorSummary};
 use crate::delete::Delete;
 use crate::error::{Error, ErrorKind};
@@ -29,7 +29,7 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(super) struct Plan {
     pub upsert: Upsert,
     pub attributes: Vec<AttributeKey>,
-    pub reading: Reading,
+    pub reader: Reader,
     pub guards: Guards,
     pub customers_in_input: bool,
     /// Whether nothing is changed in the store.
@@ -47,7 +47,7 @@ pub(super) struct Plan {
 /// flight and loses the outcomes that were not read.
 #[must_use = "streams do nothing unless polled"]
 pub struct Mirroring<S, T: Send + 'static = ()> {
-    reading: Reading,
+    reader: Reader,
     guards: Guards,
     customers_in_input: bool,
     is_preview: bool,
@@ -68,6 +68,7 @@ enum Phase<S, T: Send + 'static> {
     },
     Sending(Box<Outcomes<S, UpsertRow<T>>>),
     Checking(BoxFuture<Result<Checked, Error>>),
+    Judging(Judging),
     Deleting(Box<Outcomes<IdStream, i64>>),
     Ended,
 }
@@ -77,6 +78,16 @@ struct Checked {
     changed_by_others: u64,
     /// Whether the candidates were read again.
     is_verified: bool,
+}
+
+/// How far the candidates are judged: one by one, since each may have an outcome.
+#[derive(Default)]
+struct Judging {
+    /// The position of the next candidate.
+    position: usize,
+    is_verified: bool,
+    /// The values to delete.
+    ids: Vec<i64>,
 }
 
 impl<S, T> Mirroring<S, T>
@@ -89,21 +100,21 @@ where
         let Plan {
             upsert,
             attributes,
-            reading,
+            reader,
             guards,
             customers_in_input,
             is_preview,
             invalid,
         } = plan;
-        let reader = reading.clone();
+        let beginning_reader = reader.clone();
         let beginning = async move {
             match invalid {
                 Some(error) => Err(error),
-                None => reader.begin(attributes).await,
+                None => beginning_reader.begin(attributes).await,
             }
         };
         Self {
-            reading,
+            reader,
             guards,
             customers_in_input,
             is_preview,
@@ -188,10 +199,11 @@ where
         let (candidates, decision) = {
             let known = knowledge.lock();
             let candidates = known.listed.candidates(in_input).count();
-            let decision = self.guards.check(Evidence {
+            self.summary.has_surplus = known.listed.has_surplus();
+            let decision = self.guards.check(DeleteEvidence {
                 values: known.listed.scope_len(in_input),
                 candidates,
-                rows: self.summary.rows.rows(),
+                rows: self.summary.rows.rows() + known.absent_row_count() as u64,
                 stopped_by: self.summary.stopped_by.as_ref(),
                 unresolved: known.unresolved.as_ref(),
                 doubt: known.doubt.as_ref(),
@@ -202,76 +214,82 @@ where
         if candidates == 0 {
             return;
         }
-        if let Err(error) = decision {
-            self.hold_back(&error);
-        }
-        if self.is_preview {
-            // What was not read of the input is no difference.
-            if self.summary.stopped_by.is_none() {
-                self.plan_deletes();
+        let held_back = decision.err();
+        self.summary.held_back.clone_from(&held_back);
+        // What the input lacks is not known if it was not read to its end.
+        let is_planned = self.is_preview && self.summary.stopped_by.is_none();
+        match held_back {
+            Some(error) if !is_planned => self.hold_back(&error),
+            _ if is_planned => {
+                knowledge.lock().listed.retain_candidates(in_input);
+                self.phase = Phase::Judging(Judging::default());
             }
-        } else if self.summary.held_back.is_none() {
-            let (reading, since) = (self.reading.clone(), self.since);
-            let checking = async move { check(&reading, &knowledge, since, in_input).await };
-            self.phase = Phase::Checking(Box::pin(checking));
+            _ => {
+                let (reader, since) = (self.reader.clone(), self.since);
+                let checking = async move { check(&reader, &knowledge, since, in_input).await };
+                self.phase = Phase::Checking(Box::pin(checking));
+            }
         }
     }
 
     /// Deletes nothing.
     fn hold_back(&mut self, error: &Error) {
         self.summary.held_back = Some(error.clone());
-        if self.is_preview {
+        let Some(knowledge) = self.knowledge.clone() else {
             return;
-        }
-        let rows = self.take_absent_rows();
+        };
+        let rows = knowledge.lock().take_absent_rows();
         for (index, row) in rows {
             self.settle_row(index, row, OutcomeKind::NotSent(error.clone()));
         }
     }
 
-    fn plan_deletes(&mut self) {
-        let Some(knowledge) = self.knowledge.clone() else {
-            return;
-        };
-        knowledge
-            .lock()
-            .listed
-            .retain_candidates(self.customers_in_input);
-        let count = knowledge.lock().listed.len();
-        for position in 0..count {
-            self.settle_value(position, OutcomeKind::Planned);
+    /// Judges candidates until there is an outcome.
+    fn judge(&mut self) {
+        while self.ready.is_empty() {
+            let (Phase::Judging(judging), Some(knowledge)) = (&mut self.phase, &self.knowledge)
+            else {
+                return;
+            };
+            let position = judging.position;
+            judging.position += 1;
+            let is_verified = judging.is_verified;
+            let value = knowledge.lock().listed.values().get(position).copied();
+            let Some(value) = value else {
+                self.start_deleting();
+                return;
+            };
+            let verdict = match self.is_preview {
+                true => Some(OutcomeKind::Planned),
+                false => self.verdict(&value, is_verified),
+            };
+            match (verdict, &mut self.phase) {
+                (None, Phase::Judging(judging)) => judging.ids.push(value.value_id),
+                (Some(kind), _) => {
+                    self.summary.kept += u64::from(matches!(kind, OutcomeKind::NotSent(_)));
+                    self.settle_value(position, kind);
+                }
+                (None, _) => {}
+            }
         }
     }
 
-    /// Deletes the candidates that are as they were listed.
-    fn start_deleting(&mut self, checked: &Checked) {
-        self.summary.changed_by_others = checked.changed_by_others;
-        let Some(knowledge) = self.knowledge.clone() else {
+    /// Deletes the candidates that are to be deleted.
+    fn start_deleting(&mut self) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        let (Phase::Judging(judging), Some(knowledge)) = (phase, &self.knowledge) else {
             return;
         };
-        let mut ids = Vec::new();
-        let count = knowledge.lock().listed.len();
-        for position in 0..count {
-            let value = knowledge.lock().listed.values().get(position).copied();
-            let Some(value) = value else { break };
-            match self.verdict(&value, checked.is_verified) {
-                None => ids.push(value.value_id),
-                Some(OutcomeKind::Unchanged) => {
-                    self.settle_value(position, OutcomeKind::Unchanged);
-                }
-                Some(kind) => {
-                    self.summary.kept += 1;
-                    self.settle_value(position, kind);
-                }
-            }
+        if judging.ids.is_empty() {
+            return;
         }
         knowledge.lock().listed.sort_by_id();
-        let mut delete = Delete::new(self.reading.client.clone());
+        let mut delete = Delete::new(self.reader.client.clone());
         let settings = delete.settings_mut();
-        settings.on_outage = Some(self.reading.on_outage);
-        settings.observer = self.reading.observer.clone();
-        settings.shared_stop = self.reading.stop.clone();
-        let run = delete.stream(stream::iter(ids));
+        settings.on_outage = Some(self.reader.on_outage);
+        settings.observer = self.reader.observer.clone();
+        settings.shared_stop = self.reader.stop.clone();
+        let run = delete.stream(stream::iter(judging.ids));
         self.phase = Phase::Deleting(Box::new(run));
     }
 
@@ -284,7 +302,9 @@ where
             return Some(OutcomeKind::NotSent(Error::missing_id()));
         }
         let is_own = value.has(Mark::Stored);
-        let may_be_written = value.has(Mark::Sent) && !is_own;
+        // A request of the run may still write it after the delete.
+        let is_held = || self.reader.client.is_held(value.customer_id);
+        let may_be_written = value.has(Mark::Sent) && (!is_own || is_held());
         let is_recent = self
             .since
             .is_some_and(|since| value.is_changed_since(since));
@@ -312,11 +332,11 @@ where
             kind: kind.clone(),
         };
         let key = (deleted.customer_id, deleted.attribute_id);
-        let row = known.absent_rows.remove(&key);
+        let row = known.settle_absent_row(key, &kind);
         drop(known);
         self.summary.deletes.count(&kind);
         self.ready.push_back(MirrorOutcome::Delete(deleted));
-        if let Some((index, row)) = row {
+        if let Some((index, row, kind)) = row {
             self.settle_row(index, row, kind);
         }
     }
@@ -327,16 +347,6 @@ where
         let row = Some(row);
         let outcome = Outcome { index, row, kind };
         self.ready.push_back(MirrorOutcome::Row(outcome));
-    }
-
-    fn take_absent_rows(&mut self) -> Vec<(u64, UpsertRow<T>)> {
-        let Some(knowledge) = &self.knowledge else {
-            return Vec::new();
-        };
-        let rows = std::mem::take(&mut knowledge.lock().absent_rows);
-        let mut rows: Vec<_> = rows.into_values().collect();
-        rows.sort_unstable_by_key(|(index, _)| *index);
-        rows
     }
 
     /// Hands out the outcomes of rows without a value that a later row replaced.
@@ -352,10 +362,23 @@ where
     }
 
     fn record_row(&mut self, outcome: &Outcome<UpsertRow<T>>) {
-        if let (Some(knowledge), OutcomeKind::Stored(Some(record))) =
-            (&self.knowledge, &outcome.kind)
-        {
-            knowledge.lock().record_stored(record);
+        let (Some(knowledge), Some(row)) = (&self.knowledge, &outcome.row) else {
+            return;
+        };
+        let mut known = knowledge.lock();
+        let key = row.customer_id().zip(row.attribute().id());
+        match (&outcome.kind, key, row.value()) {
+            (OutcomeKind::Stored(Some(record)), ..) => {
+                let is_same = known.record_stored(row.value(), record);
+                self.summary.altered += u64::from(!is_same);
+            }
+            (OutcomeKind::Stored(None), Some(key), Some(text)) => {
+                known.record_written(key, text, None);
+            }
+            (OutcomeKind::Unknown(_), Some(key), text) => {
+                known.record_unknown(key, text.unwrap_or_default());
+            }
+            _ => {}
         }
     }
 
@@ -378,25 +401,26 @@ where
 
 /// Looks for changes of the candidates. Keeps only the candidates.
 async fn check<T>(
-    reading: &Reading,
+    reader: &Reader,
     knowledge: &SharedKnowledge<T>,
     since: Option<DateTime<Utc>>,
     customers_in_input: bool,
 ) -> Result<Checked, Error> {
-    let changed_by_others = match since {
-        Some(since) => reading.look_for_changes(knowledge, since).await?,
+    let changes = match since {
+        Some(since) => Some(reader.look_for_changes(knowledge, since).await?),
         None => None,
     };
     knowledge
         .lock()
         .listed
         .retain_candidates(customers_in_input);
-    if changed_by_others.is_none() {
-        reading.verify(knowledge).await?;
+    let is_verified = !changes.is_some_and(|changes| changes.are_all);
+    if is_verified {
+        reader.verify(knowledge).await?;
     }
     Ok(Checked {
-        changed_by_others: changed_by_others.unwrap_or_default(),
-        is_verified: changed_by_others.is_none(),
+        changed_by_others: changes.map_or(0, |changes| changes.of_others),
+        is_verified,
     })
 }
 
@@ -405,7 +429,7 @@ impl<S, T: Send + 'static> Mirroring<S, T> {
     #[must_use]
     pub fn summary(&self) -> MirrorSummary {
         let mut summary = self.summary.clone();
-        let reads = self.reading.requests.load(Ordering::Relaxed);
+        let reads = self.reader.requests.load(Ordering::Relaxed);
         summary.requests = reads + summary.rows.requests + summary.deletes.requests;
         summary.has_ended = self.has_ended();
         summary
@@ -415,8 +439,8 @@ impl<S, T: Send + 'static> Mirroring<S, T> {
         self.knowledge.as_ref()
     }
 
-    pub(super) fn reading(&self) -> &Reading {
-        &self.reading
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
     }
 }
 
@@ -472,7 +496,13 @@ where
                     let result = ready!(checking.as_mut().poll(cx));
                     this.phase = Phase::Ended;
                     match result {
-                        Ok(checked) => this.start_deleting(&checked),
+                        Ok(checked) => {
+                            this.summary.changed_by_others = checked.changed_by_others;
+                            this.phase = Phase::Judging(Judging {
+                                is_verified: checked.is_verified,
+                                ..Judging::default()
+                            });
+                        }
                         Err(error) => {
                             this.hold_back(&Error::mirror_not_checked(&error));
                             if error.kind() == ErrorKind::Stopped || error.ends_run() {
@@ -480,6 +510,9 @@ where
                             }
                         }
                     }
+                }
+                Phase::Judging(_) => {
+                    this.judge();
                 }
                 Phase::Deleting(run) => {
                     let outcome = ready!(run.poll_next_unpin(cx));
@@ -519,7 +552,7 @@ impl<S, T: Send + 'static> Mirroring<S, T> {
 impl<S, T: Send + 'static> fmt::Debug for Mirroring<S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mirroring")
-            .field("client", &self.reading.client)
+            .field("client", &self.reader.client)
             .field("summary", &self.summary)
             .finish_non_exhaustive()
     }

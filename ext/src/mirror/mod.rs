@@ -24,7 +24,7 @@ use crate::value::{AttributeKey, UpsertRow};
 
 use guards::{Guards, MaxDeletes};
 use mirroring::Plan;
-use reading::Reading;
+use reading::Reader;
 
 pub use mirroring::Mirroring;
 pub use preview::{Difference, Differences};
@@ -42,10 +42,11 @@ const DEFAULT_SHARE: f64 = 0.1;
 /// [without a value](UpsertRow#absent-values) counts as not there.
 ///
 /// Requests: one for the attributes, one per 250 listed values, one per 10 customers that differ; before
-/// a delete, those that list what has changed meanwhile; and the deletes, with as many IDs in a request
-/// as fit a URL.
+/// a delete, those that list what has changed meanwhile, or read the values to delete again; and the
+/// deletes, with as many IDs in a request as fit a URL.
 ///
-/// Memory: 32 bytes per listed value, and 500 bytes per row without a value whose value the store has.
+/// Memory: 32 bytes per listed value, about as much per value that is created, and 500 bytes per row
+/// without a value whose value the store has.
 ///
 /// # Guards
 ///
@@ -62,8 +63,10 @@ const DEFAULT_SHARE: f64 = 0.1;
 ///
 /// Only values that were listed are deleted, so a list that lacks values deletes none of those. A value is
 /// kept, as [`MirrorSummary::kept`], if it was changed by somebody else since the list began or in the
-/// minute before, by the server's clock, or if the server doesn't show when. If the server ignores the
-/// filter by time, or sends no `Date`, the values to delete are read again, and are kept if they changed.
+/// minute before, by the server's clock, or if the server doesn't show when. The look at the changes must
+/// show the first change of the mirror itself. If it doesn't, because the mirror has changed nothing, or
+/// the server ignores the filter by time, the values to delete are read again, and are kept if they
+/// changed; so they are if the server sends no `Date`.
 ///
 /// A value that is changed between that look and its delete is deleted.
 ///
@@ -230,7 +233,7 @@ impl Mirror {
             Err(error) => (self.client, Some(error)),
         };
         invalid = invalid.or(self.guards.max_deletes.validate().err());
-        let reading = Reading {
+        let reader = Reader {
             client,
             on_outage: self.settings.on_outage.unwrap_or_default(),
             stop: self.settings.take_stop().map(FutureExt::shared),
@@ -243,13 +246,13 @@ impl Mirror {
         };
         let settings = upsert.settings_mut();
         settings.retry = self.settings.retry;
-        settings.on_outage = Some(reading.on_outage);
-        settings.observer = reading.observer.clone();
-        settings.shared_stop = reading.stop.clone();
+        settings.on_outage = Some(reader.on_outage);
+        settings.observer = reader.observer.clone();
+        settings.shared_stop = reader.stop.clone();
         Plan {
             upsert,
             attributes: self.attributes,
-            reading,
+            reader,
             guards: self.guards,
             customers_in_input: self.customers_in_input,
             is_preview,

@@ -174,12 +174,12 @@ impl<S, T: Send + 'static> Differences<S, T> {
     fn start_read(&mut self) {
         let keys = self.pending.iter().filter_map(key_of);
         let (customers, attributes): (BTreeSet<_>, BTreeSet<_>) = keys.unzip();
-        let reading = self.run.reading().clone();
+        let reader = self.run.reader().clone();
         let request = ReadRequest {
             customers,
             attributes,
         };
-        self.reading = Some(Box::pin(async move { reading.read(request).await }));
+        self.reading = Some(Box::pin(async move { reader.read(request).await }));
     }
 
     /// Returns `true` if a row has this value, and no fields of its own.
@@ -194,7 +194,7 @@ impl<S, T: Send + 'static> Differences<S, T> {
 
     /// Completes the differences that wait with the texts that were read.
     fn complete(&mut self, read: ReadValues) {
-        let mut texts: HashMap<_, _> = read
+        let texts: HashMap<_, _> = read
             .values
             .into_iter()
             .map(|value| {
@@ -203,7 +203,7 @@ impl<S, T: Send + 'static> Differences<S, T> {
             })
             .collect();
         for difference in std::mem::take(&mut self.pending) {
-            let text = key_of(&difference).and_then(|key| texts.remove(&key));
+            let text = key_of(&difference).and_then(|key| texts.get(&key).cloned());
             let difference = match difference {
                 Difference::Change { index, row, .. } => match text {
                     // The value was changed since the list.

@@ -1,6 +1,7 @@
 //! The reads of a mirror: the list, the look at what has changed since, and candidates by customer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,7 +27,7 @@ const CUSTOMERS_PER_READ: usize = 250;
 
 /// What a mirror needs to read.
 #[derive(Clone)]
-pub(super) struct Reading {
+pub(super) struct Reader {
     pub client: Client,
     pub observer: Observer,
     pub on_outage: OnOutage,
@@ -43,7 +44,16 @@ pub(super) struct Beginning<T> {
     pub since: Option<DateTime<Utc>>,
 }
 
-impl Reading {
+/// What the look at the changes has shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenChanges {
+    /// The number of changes by others of values that are not to be deleted.
+    pub of_others: u64,
+    /// Whether the server has shown all changes.
+    pub are_all: bool,
+}
+
+impl Reader {
     fn run(&self) -> RunContext {
         RunContext::new(&self.client, self.observer.clone()).with_on_outage(self.on_outage)
     }
@@ -78,15 +88,16 @@ impl Reading {
         self.requests.fetch_add(requests, Ordering::Relaxed);
     }
 
-    /// Lists all values that a filter selects.
+    /// Lists all values that a filter selects. Others are left out, or end the list with an error.
     async fn list(
         &self,
         filter: Filter,
+        leave_out_excluded: bool,
         mut accept: impl FnMut(types::AttributeValue),
     ) -> Result<Values, Error> {
         let options = ListOptions {
             allow_incomplete: true,
-            leave_out_excluded: true,
+            leave_out_excluded,
             on_outage: self.on_outage,
             stop: self.stop(),
             observer: self.observer.clone(),
@@ -123,7 +134,7 @@ impl Reading {
         }
         let mut listed = ListedValues::new(mirrored, self.client.normalization().clone());
         let filter = attributes_filter(&listed);
-        let values = self.list(filter, |value| listed.push(&value)).await?;
+        let values = self.list(filter, true, |value| listed.push(&value)).await?;
         listed.sort();
         Ok(Beginning {
             knowledge: SharedKnowledge::new(listed, values.doubt()),
@@ -134,32 +145,35 @@ impl Reading {
         })
     }
 
-    /// Marks the values that somebody else has changed since a time. Returns the number of changes of
-    /// other values, or `None` if the server's list does not show all changes.
+    /// Marks the values that somebody else has changed since a time, as far as the server shows them.
     pub(super) async fn look_for_changes<T>(
         &self,
         knowledge: &SharedKnowledge<T>,
         since: DateTime<Utc>,
-    ) -> Result<Option<u64>, Error> {
+    ) -> Result<SeenChanges, Error> {
         let (mut filter, stored_key) = {
-            let knowledge = knowledge.lock();
+            let mut knowledge = knowledge.lock();
+            knowledge.sort_written();
             (attributes_filter(&knowledge.listed), knowledge.stored_key)
         };
         filter.modified = DateConditions {
             since: Some(since.into()),
             ..DateConditions::default()
         };
-        // A change of the run itself must be among them.
-        let mut shows_own = stored_key.is_none();
-        let mut others = 0;
-        let values = self.list(filter, |value| {
+        // The first change of the run itself must be among them: if the clock that `Date` is from is
+        // ahead, or the filter reads times in another way, changes are not shown.
+        let mut shows_own = false;
+        let mut of_others = 0;
+        let values = self.list(filter, true, |value| {
             let key = (value.customer_id, value.attribute_id);
             shows_own |= stored_key == Some(key);
-            others += u64::from(record_change(knowledge, &value));
+            of_others += u64::from(record_change(knowledge, &value));
         });
         let values = values.await?;
-        let is_trusted = shows_own && !values.has_excluded() && values.doubt().is_none();
-        Ok(is_trusted.then_some(others))
+        Ok(SeenChanges {
+            of_others,
+            are_all: shows_own && !values.has_excluded() && values.doubt().is_none(),
+        })
     }
 
     /// Reads the candidates again, and marks those that are as they were listed, and those that no
@@ -167,7 +181,7 @@ impl Reading {
     pub(super) async fn verify<T>(&self, knowledge: &SharedKnowledge<T>) -> Result<(), Error> {
         let mut start = 0;
         loop {
-            let (end, request) = {
+            let (end, filter) = {
                 let knowledge = knowledge.lock();
                 let rest = knowledge.listed.values().get(start..).unwrap_or_default();
                 let mut customers = BTreeSet::new();
@@ -182,19 +196,21 @@ impl Reading {
                     attributes.insert(knowledge.listed.attribute(value).id);
                     count += 1;
                 }
-                (
-                    start + count,
-                    ReadRequest {
-                        customers,
-                        attributes,
-                    },
-                )
+                let mut filter = Filter::default();
+                filter.customers = Some(customers.into_iter().collect());
+                filter.attributes = Some(attributes.into_iter().collect());
+                (start + count, filter)
             };
             if start == end {
                 return Ok(());
             }
-            let read = self.read(request).await?;
-            record_verified(knowledge, start, end, &read);
+            let mut read: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            let values = self.list(filter, false, |value| {
+                let key = (value.customer_id, value.attribute_id);
+                read.entry(key).or_default().push(value);
+            });
+            let is_complete = values.await?.doubt().is_none();
+            record_verified(knowledge, start..end, &read, is_complete);
             start = end;
         }
     }
@@ -214,19 +230,22 @@ fn attributes_filter(listed: &ListedValues) -> Filter {
     filter
 }
 
-/// Records a value that was changed lately. Returns `true` if somebody else has changed it since the
+/// Records a value that was changed lately. Returns `true` if somebody else has changed its text since the
 /// list, and it is no candidate.
 fn record_change<T>(knowledge: &SharedKnowledge<T>, value: &types::AttributeValue) -> bool {
     let mut knowledge = knowledge.lock();
     let key = (value.customer_id, value.attribute_id);
-    let was_created = knowledge.was_created(key);
     let known = knowledge.listed.of_mut(key.0, key.1).to_vec();
     if known.is_empty() {
-        return !was_created;
+        return !knowledge.has_written(value);
     }
-    let is_known = known
-        .iter()
-        .all(|known| knowledge.listed.is_as_known(known, value));
+    let mut known_ones = known.iter();
+    let is_known = known_ones.all(|known| knowledge.listed.is_as_known(known, value));
+    let has_known_text = known.iter().all(|known| {
+        // A row of the run that was not confirmed may be stored.
+        let may_be_own = known.has(Mark::Sent) && !known.has(Mark::Stored);
+        may_be_own || knowledge.listed.has_known_text(known, value)
+    });
     let listed = knowledge.listed.of_mut(key.0, key.1);
     let is_candidate = listed.iter().any(|listed| !listed.has(Mark::Present));
     for listed in listed {
@@ -234,25 +253,29 @@ fn record_change<T>(knowledge: &SharedKnowledge<T>, value: &types::AttributeValu
             listed.set(Mark::Changed);
         }
     }
-    !is_candidate && !is_known
+    !is_candidate && !has_known_text
 }
 
-/// Records what a read shows of the values from `start` to `end`.
-fn record_verified<T>(knowledge: &SharedKnowledge<T>, start: usize, end: usize, read: &ReadValues) {
-    let by_id: BTreeMap<_, _> = read.values.iter().map(|value| (value.id, value)).collect();
+/// Records what a read shows of the values at some positions.
+fn record_verified<T>(
+    knowledge: &SharedKnowledge<T>,
+    positions: Range<usize>,
+    read: &BTreeMap<(i64, i64), Vec<types::AttributeValue>>,
+    is_complete: bool,
+) {
     let mut knowledge = knowledge.lock();
-    for position in start..end {
+    for position in positions {
         let Some(known) = knowledge.listed.values().get(position).copied() else {
             return;
         };
-        let attribute = knowledge.listed.attribute(&known).id;
-        let found = by_id.get(&Some(known.value_id)).filter(|value| {
-            (value.customer_id, value.attribute_id) == (known.customer_id, attribute)
-        });
-        let mark = match found {
+        let key = (known.customer_id, knowledge.listed.attribute(&known).id);
+        let of_key = read.get(&key).map_or(&[][..], Vec::as_slice);
+        let mut same_id = of_key.iter();
+        let mark = match same_id.find(|value| value.id == Some(known.value_id)) {
             Some(value) if knowledge.listed.is_as_known(&known, value) => Mark::Verified,
             Some(_) => Mark::Changed,
-            None if read.incomplete.is_none() => Mark::Gone,
+            None if !of_key.is_empty() => Mark::Changed,
+            None if is_complete => Mark::Gone,
             None => continue,
         };
         if let Some(listed) = knowledge.listed.values_mut().get_mut(position) {

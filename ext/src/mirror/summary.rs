@@ -65,10 +65,15 @@ pub struct MirrorSummary {
     /// The number of values that were not deleted because they may have changed since the list began.
     /// They are part of the deletes that were not sent.
     pub kept: u64,
-    /// The number of other values that somebody else was seen to change during the run.
+    /// The number of values beside those that the input doesn't have to which somebody else was seen to
+    /// give another text during the run.
     pub changed_by_others: u64,
     /// All requests made, including reads and retries.
     pub requests: u64,
+    /// The number of rows that the server has stored as a text of another meaning.
+    pub(super) altered: u64,
+    /// Whether the store has several values for a customer and attribute of which the input has one.
+    pub(super) has_surplus: bool,
     pub(super) doubt: Option<Error>,
     pub(super) held_back: Option<Error>,
     pub(super) stopped_by: Option<Error>,
@@ -85,6 +90,8 @@ impl Default for MirrorSummary {
             kept: 0,
             changed_by_others: 0,
             requests: 0,
+            altered: 0,
+            has_surplus: false,
             doubt: None,
             held_back: None,
             stopped_by: None,
@@ -97,9 +104,11 @@ impl MirrorSummary {
     /// Returns `true` if the store's values of the attributes equal the input, as far as the server's
     /// responses show.
     ///
-    /// It is `false` if the mirror was stopped, a row was not stored, a value was not deleted, the list
-    /// of values may lack some, or others were seen to change values meanwhile. Changes of others are
-    /// looked for only before a delete.
+    /// It is `false` if the mirror was stopped, a row was not stored or was stored as another text (other
+    /// than `1` for the number `1.0`, or without whitespace around it), a value was not deleted, the
+    /// store has several values for a customer and attribute of which the input has one, the list of values
+    /// may lack some, or others were seen to change values meanwhile. Changes of others are
+    /// looked for only before a delete, and values that others delete are not seen.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.has_ended
@@ -109,6 +118,8 @@ impl MirrorSummary {
             && self.rows.is_complete()
             && self.deletes.is_complete()
             && self.rows.planned + self.deletes.planned == 0
+            && self.altered == 0
+            && !self.has_surplus
             && self.changed_by_others == 0
     }
 

@@ -162,6 +162,20 @@ fn a_closed_standard_output_ends_the_program_quietly() {
     assert_eq!(stderr, "3 values of 3 customers selected: \"Tier\" 3\n");
 }
 
+#[test]
+fn a_closed_standard_output_ends_an_export_quietly() {
+    for layout in ["--layout=wide", "--layout=long", "--json"] {
+        let server = Server::start(Sandbox::builder().cdnow());
+        let mut child = start(&server, &["export"], &[layout]);
+        drop(child.stdout.take());
+        let mut stderr = String::new();
+        let pipe = child.stderr.as_mut().expect("a pipe");
+        pipe.read_to_string(&mut stderr).expect("the messages");
+        assert_eq!(child.wait().expect("the end").code(), Some(1), "{layout}");
+        assert_eq!(stderr, "", "{layout}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_standard_output_is_an_error() {
