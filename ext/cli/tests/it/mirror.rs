@@ -327,7 +327,7 @@ fn values_that_were_just_changed_are_kept_and_named_once() {
     assert_eq!(ended.status, 1);
     assert_eq!(
         ended.stdout,
-        "40 values in 3 requests: 0 stored, 37 unchanged, 0 deleted, 0 superseded, 0 rejected, 0 unknown, \
+        "40 values in 4 requests: 0 stored, 37 unchanged, 0 deleted, 0 superseded, 0 rejected, 0 unknown, \
          3 not sent\n"
     );
     assert_eq!(
