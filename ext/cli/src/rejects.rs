@@ -1,7 +1,9 @@
 //! The file of rows that were not stored, which `import` takes again.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, Write as _};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -9,6 +11,7 @@ use bigcommerce_ext::{CustomerKey, UpsertRow};
 use csv::ByteRecord;
 use serde_json::{Map, Value, json};
 
+use crate::checkpoint::Checkpoint;
 use crate::input::{Input, InputError, Layout, Place, REJECT_COLUMNS, RawLine, Shape};
 use crate::status::Failure;
 
@@ -17,19 +20,26 @@ use crate::status::Failure;
 /// Each value has a line of its own, whose other cells are empty: `import` skips empty cells. Where they
 /// mean something, the line is whole. A line that could not be read stands there as it was.
 ///
-/// Lines are written as rows fail, so that a run that is killed loses none. The file is removed at the
-/// end if it has none.
+/// Lines are written as rows fail, so that a run that is killed loses none. With a checkpoint, a line
+/// waits until all rows before its row are done, because a run that goes on sends the others again. The
+/// file is removed at the end if it has no line.
 pub struct Rejects {
     path: PathBuf,
     shape: Shape,
-    file: BufWriter<File>,
+    /// Not buffered: a process that is killed writes no buffer.
+    file: File,
     length: u64,
+    /// With a checkpoint, the lines that wait, by the indexes of their rows.
+    waiting: Option<BTreeMap<u64, Vec<u8>>>,
 }
 
 impl Rejects {
-    /// Creates the file, in place of an older one; or, with the length that it had at a checkpoint, goes on
-    /// with it.
-    pub fn open(path: &Path, input: &Input, length: Option<u64>) -> Result<Self, Failure> {
+    /// Creates the file, in place of an older one; or goes on with it, if a checkpoint has its length.
+    pub fn open(
+        path: &Path,
+        input: &Input,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Self, Failure> {
         let failed = |reason: &dyn std::fmt::Display| {
             Failure::usage(anyhow!(
                 "the rejected rows can't be written to {}: {reason}",
@@ -42,6 +52,7 @@ impl Rejects {
         if input.reads(path) {
             return Err(failed(&"it is read, too: give it another name"));
         }
+        let length = checkpoint.and_then(Checkpoint::rejects_length);
         let file = OpenOptions::new()
             .create(true)
             .write(true)
@@ -51,8 +62,9 @@ impl Rejects {
         let mut rejects = Self {
             path: path.to_owned(),
             shape,
-            file: BufWriter::new(file),
+            file,
             length: 0,
+            waiting: checkpoint.map(|_| BTreeMap::new()),
         };
         rejects.go_on(length).map_err(|error| failed(&error))?;
         Ok(rejects)
@@ -60,12 +72,11 @@ impl Rejects {
 
     fn go_on(&mut self, length: Option<u64>) -> io::Result<()> {
         use std::io::{Seek as _, SeekFrom};
-        let file = self.file.get_mut();
         if let Some(length) = length {
             // What was written after the checkpoint is written again.
-            let length = length.min(file.metadata()?.len());
-            file.set_len(length)?;
-            self.length = file.seek(SeekFrom::Start(length))?;
+            let length = length.min(self.file.metadata()?.len());
+            self.file.set_len(length)?;
+            self.length = self.file.seek(SeekFrom::Start(length))?;
         }
         Ok(())
     }
@@ -73,6 +84,7 @@ impl Rejects {
     /// Writes a row that was not stored.
     pub fn write_row(
         &mut self,
+        index: u64,
         row: &UpsertRow<Place>,
         status: &str,
         error: &str,
@@ -100,7 +112,7 @@ impl Rejects {
                         ByteRecord::from(vec![&*customer, &*place.attribute, value])
                     }
                 };
-                self.write_csv(record, status, error)
+                self.write_csv(index, record, status, error)
             }
             Shape::Json(layout) => {
                 let mut object = Map::new();
@@ -121,51 +133,74 @@ impl Rejects {
                         object.insert(attribute, value);
                     }
                 }
-                self.write_json(object, status, error)
+                self.write_json(index, object, status, error)
             }
         }
     }
 
     /// Writes a line that could not be read, as it is. Returns `false` if it isn't known.
-    pub fn write_unread(&mut self, error: &InputError, status: &str) -> io::Result<bool> {
+    pub fn write_unread(
+        &mut self,
+        index: u64,
+        error: &InputError,
+        status: &str,
+    ) -> io::Result<bool> {
         match error.line() {
             None => return Ok(false),
-            Some(RawLine::Csv(record)) => self.write_csv(record.clone(), status, error.rule())?,
+            Some(RawLine::Csv(record)) => {
+                self.write_csv(index, record.clone(), status, error.rule())?
+            }
             Some(RawLine::Json(line)) => match serde_json::from_slice::<Map<String, Value>>(line) {
-                Ok(object) => self.write_json(object, status, error.rule())?,
+                Ok(object) => self.write_json(index, object, status, error.rule())?,
                 // Nothing can be added to what is no object.
-                Err(_) => self.write(&[line, b"\n".as_slice()].concat())?,
+                Err(_) => self.write(index, [line, b"\n".as_slice()].concat())?,
             },
         }
         Ok(true)
     }
 
-    fn write_csv(&mut self, mut record: ByteRecord, status: &str, error: &str) -> io::Result<()> {
-        let Shape::Csv {
-            columns, delimiter, ..
-        } = &self.shape
-        else {
+    fn write_csv(
+        &mut self,
+        index: u64,
+        mut record: ByteRecord,
+        status: &str,
+        error: &str,
+    ) -> io::Result<()> {
+        let Shape::Csv { delimiter, .. } = &self.shape else {
             return Ok(());
         };
         let mut writer = csv::WriterBuilder::new()
             .delimiter(*delimiter)
             .flexible(true)
             .from_writer(Vec::new());
-        if self.length == 0 {
-            let names = columns.iter().map(|name| name.as_bytes());
-            writer.write_record(names.chain(REJECT_COLUMNS.map(str::as_bytes)))?;
-        }
         record.push_field(status.as_bytes());
         record.push_field(error.as_bytes());
         writer.write_byte_record(&record)?;
         let bytes = writer
             .into_inner()
             .map_err(csv::IntoInnerError::into_error)?;
-        self.write(&bytes)
+        self.write(index, bytes)
+    }
+
+    /// Returns the header, empty where there is none.
+    fn header(&self) -> io::Result<Vec<u8>> {
+        let Shape::Csv {
+            columns, delimiter, ..
+        } = &self.shape
+        else {
+            return Ok(Vec::new());
+        };
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(*delimiter)
+            .from_writer(Vec::new());
+        let names = columns.iter().map(|name| name.as_bytes());
+        writer.write_record(names.chain(REJECT_COLUMNS.map(str::as_bytes)))?;
+        writer.into_inner().map_err(csv::IntoInnerError::into_error)
     }
 
     fn write_json(
         &mut self,
+        index: u64,
         mut object: Map<String, Value>,
         status: &str,
         error: &str,
@@ -175,17 +210,38 @@ impl Rejects {
         object.insert(error_field.to_owned(), error.into());
         let mut line = serde_json::to_vec(&object)?;
         line.push(b'\n');
-        self.write(&line)
+        self.write(index, line)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes the line of a row, or lets it wait.
+    fn write(&mut self, index: u64, line: Vec<u8>) -> io::Result<()> {
+        match &mut self.waiting {
+            Some(waiting) => {
+                waiting.insert(index, line);
+                Ok(())
+            }
+            None => self.append(&line),
+        }
+    }
+
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let mut bytes = match self.length {
+            0 => self.header()?,
+            _ => Vec::new(),
+        };
+        bytes.extend(line);
         self.length += bytes.len() as u64;
-        self.file.write_all(bytes)
+        self.file.write_all(&bytes)
     }
 
-    /// Writes what is buffered, and returns the length of the file.
-    pub fn flush(&mut self) -> io::Result<u64> {
-        self.file.flush()?;
+    /// Writes the waiting lines of the rows before an index, and returns the length of the file.
+    pub fn write_done(&mut self, done_up_to: u64) -> io::Result<u64> {
+        if let Some(waiting) = &mut self.waiting {
+            let later = waiting.split_off(&done_up_to);
+            for line in mem::replace(waiting, later).into_values() {
+                self.append(&line)?;
+            }
+        }
         Ok(self.length)
     }
 
@@ -195,7 +251,7 @@ impl Rejects {
 
     /// Ends the file, and removes it if it has no row. Returns `true` if it has one.
     pub fn finish(mut self) -> io::Result<bool> {
-        if self.flush()? > 0 {
+        if self.write_done(u64::MAX)? > 0 {
             return Ok(true);
         }
         if fs::metadata(&self.path)?.is_file() {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use bigcommerce_ext::{Error, ErrorKind, Event};
+use bigcommerce_ext::{Error, Event};
 use tokio::time::Instant;
 
 use crate::meter::{Meter, Part};
@@ -105,7 +105,7 @@ impl Run {
         let result = match (result, signal) {
             (Ok(_), Some(status)) => Ok(status),
             // The signal's message has said it.
-            (Err(failure), Some(status)) if is_stopped(&failure) => Ok(status),
+            (Err(failure), Some(status)) if failure.is_stopped() => Ok(status),
             (Err(failure), Some(status)) => Err(Failure { status, ..failure }),
             (result, None) => result,
         };
@@ -310,11 +310,6 @@ fn is_closed_pipe(error: &io::Error) -> bool {
         _ => error,
     };
     error.kind() == io::ErrorKind::BrokenPipe
-}
-
-fn is_stopped(failure: &Failure) -> bool {
-    let error = failure.error.downcast_ref::<Error>();
-    error.is_some_and(|error| error.kind() == ErrorKind::Stopped)
 }
 
 /// Writes to standard error, while the progress is off the screen.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 
-use bigcommerce_ext::{Error, Event, Store, StoreBuilder};
+use bigcommerce_ext::{Attributes, Error, Event, Store, StoreBuilder};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -41,6 +41,12 @@ impl Session {
 
     pub fn store(&self) -> &Store {
         &self.connection.store
+    }
+
+    /// Returns the store's attributes, for requests that stop and count as those of the run.
+    pub fn attributes(&self) -> Attributes {
+        let attributes = self.store().attributes().stop_when(self.stop());
+        attributes.observe(self.observer())
     }
 
     pub fn connection(&self) -> &Connection {

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use tokio::sync::watch;
 
-use crate::status::Status;
+use crate::status::{Failure, Status};
 
 /// Why the run is to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,14 @@ impl Stop {
 
     pub fn reason(&self) -> Option<StopReason> {
         *self.0.borrow()
+    }
+
+    /// Returns an error if the run is to stop: for work that waits for nothing.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.reason() {
+            None => Ok(()),
+            Some(_) => Err(Failure::stopped()),
+        }
     }
 
     /// Returns a future that completes when the run is to stop.

@@ -1,5 +1,6 @@
 //! How the program ends.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use bigcommerce_ext::{Error, ErrorKind};
@@ -91,6 +92,35 @@ impl Failure {
         }
     }
 }
+
+impl Failure {
+    /// The run is to stop.
+    pub fn stopped() -> Self {
+        Self {
+            status: Status::Incomplete,
+            error: Stopped.into(),
+        }
+    }
+
+    /// Returns `true` if the run was to stop, and nothing else failed.
+    pub fn is_stopped(&self) -> bool {
+        let of_library = self.error.downcast_ref::<Error>();
+        self.error.is::<Stopped>()
+            || of_library.is_some_and(|error| error.kind() == ErrorKind::Stopped)
+    }
+}
+
+/// The run was to stop.
+#[derive(Debug)]
+struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the run was stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
 
 /// An error of the library.
 impl From<Error> for Failure {

@@ -86,7 +86,7 @@ impl Attributes {
             AttributesAction::List { count } => list(&session, global.json, count).await?,
             AttributesAction::Create { name, type_name } => {
                 let wanted = [(name, type_name.into())];
-                let created = handle(&session).ensure(wanted).await?;
+                let created = session.attributes().ensure(wanted).await?;
                 show(&session, global.json, &created, None);
                 Status::Done
             }
@@ -95,7 +95,7 @@ impl Attributes {
                 new_name,
             } => {
                 let attribute = find(&session, &attribute).await?;
-                let renamed = handle(&session).rename(attribute.id, new_name).await?;
+                let renamed = session.attributes().rename(attribute.id, new_name).await?;
                 show(&session, global.json, &[renamed], None);
                 Status::Done
             }
@@ -112,17 +112,12 @@ impl Attributes {
     }
 }
 
-fn handle(session: &Session) -> bigcommerce_ext::Attributes {
-    let attributes = session.store().attributes().stop_when(session.stop());
-    attributes.observe(session.observer())
-}
-
 async fn list(session: &Session, json: bool, count: bool) -> Result<Status, Failure> {
-    let attributes = handle(session).list().await?;
+    let attributes = session.attributes().list().await?;
     let mut counts = Vec::new();
     if count {
         for attribute in &attributes {
-            counts.push(handle(session).count_values(attribute.id).await?);
+            counts.push(session.attributes().count_values(attribute.id).await?);
         }
     }
     show(session, json, &attributes, count.then_some(&counts));
@@ -139,7 +134,7 @@ async fn delete(
     let expected = match values {
         Some(values) => values,
         None => {
-            let counted = handle(session).count_values(attribute.id).await?;
+            let counted = session.attributes().count_values(attribute.id).await?;
             let Attribute { id, name, .. } = attribute;
             let with_values = match counted {
                 0 => "without values".to_owned(),
@@ -154,14 +149,14 @@ async fn delete(
             counted
         }
     };
-    let deleted = handle(session).delete(attribute.id, expected).await?;
+    let deleted = session.attributes().delete(attribute.id, expected).await?;
     show(session, json, &[deleted], Some(&vec![expected]));
     Ok(Status::Done)
 }
 
 /// Finds an attribute by its name or its ID.
 async fn find(session: &Session, text: &str) -> Result<Attribute, Failure> {
-    let mut attributes = handle(session).list().await?;
+    let mut attributes = session.attributes().list().await?;
     let id = text.parse::<i64>().ok();
     let by_name = attributes.iter().position(|it| it.name == text);
     let by_id = attributes.iter().position(|it| Some(it.id) == id);

@@ -169,7 +169,11 @@ fn modify(result: &Result<(), Error>) -> Finding {
             check,
             "values may be stored, as far as an empty list shows: it was refused for being empty",
         ),
-        Some(401 | 403) => Finding::warn(check, "values must not be stored (403)", NEEDS_MODIFY),
+        Some(status @ (401 | 403)) => Finding::warn(
+            check,
+            format!("values must not be stored ({status})"),
+            NEEDS_MODIFY,
+        ),
         _ => Finding::unknown(
             check,
             format!("an empty list doesn't show whether values may be stored: {error}"),

@@ -83,8 +83,7 @@ impl Export {
         let destination = Destination::open(self.output.as_deref());
         let destination = destination.map_err(|error| self.cannot_write(error))?;
         let session = Session::start(global).await?;
-        let attributes = session.store().attributes().stop_when(session.stop());
-        let attributes = self.columns(attributes.list().await?)?;
+        let attributes = self.columns(session.attributes().list().await?)?;
         let reserved: &[&str] = match (format, key) {
             (Format::Json, _) => &["customer", "customer_id", "email", "external_id"],
             (Format::Csv, Key::Id) => &["customer_id"],

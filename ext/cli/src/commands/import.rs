@@ -111,19 +111,11 @@ impl Import {
             .map(|typed| (typed.column.clone(), typed.kind))
             .collect();
         input
-            .resolve_with_types(
-                session.store(),
-                self.create_attributes,
-                &types,
-                self.dry_run,
-            )
+            .resolve_with_types(&session, self.create_attributes, &types, self.dry_run)
             .await?;
         let rejects = match &self.rejects {
             None => None,
-            Some(path) => {
-                let length = checkpoint.as_ref().and_then(Checkpoint::rejects_length);
-                Some(Rejects::open(path, &input, length)?)
-            }
+            Some(path) => Some(Rejects::open(path, &input, checkpoint.as_ref())?),
         };
         let progress = input.progress();
         session.show_input(move || crate::progress::Reading {
@@ -188,11 +180,7 @@ impl Import {
             )
         });
         for line in std::iter::once(line).chain(planned) {
-            match (global.json, global.quiet) {
-                (false, _) => session.println(line),
-                (true, false) => session.eprintln(line),
-                (true, true) => {}
-            }
+            session.last_line(line, global);
         }
         if import.has_fatal_error && status == Status::Incomplete {
             status = Status::Usage;
@@ -209,7 +197,7 @@ impl Import {
             return Ok(None);
         };
         let store = session.store().sdk().baseurl().to_owned();
-        Checkpoint::open(path, input.fingerprint()?, &store).map(Some)
+        Checkpoint::open(path, input.fingerprint(session.run().stop())?, &store).map(Some)
     }
 
     fn upsert(
@@ -397,8 +385,10 @@ impl Importing<'_> {
         let written = match (&outcome.row, &unread) {
             // A later row for the same customer and attribute is in the store: this one would undo it.
             (Some(_), _) if outcome.is_retryable() && !may_resend => Ok(true),
-            (Some(row), _) => rejects.write_row(row, status, &reason).map(|()| true),
-            (None, Some(unread)) => rejects.write_unread(unread, status),
+            (Some(row), _) => rejects
+                .write_row(outcome.index, row, status, &reason)
+                .map(|()| true),
+            (None, Some(unread)) => rejects.write_unread(outcome.index, unread, status),
             (None, None) => Ok(false),
         };
         written.map_err(|error| rejects_failed(rejects, error))
@@ -415,7 +405,7 @@ impl Importing<'_> {
         }
         let length = match &mut self.rejects {
             None => None,
-            Some(rejects) => match rejects.flush() {
+            Some(rejects) => match rejects.write_done(done_up_to) {
                 Ok(length) => Some(length),
                 Err(error) => return Err(rejects_failed(rejects, error)),
             },

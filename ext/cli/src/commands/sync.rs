@@ -62,7 +62,7 @@ impl Sync {
         }
         let mut max_deletes = None;
         if is_asked {
-            let before = self.mirror.fingerprint()?;
+            let before = self.mirror.fingerprint(session.run().stop())?;
             let comparison = self.preview(&session).await?;
             if comparison.status != Status::Differs {
                 return Ok(session.end(comparison.status));
@@ -72,7 +72,7 @@ impl Sync {
                 session.eprintln("Nothing was changed.");
                 return Ok(session.end(Status::Incomplete));
             }
-            if self.mirror.fingerprint()? != before {
+            if self.mirror.fingerprint(session.run().stop())? != before {
                 return Err(Failure::usage(anyhow!(
                     "the input has changed since it was compared, so nothing was changed: run it again"
                 )));

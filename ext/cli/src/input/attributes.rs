@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use anyhow::anyhow;
+use bigcommerce_ext::AttributeKey;
 use bigcommerce_ext::sdk::types::AttributeType;
-use bigcommerce_ext::{AttributeKey, Store};
 
 use super::args::Layout;
 use super::attribute_map::{AttributeMap, ids_by_name};
 use super::{Body, Input};
+use crate::session::Session;
+use crate::signals::Stop;
 use crate::status::Failure;
 
 /// A store defines 50 attributes at most.
@@ -19,18 +21,19 @@ impl Input {
     /// text.
     pub async fn resolve(
         &mut self,
-        store: &Store,
+        session: &Session,
         creates: bool,
         dry_run: bool,
     ) -> Result<(), Failure> {
-        self.resolve_with_types(store, creates, &[], dry_run).await
+        self.resolve_with_types(session, creates, &[], dry_run)
+            .await
     }
 
     /// Finds the attributes that the input names, and creates missing ones where that is allowed: of the
     /// type that stands here for their columns, or else as text.
     pub async fn resolve_with_types(
         &mut self,
-        store: &Store,
+        session: &Session,
         creates: bool,
         types: &[(String, AttributeType)],
         dry_run: bool,
@@ -45,11 +48,11 @@ impl Input {
         if has_all_ids {
             return Ok(());
         }
-        let listed = store.attributes().list().await?;
+        let listed = session.attributes().list().await?;
         let mut defined: Vec<(String, i64)> = ids_by_name(listed).collect();
         self.map.set_defined(defined.iter().cloned());
         if creates {
-            let columns = self.columns("--create-attributes")?;
+            let columns = self.columns("--create-attributes", session.run().stop())?;
             let wanted = missing(&columns, &self.map, types)?;
             if dry_run {
                 for (name, kind) in &wanted {
@@ -59,7 +62,7 @@ impl Input {
                 let names = wanted.into_iter().map(|(name, _)| name);
                 defined.extend(names.zip((1..=i64::MAX).rev()));
             } else if !wanted.is_empty() {
-                defined.extend(ids_by_name(store.attributes().ensure(wanted).await?));
+                defined.extend(ids_by_name(session.attributes().ensure(wanted).await?));
             }
             self.map.set_defined(defined);
         }
@@ -77,9 +80,9 @@ impl Input {
     ///
     /// Standard input can't be read twice, so its attributes must be told by the option `--attributes`
     /// unless they are columns.
-    pub fn attributes(&self) -> Result<Vec<AttributeKey>, Failure> {
+    pub fn attributes(&self, stop: &Stop) -> Result<Vec<AttributeKey>, Failure> {
         let mut attributes = Vec::new();
-        for column in self.columns("without --attributes")? {
+        for column in self.columns("without --attributes", stop)? {
             let attribute = self.map.find(&column);
             let attribute = attribute.map_err(|reason| Failure::usage(anyhow!(reason)))?;
             if !attributes.contains(&attribute) {
@@ -90,7 +93,7 @@ impl Input {
     }
 
     /// Returns the names by which the input names attributes. Reads files whose lines name them.
-    fn columns(&self, option: &str) -> Result<BTreeSet<String>, Failure> {
+    fn columns(&self, option: &str, stop: &Stop) -> Result<BTreeSet<String>, Failure> {
         let mut columns = BTreeSet::new();
         for file in &self.files {
             match &file.body {
@@ -116,6 +119,7 @@ impl Input {
             };
             while let Some(line) = lines.next_attributes(&mut name) {
                 line.map_err(|error| Failure::usage(anyhow!(error)))?;
+                stop.check()?;
             }
             if columns.len() > MAX_ATTRIBUTES {
                 return Err(Failure::usage(anyhow!(

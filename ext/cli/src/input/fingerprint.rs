@@ -8,13 +8,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::Input;
 use super::source::BUFFER_BYTES;
+use crate::signals::Stop;
 use crate::status::Failure;
 
 impl Input {
     /// Returns a text that is the same for the same bytes and options only, wherever the files are.
     ///
     /// Reads the files once: they must be regular ones.
-    pub fn fingerprint(&self) -> Result<String, Failure> {
+    pub fn fingerprint(&self, stop: &Stop) -> Result<String, Failure> {
         let mut hash = Sha256::new();
         let options = (
             &self.args.format,
@@ -40,6 +41,7 @@ impl Input {
             let mut file = file.map_err(Failure::usage)?;
             let mut size: u64 = 0;
             loop {
+                stop.check()?;
                 let read = file.read(&mut buffer).with_context(unreadable);
                 match read.map_err(Failure::usage)? {
                     0 => break,

@@ -16,6 +16,7 @@ use crate::meter::Part;
 use crate::progress::Reading;
 use crate::selection::attribute_key;
 use crate::session::Session;
+use crate::signals::Stop;
 use crate::status::{Failure, Status};
 
 pub use advice::shown;
@@ -66,17 +67,18 @@ impl MirrorArgs {
                  deleted. Give --empty absent or --empty text, or leave the column out"
             )));
         }
-        let mut input = Input::open(&self.input, Empty::Absent)?;
+        let opened = Input::open_until(&self.input, Empty::Absent, session.stop()).await?;
+        let mut input = opened.ok_or_else(Failure::stopped)?;
         if let Some([status, error]) = input.ignored_columns() {
             session.eprintln(format_args!(
                 "note: the columns {status} and {error} are those of rejected rows, and not compared; if \
                  they are attributes, give --attribute {status}={status} --attribute {error}={error}"
             ));
         }
-        input.resolve(session.store(), false, false).await?;
+        input.resolve(session, false, false).await?;
         let attributes = match &self.compared {
             Some(attributes) => attributes.clone(),
-            None => input.attributes()?,
+            None => input.attributes(session.run().stop())?,
         };
         if attributes.is_empty() {
             return Err(Failure::usage(anyhow!(
@@ -87,8 +89,8 @@ impl MirrorArgs {
     }
 
     /// Returns a text that changes with the files, which can be read twice.
-    pub fn fingerprint(&self) -> Result<String, Failure> {
-        Input::open(&self.input, Empty::Absent)?.fingerprint()
+    pub fn fingerprint(&self, stop: &Stop) -> Result<String, Failure> {
+        Input::open(&self.input, Empty::Absent)?.fingerprint(stop)
     }
 
     /// Returns `true` if all files can be read twice.

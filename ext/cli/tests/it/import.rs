@@ -596,7 +596,7 @@ fn refused_access_and_an_unknown_host_have_statuses_of_their_own() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_import_that_waits_for_its_input_stops_at_a_signal() {
+fn a_command_that_waits_for_its_input_stops_at_a_signal() {
     use std::io::{BufRead as _, BufReader};
     use std::process::{Command, Stdio};
 
@@ -604,8 +604,12 @@ fn an_import_that_waits_for_its_input_stops_at_a_signal() {
     use nix::unistd::Pid;
 
     let shop = Shop::small();
-    for header in ["", "customer_id,Tier\n7,Gold\n"] {
-        let program = shop.program(&["import", "-", "--json"]);
+    for (command, header) in [
+        ("import", ""),
+        ("import", "customer_id,Tier\n7,Gold\n"),
+        ("diff", ""),
+    ] {
+        let program = shop.program(&[command, "-", "--json"]);
         let mut command = Command::new(program.get_program());
         command
             .args(program.get_args())
@@ -640,5 +644,26 @@ fn an_import_that_waits_for_its_input_stops_at_a_signal() {
         let status = child.wait().expect("the program ends");
         assert_eq!(status.code(), Some(130));
         drop(stdin);
+    }
+}
+
+#[test]
+fn the_report_counts_every_request() {
+    let shop = Shop::small();
+    shop.write("a.csv", "customer_id,Tier,Points\n7,Gold,1\n8,Silver,2\n");
+    let mut before = 0;
+    for command in [
+        &["import", "a.csv"][..],
+        &["import", "a.csv", "--create-attributes"],
+        &["diff", "a.csv"],
+        // The other layout begins a page that it then has no use for.
+        &["export", "--output", "b.csv", "--layout", "long"],
+    ] {
+        shop.run(&[command, &["--report", "report.json"]].concat());
+        let report: serde_json::Value =
+            serde_json::from_str(&shop.read("report.json")).expect("JSON");
+        let requests = shop.sandbox().counts().requests;
+        assert_eq!(report["requests"], requests - before, "{command:?}");
+        before = requests;
     }
 }

@@ -79,8 +79,11 @@ fn record(commands: &[String], folder: &Path, url: &str) -> Vec<Recording> {
         .replace(url, URL);
     let end = format!("{END_OF_COMMAND}\n");
     let outputs = output.split(&end).map(str::to_owned);
-    let recordings = commands.iter().cloned().zip(outputs);
+    let recordings: Vec<_> = commands.iter().cloned().zip(outputs).collect();
+    // What follows the last command's end is empty: a shell that ends early leaves commands out.
+    assert_eq!(output.matches(&end).count(), commands.len(), "{output}");
     recordings
+        .into_iter()
         .map(|(command, output)| Recording { command, output })
         .collect()
 }

@@ -362,20 +362,25 @@ fn a_killed_import_goes_on_where_its_checkpoint_says() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_import_goes_on_and_rejects_nothing_that_it_left() {
+fn an_interrupted_import_goes_on_and_rejects_each_wrong_row_once() {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
 
     let (sender, receiver) = mpsc::channel();
     let rule = move |customer, _, _: &str| {
-        if customer == 3_500 {
+        if customer == 3_501 {
             // Nobody listens to the second run.
             sender.send(()).ok();
         }
         None
     };
     let shop = Shop::start(Sandbox::builder().attribute(101, "Tier").reject(rule));
-    let rows: String = (1..=20_000).map(|id| format!("{id},Gold\n")).collect();
+    // Lines that can't be read are told at once, before the rows above them are sent.
+    let row = |line| match line % 100 {
+        0 => format!("wrong {line},Gold\n"),
+        _ => format!("{line},Gold\n"),
+    };
+    let rows: String = (1..=20_000).map(row).collect();
     shop.write("a.csv", format!("customer_id,Tier\n{rows}"));
     let arguments = ["import", "a.csv", "--checkpoint", "c", "--rejects", "r.csv"];
     let program = shop.program(&arguments);
@@ -397,12 +402,52 @@ fn an_interrupted_import_goes_on_and_rejects_nothing_that_it_left() {
     assert!((1_000..20_000).contains(&rows), "{checkpoint}");
     let told = format!("Run the same command again to go on after {rows} rows of the input.");
     assert_eq!(last_line(&stderr), told);
-    assert!(!shop.path("r.csv").exists());
-
     let before = shop.sandbox().counts().rows_stored;
     let ended = shop.run(&arguments);
-    assert_eq!(ended.status, 0, "{ended:?}");
-    assert_eq!(shop.sandbox().counts().rows_stored - before, 20_000 - rows);
-    assert_eq!(shop.values().len(), 20_000);
+    assert_eq!(ended.status, 1, "{ended:?}");
+    let wrong = |rows: u64| rows / 100;
+    assert_eq!(
+        shop.sandbox().counts().rows_stored - before,
+        20_000 - rows - (wrong(20_000) - wrong(rows))
+    );
+    assert_eq!(shop.values().len(), 19_800);
     assert!(!shop.path("c").exists());
+    let rejects = shop.read("r.csv");
+    let mut lines: Vec<_> = rejects.lines().skip(1).collect();
+    assert_eq!(lines.len(), 200);
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), 200);
+}
+
+#[test]
+fn a_killed_import_has_written_what_it_told() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+
+    let shop = picky();
+    let program = shop.program(&["import", "-", "--rejects", "r.csv"]);
+    let mut command = std::process::Command::new(program.get_program());
+    command
+        .args(program.get_args())
+        .current_dir(shop.folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let mut stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    stdin
+        .write_all(b"customer_id,Tier\nnobody,Gold\n7,bad\n")
+        .expect("the program reads");
+    for _ in 0..2 {
+        let told = stderr.next().expect("a line").expect("UTF-8");
+        assert!(told.contains(": rejected: "), "{told}");
+    }
+    // What was told first is written: the last one may be on its way.
+    child.kill().expect("a process");
+    child.wait().expect("a process");
+    let rejects = shop.read("r.csv");
+    let start = "customer_id,Tier,status,error\nnobody,Gold,rejected,";
+    assert!(rejects.starts_with(start), "{rejects}");
+    drop(stdin);
 }

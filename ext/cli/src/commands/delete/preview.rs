@@ -37,11 +37,7 @@ struct Value {
 impl Preview {
     /// Lists the selected values. An incomplete list is an error.
     pub async fn list(session: &Session, selection: &Selection) -> Result<Self, Failure> {
-        let attributes = session.store().attributes();
-        let attributes = attributes
-            .observe(session.observer())
-            .stop_when(session.stop());
-        let attributes = attributes.list().await?.into_iter();
+        let attributes = session.attributes().list().await?.into_iter();
         let mut preview = Self {
             names: attributes
                 .map(|attribute| (attribute.id, attribute.name))
