@@ -1,7 +1,7 @@
 //! The file that tells how far a run has come.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
@@ -31,9 +31,14 @@ struct State {
     rows: u64,
     /// The length of the file of rejected rows.
     rejects_length: Option<u64>,
+    /// How many of these rows were not stored.
+    #[serde(default)]
+    not_stored: u64,
 }
 
 const VERSION: u32 = 1;
+/// More than any checkpoint has.
+const MAX_BYTES: u64 = 64 * 1024;
 
 impl Checkpoint {
     /// Reads the file, if there is one. It must be of this input and this store.
@@ -47,8 +52,9 @@ impl Checkpoint {
             store,
             rows: 0,
             rejects_length: None,
+            not_stored: 0,
         };
-        match fs::read(path) {
+        match read_start(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let error = anyhow!(error).context(format!("the checkpoint {shown} can't be read"));
@@ -98,14 +104,27 @@ impl Checkpoint {
         self.state.rejects_length
     }
 
+    /// Returns how many of the rows that need no sending again were not stored.
+    pub fn not_stored(&self) -> u64 {
+        self.state.not_stored
+    }
+
     /// Returns `true` if so many rows are worth writing the file again.
     pub fn is_due(&self, rows: u64) -> bool {
         rows >= self.written_rows + INTERVAL_ROWS
     }
 
     /// Writes the file: whoever reads it sees the old contents or the new ones.
-    pub fn advance(&mut self, rows: u64, rejects_length: Option<u64>) -> anyhow::Result<()> {
+    ///
+    /// `not_stored` rows are added to those that were not stored.
+    pub fn advance(
+        &mut self,
+        rows: u64,
+        rejects_length: Option<u64>,
+        not_stored: u64,
+    ) -> anyhow::Result<()> {
         self.state.rows = rows;
+        self.state.not_stored += not_stored;
         self.state.rejects_length = rejects_length;
         self.write()
     }
@@ -123,4 +142,11 @@ impl Checkpoint {
         fs::remove_file(&self.path)
             .with_context(|| format!("the checkpoint {} can't be removed", self.path.display()))
     }
+}
+
+/// Reads no more of a file than a checkpoint can have: a device such as /dev/zero never ends.
+fn read_start(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -12,6 +12,7 @@ mod meter;
 mod mirror;
 mod numbers;
 mod output;
+mod printable;
 mod profile;
 mod progress;
 mod question;
@@ -69,7 +70,8 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => status.into(),
         Err(failure) => {
-            eprintln!("error: {:#}", failure.error);
+            let shown = format!("error: {:#}", failure.error);
+            eprintln!("{}", printable::printable(&shown));
             failure.status.into()
         }
     }

@@ -12,6 +12,7 @@ use bigcommerce_ext::{Error, Event};
 use tokio::time::Instant;
 
 use crate::meter::{Meter, Part};
+use crate::printable::printable;
 use crate::progress::{Display, Reading};
 use crate::replace_file::ReplaceFile;
 use crate::report::{self, ErrorJson};
@@ -197,6 +198,8 @@ impl Run {
             return;
         }
         // If standard error is closed, nothing can be told.
+        let line = line.to_string();
+        let line = printable(&line);
         drop(self.suspend(|| writeln!(io::stderr().lock(), "{line}")));
     }
 

@@ -171,9 +171,21 @@ impl StoreTarget {
     pub fn label(&self) -> String {
         match &self.address {
             Address::StoreHash(hash) => format!("https://api.bigcommerce.com/stores/{hash}/v3"),
-            Address::Url(url) => url.trim_end_matches('/').to_owned(),
+            Address::Url(url) => without_user(url.trim_end_matches('/')),
         }
     }
+}
+
+/// Returns a URL without what may be secret: a user name, a password, a query.
+fn without_user(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    // A password may contain a slash by mistake.
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}{host}")
 }
 
 /// Returns the URL of the Redis that an option names.
@@ -226,6 +238,17 @@ mod tests {
             "host",
         ] {
             refuse_password(url, "--redis").expect(url);
+        }
+    }
+
+    #[test]
+    fn a_store_is_called_by_its_url_without_secrets() {
+        for url in [
+            "https://user:p4ss@host.example/stores/x/v3",
+            "https://user:p4/ss@host.example/stores/x/v3",
+            "https://host.example/stores/x/v3?token=p4ss",
+        ] {
+            assert_eq!(without_user(url), "https://host.example/stores/x/v3");
         }
     }
 }

@@ -12,6 +12,7 @@ use bigcommerce_ext::sdk::types::AttributeType;
 use bigcommerce_ext::{ErrorKind, Event, Outcome, OutcomeKind, Outcomes, Summary, UpsertRow};
 use clap::Args;
 use futures_util::stream::{Stream, StreamExt as _};
+use roaring::RoaringTreemap;
 use tokio::sync::Notify;
 
 use crate::args::Global;
@@ -124,6 +125,7 @@ impl Import {
         });
 
         let skipped = checkpoint.as_ref().map_or(0, Checkpoint::rows);
+        let not_stored_before = checkpoint.as_ref().map_or(0, Checkpoint::not_stored);
         if skipped > 0 {
             session.eprintln(format_args!(
                 "Going on after {skipped} rows, as the checkpoint says."
@@ -157,6 +159,8 @@ impl Import {
             checkpoint,
             skipped,
             customers: CustomerCount::default(),
+            not_stored_before,
+            failed: RoaringTreemap::new(),
             has_fatal_error: false,
             has_stopped_itself: false,
         };
@@ -284,7 +288,11 @@ struct Importing<'a> {
     checkpoint: Option<Checkpoint>,
     /// Rows that an earlier run has done.
     skipped: u64,
+    /// How many of them were not stored.
+    not_stored_before: u64,
     customers: CustomerCount,
+    /// The indices of rows that were not stored and that the checkpoint does not count yet.
+    failed: RoaringTreemap,
     /// Whether the rest of the input can't be read.
     has_fatal_error: bool,
     /// Whether a wrong row has stopped the run.
@@ -309,6 +317,9 @@ impl Importing<'_> {
                 self.session.json(&outcome);
             }
             if outcome.error().is_some() {
+                if self.checkpoint.is_some() {
+                    self.failed.insert(outcome.index);
+                }
                 let may_resend = outcomes.may_resend(outcome.index);
                 let is_stopped = outcomes.stopped_by().is_some();
                 if self.record_failed(&outcome, may_resend, is_stopped)? {
@@ -399,7 +410,9 @@ impl Importing<'_> {
                 Err(error) => return Err(rejects_failed(rejects, error)),
             },
         };
-        checkpoint.advance(rows, length).map_err(Failure::usage)
+        let not_stored = self.failed.remove_range(..done_up_to);
+        let advanced = checkpoint.advance(rows, length, not_stored);
+        advanced.map_err(Failure::usage)
     }
 
     /// Ends the files, and returns the exit status.
@@ -418,6 +431,7 @@ impl Importing<'_> {
                 ));
             }
         }
+        let earlier = self.not_stored_before;
         if let Some(checkpoint) = self.checkpoint.take_if(|_| is_done) {
             checkpoint.remove().map_err(Failure::usage)?;
         }
@@ -431,9 +445,18 @@ impl Importing<'_> {
                 Status::Incomplete
             }
             Some(error) => self.session.stopped_by(error),
-            None if end.summary.is_complete() => Status::Done,
+            None if end.summary.is_complete() && earlier == 0 => Status::Done,
             None => Status::Incomplete,
         };
+        if earlier > 0 {
+            self.session.eprintln(format_args!(
+                "{} not stored before the run went on from its checkpoint.",
+                match earlier {
+                    1 => "1 row was".to_owned(),
+                    rows => format!("{rows} rows were"),
+                }
+            ));
+        }
         match &self.checkpoint {
             // A row that is mended makes another input.
             Some(checkpoint) if !self.has_stopped_itself => self.session.eprintln(format_args!(

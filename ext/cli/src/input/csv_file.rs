@@ -12,6 +12,7 @@ use super::attribute_map::AttributeMap;
 use super::customer::parse_customer;
 use super::header::{Header, REJECT_COLUMNS};
 use super::place::{InputError, Place, RawLine};
+use super::quotes::ClosedQuotes;
 use super::source::{BUFFER_BYTES, Bytes, LineLength};
 use super::{Item, Lines};
 use crate::status::Failure;
@@ -22,7 +23,7 @@ const MAX_CACHED_ATTRIBUTES: usize = 1_000;
 
 pub struct CsvFile {
     label: Arc<str>,
-    reader: Reader<Bytes>,
+    reader: Reader<ClosedQuotes<Bytes>>,
     header: Header,
     line_length: LineLength,
     /// Whether the line feed at the end of a line counts as one of the next line.
@@ -52,11 +53,12 @@ impl CsvFile {
         map: &AttributeMap,
         empty: Option<Empty>,
     ) -> Result<Self, Failure> {
+        let delimiter = args.delimiter.unwrap_or(b',');
         let mut reader = ReaderBuilder::new()
             .flexible(true)
-            .delimiter(args.delimiter.unwrap_or(b','))
+            .delimiter(delimiter)
             .buffer_capacity(BUFFER_BYTES)
-            .from_reader(bytes);
+            .from_reader(ClosedQuotes::new(bytes, delimiter));
         let unusable = |reason: &str| Failure::usage(anyhow!("{label}:1: {reason}"));
         let names: Vec<String> = match reader.headers() {
             Ok(names) => names.iter().map(str::to_owned).collect(),

@@ -10,6 +10,7 @@ mod header;
 mod json_file;
 mod place;
 mod progress;
+mod quotes;
 mod rows;
 mod source;
 

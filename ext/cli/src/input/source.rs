@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow};
 use flate2::bufread::MultiGzDecoder;
@@ -30,7 +31,11 @@ pub struct Source {
     path: Option<PathBuf>,
     /// The size of a regular file.
     pub size: Option<u64>,
+    /// The size and the time of change that a regular file had when it was first opened.
+    stamp: Arc<OnceLock<Stamp>>,
 }
+
+type Stamp = (u64, Option<SystemTime>);
 
 /// What is to be done before the file is read on, which may take long.
 #[derive(Clone, Default)]
@@ -61,6 +66,7 @@ impl Source {
                 label: "standard input".into(),
                 path: None,
                 size: None,
+                stamp: Arc::default(),
             });
         }
         let label = path.display().to_string();
@@ -76,6 +82,7 @@ impl Source {
             label: label.into(),
             path: Some(path.to_owned()),
             size: metadata.is_file().then_some(metadata.len()),
+            stamp: Arc::default(),
         })
     }
 
@@ -90,7 +97,17 @@ impl Source {
 
     fn raw(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(match &self.path {
-            Some(path) => Box::new(File::open(path)?),
+            Some(path) => {
+                let file = File::open(path)?;
+                match self.is_regular() {
+                    true => {
+                        let now = stamp(&file)?;
+                        let expected = *self.stamp.get_or_init(|| now);
+                        Box::new(Unchanging { file, expected })
+                    }
+                    false => Box::new(file),
+                }
+            }
             None => Box::new(io::stdin()),
         })
     }
@@ -153,6 +170,30 @@ fn peek(mut bytes: Bytes) -> io::Result<(Vec<u8>, Bytes)> {
     bytes.by_ref().take(4).read_to_end(&mut head)?;
     let whole: Bytes = Box::new(Cursor::new(head.clone()).chain(bytes));
     Ok((head, whole))
+}
+
+fn stamp(file: &File) -> io::Result<Stamp> {
+    let metadata = file.metadata()?;
+    Ok((metadata.len(), metadata.modified().ok()))
+}
+
+/// A regular file. Its end is an error if it has changed since it was first opened: what was read may be a
+/// part only, or of two versions.
+struct Unchanging {
+    file: File,
+    expected: Stamp,
+}
+
+impl Read for Unchanging {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && stamp(&self.file)? != self.expected {
+            return Err(io::Error::other(
+                "it was changed while it was read: run the command again when its writer is done",
+            ));
+        }
+        Ok(read)
+    }
 }
 
 struct Counted<R> {
