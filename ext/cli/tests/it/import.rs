@@ -237,6 +237,24 @@ fn files_that_can_not_be_used_are_refused_before_anything_is_sent() {
     assert_eq!(shop.sandbox().counts().puts, 0);
 }
 
+/// The line has as many cells as the header, and its last one would be the rest of the file.
+#[test]
+fn a_file_that_ends_within_a_quote_is_no_whole_file() {
+    let shop = Shop::small();
+    let csv = "customer_id,Tier,Points\n1,Gold,1\n2,Gold,\"2\n3,Gold,3\n";
+    shop.write("a.csv", csv);
+    let ended = shop.run(&["import", "a.csv"]);
+    assert_eq!(
+        ended.stderr,
+        "a.csv:3: rejected: the file can't be read on: it ends within a quoted cell: a quote is not \
+         closed, or the file is cut off\n"
+    );
+    assert_eq!(ended.status, 2, "{}", ended.stdout);
+    let stored = "2 stored, 0 superseded, 1 rejected, 0 unknown, 0 not sent";
+    let line = ended.stdout.trim_end();
+    assert!(line.ends_with(stored), "{line}");
+}
+
 #[test]
 fn wrong_rows_are_told_by_file_line_and_column_and_the_rest_is_stored() {
     let shop = Shop::small();
@@ -245,7 +263,7 @@ fn wrong_rows_are_told_by_file_line_and_column_and_the_rest_is_stored() {
         "customer_id,Tier,Points\n1,Gold,\"two\nlines\"\nabc,Gold,x\n\n\n3,Gold\n4,{long},x\n5,Gold,x,y\n6,,\n7,B"
     )
     .into_bytes();
-    csv.extend(b"\xe4d,x\n0,a,b\n8,\"open,1\n9,Gold,2\n");
+    csv.extend(b"\xe4d,x\n0,a,b\n8,\"open,1\n9,Gold,2\"\n");
     shop.write("a.csv", &csv);
     shop.write("crlf.csv", "customer_id,Tier\r\n1,x\r\n\r\nx,y\r\n,z\r\n");
     shop.write(
