@@ -245,7 +245,7 @@ fn wrong_rows_are_told_by_file_line_and_column_and_the_rest_is_stored() {
         "customer_id,Tier,Points\n1,Gold,\"two\nlines\"\nabc,Gold,x\n\n\n3,Gold\n4,{long},x\n5,Gold,x,y\n6,,\n7,B"
     )
     .into_bytes();
-    csv.extend(b"\xe4d,x\n0,a,b\n8,\"open,1\n9,Gold,2\n");
+    csv.extend(b"\xe4d,x\n0,a,b\n8,\"open,1\n9,Gold,2\n\"\n");
     shop.write("a.csv", &csv);
     shop.write("crlf.csv", "customer_id,Tier\r\n1,x\r\n\r\nx,y\r\n,z\r\n");
     shop.write(
@@ -666,4 +666,30 @@ fn the_report_counts_every_request() {
         assert_eq!(report["requests"], requests - before, "{command:?}");
         before = requests;
     }
+}
+
+#[test]
+fn a_file_that_ends_within_a_quoted_cell_is_cut_off() {
+    let shop = Shop::small();
+    shop.write("a.csv", "customer_id,Tier\n7,Gold\n8,\"Sil");
+    let ended = shop.run(&["import", "a.csv"]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert_eq!(
+        ended.stderr,
+        "a.csv:3: rejected: the file can't be read on: it ends within a quoted cell: a quote is not \
+         closed, or the file is cut off\n"
+    );
+    assert_eq!(shop.values().len(), 1, "the part of a value is not stored");
+}
+
+#[test]
+fn control_characters_of_a_file_do_not_reach_the_terminal() {
+    let shop = Shop::small();
+    shop.write("a.jsonl", "{\"customer_id\":7,\"\\u001b[2JTier\":\"x\"}\n");
+    let ended = shop.run(&["import", "a.jsonl"]);
+    assert!(
+        ended.stderr.contains("a.jsonl:1:\\u{1b}[2JTier: "),
+        "{ended:?}"
+    );
+    assert!(!ended.stderr.contains('\x1b'), "{ended:?}");
 }
