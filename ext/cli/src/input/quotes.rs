@@ -6,12 +6,12 @@ use std::io::{self, Read};
 pub struct ClosedQuotes<R> {
     bytes: R,
     delimiter: u8,
-    state: State,
+    state: QuoteState,
 }
 
 /// Where in a line the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum QuoteState {
     CellStart,
     Plain,
     Quoted,
@@ -24,17 +24,19 @@ impl<R> ClosedQuotes<R> {
         Self {
             bytes,
             delimiter,
-            state: State::CellStart,
+            state: QuoteState::CellStart,
         }
     }
 
-    fn next(&self, byte: u8) -> State {
+    fn next(&self, byte: u8) -> QuoteState {
         match (self.state, byte) {
-            (State::Quoted, b'"') => State::AfterQuote,
-            (State::Quoted, _) | (State::CellStart | State::AfterQuote, b'"') => State::Quoted,
-            (_, b'\n' | b'\r') => State::CellStart,
-            (_, byte) if byte == self.delimiter => State::CellStart,
-            _ => State::Plain,
+            (QuoteState::Quoted, b'"') => QuoteState::AfterQuote,
+            (QuoteState::Quoted, _) | (QuoteState::CellStart | QuoteState::AfterQuote, b'"') => {
+                QuoteState::Quoted
+            }
+            (_, b'\n' | b'\r') => QuoteState::CellStart,
+            (_, byte) if byte == self.delimiter => QuoteState::CellStart,
+            _ => QuoteState::Plain,
         }
     }
 }
@@ -42,7 +44,7 @@ impl<R> ClosedQuotes<R> {
 impl<R: Read> Read for ClosedQuotes<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.bytes.read(buffer)?;
-        if read == 0 && !buffer.is_empty() && self.state == State::Quoted {
+        if read == 0 && !buffer.is_empty() && self.state == QuoteState::Quoted {
             return Err(io::Error::other(
                 "it ends within a quoted cell: a quote is not closed, or the file is cut off",
             ));
