@@ -161,7 +161,7 @@ impl Import {
             customers: CustomerCount::default(),
             not_stored_before,
             failed: RoaringTreemap::new(),
-            has_fatal_error: false,
+            fatal_index: None,
             has_stopped_itself: false,
         };
         let end = import.follow(outcomes).await?;
@@ -182,7 +182,7 @@ impl Import {
         for line in std::iter::once(line).chain(planned) {
             session.last_line(line, global);
         }
-        if import.has_fatal_error && status == Status::Incomplete {
+        if import.fatal_index.is_some() && status == Status::Incomplete {
             status = Status::Usage;
         }
         Ok(session.end(status))
@@ -293,8 +293,8 @@ struct Importing<'a> {
     customers: CustomerCount,
     /// The indices of rows that were not stored and that the checkpoint does not count yet.
     failed: RoaringTreemap,
-    /// Whether the rest of the input can't be read.
-    has_fatal_error: bool,
+    /// The index of the item after which nothing can be read any more.
+    fatal_index: Option<u64>,
     /// Whether a wrong row has stopped the run.
     has_stopped_itself: bool,
 }
@@ -349,7 +349,9 @@ impl Importing<'_> {
             Some(_) => None,
             None => self.unread.take(outcome.index),
         };
-        self.has_fatal_error |= unread.as_ref().is_some_and(InputError::is_fatal);
+        if unread.as_ref().is_some_and(InputError::is_fatal) {
+            self.fatal_index = Some(outcome.index);
+        }
         let status = outcome.kind.as_str();
         let shown = status.replace('_', " ");
         let reason = error.reason();
@@ -399,6 +401,10 @@ impl Importing<'_> {
         let Some(checkpoint) = &mut self.checkpoint else {
             return Ok(());
         };
+        // Where the reading failed, there may be a row the next time.
+        let done_up_to = self
+            .fatal_index
+            .map_or(done_up_to, |index| done_up_to.min(index));
         let rows = self.skipped + done_up_to;
         if !is_last && !checkpoint.is_due(rows) {
             return Ok(());
@@ -417,7 +423,7 @@ impl Importing<'_> {
 
     /// Ends the files, and returns the exit status.
     fn finish(&mut self, end: &End) -> Result<Status, Failure> {
-        let is_whole = end.stopped_by.is_none() && !self.has_fatal_error;
+        let is_whole = end.stopped_by.is_none() && self.fatal_index.is_none();
         let is_done = is_whole && end.done_up_to == end.summary.rows();
         if !is_done {
             self.save_checkpoint(end.done_up_to, true)?;

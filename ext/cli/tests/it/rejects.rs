@@ -451,3 +451,62 @@ fn a_killed_import_has_written_what_it_told() {
     assert!(rejects.starts_with(start), "{rejects}");
     drop(stdin);
 }
+
+#[test]
+fn a_run_that_goes_on_does_not_forget_the_rows_that_were_not_stored_before() {
+    let shop = Shop::start(small().token("right"));
+    shop.write("a.csv", "customer_id,Tier\n7,bad\n8,Gold\n");
+    let arguments = ["import", "a.csv", "--checkpoint", "c"];
+    // Access is refused, so the checkpoint stays.
+    assert_eq!(shop.run(&arguments).status, 3);
+    // What a run leaves that was killed after the first row.
+    let mut checkpoint: serde_json::Value = serde_json::from_str(&shop.read("c")).expect("JSON");
+    checkpoint["rows"] = 1.into();
+    checkpoint["not_stored"] = 1.into();
+    shop.write("c", checkpoint.to_string());
+    let mut program = shop.program(&arguments);
+    program.env("BIGCOMMERCE_ACCESS_TOKEN", "right");
+    let ended: crate::support::Ended = program.output().expect("the program runs").into();
+    assert_eq!((ended.status, shop.values().len()), (1, 1), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("1 row was not stored before the run went on from its checkpoint.\n"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_checkpoint_does_not_pass_over_the_place_where_reading_failed() {
+    let shop = picky();
+    shop.write("a.csv", "customer_id,Tier\n7,bad\n8,Gold\n9,\"x");
+    for _ in 0..2 {
+        let ended = shop.run(&["import", "a.csv", "--checkpoint", "c"]);
+        assert_eq!(ended.status, 2, "{ended:?}");
+        assert!(
+            ended
+                .stderr
+                .contains("a.csv:4: rejected: the file can't be read on"),
+            "{ended:?}"
+        );
+        let checkpoint: serde_json::Value = serde_json::from_str(&shop.read("c")).expect("JSON");
+        assert_eq!(
+            (&checkpoint["rows"], &checkpoint["not_stored"]),
+            (&2.into(), &1.into())
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_that_never_ends_is_no_checkpoint() {
+    let shop = Shop::small();
+    shop.write("a.csv", "customer_id,Tier\n7,Gold\n");
+    let ended = shop.run(&["import", "a.csv", "--checkpoint", "/dev/zero"]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert!(
+        ended.stderr.contains("/dev/zero is no checkpoint"),
+        "{ended:?}"
+    );
+    assert_eq!(shop.sandbox().counts().puts, 0);
+}
