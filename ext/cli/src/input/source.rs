@@ -233,3 +233,39 @@ impl Read for Limited {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// Reads a file that is changed after its first bytes.
+    fn read_changed(change: impl Fn(&mut File)) -> io::Result<usize> {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(&vec![b'a'; 4 * BUFFER_BYTES])
+            .expect("bytes");
+        let source = Source::new(file.path()).expect("a source");
+        let length = LineLength::default();
+        let bytes = source.open(None, &BeforeRead::default(), &length);
+        let mut bytes = bytes.expect("an open file");
+        bytes.read_exact(&mut [0; 8]).expect("the first bytes");
+        change(file.as_file_mut());
+        bytes.read_to_end(&mut Vec::new())
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_does_not_end_well() {
+        read_changed(|_| {}).expect("the file");
+        for change in [
+            |file: &mut File| file.set_len(2 * BUFFER_BYTES as u64).expect("shorter"),
+            |file: &mut File| file.write_all(b"more").expect("longer"),
+        ] {
+            let error = read_changed(change).expect_err("a change");
+            assert!(
+                error.to_string().contains("changed while it was read"),
+                "{error}"
+            );
+        }
+    }
+}

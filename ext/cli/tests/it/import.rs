@@ -685,3 +685,15 @@ fn the_report_counts_every_request() {
         before = requests;
     }
 }
+
+#[test]
+fn control_characters_of_a_file_do_not_reach_the_terminal() {
+    let shop = Shop::small();
+    shop.write("a.jsonl", "{\"customer_id\":7,\"\\u001b[2JTier\":\"x\"}\n");
+    let ended = shop.run(&["import", "a.jsonl"]);
+    assert!(
+        ended.stderr.contains("a.jsonl:1:\\u{1b}[2JTier: "),
+        "{ended:?}"
+    );
+    assert!(!ended.stderr.contains('\x1b'), "{ended:?}");
+}
