@@ -687,20 +687,6 @@ fn the_report_counts_every_request() {
 }
 
 #[test]
-fn a_file_that_ends_within_a_quoted_cell_is_cut_off() {
-    let shop = Shop::small();
-    shop.write("a.csv", "customer_id,Tier\n7,Gold\n8,\"Sil");
-    let ended = shop.run(&["import", "a.csv"]);
-    assert_eq!(ended.status, 2, "{ended:?}");
-    assert_eq!(
-        ended.stderr,
-        "a.csv:3: rejected: the file can't be read on: it ends within a quoted cell: a quote is not \
-         closed, or the file is cut off\n"
-    );
-    assert_eq!(shop.values().len(), 1, "the part of a value is not stored");
-}
-
-#[test]
 fn control_characters_of_a_file_do_not_reach_the_terminal() {
     let shop = Shop::small();
     shop.write("a.jsonl", "{\"customer_id\":7,\"\\u001b[2JTier\":\"x\"}\n");
