@@ -17,6 +17,18 @@ fn picky() -> Shop {
     Shop::start(small().reject(rule))
 }
 
+/// Starts the program, for tests that send it a signal.
+fn spawn(shop: &Shop, arguments: &[&str], stderr: Stdio) -> std::process::Child {
+    let program = shop.program(arguments);
+    let mut command = std::process::Command::new(program.get_program());
+    command
+        .args(program.get_args())
+        .current_dir(shop.folder.path())
+        .stdout(Stdio::null())
+        .stderr(stderr);
+    command.spawn().expect("the program")
+}
+
 #[test]
 fn seven_bad_rows_mended_by_hand_complete_the_import() {
     let shop = picky();
@@ -281,14 +293,7 @@ fn a_killed_import_goes_on_where_its_checkpoint_says() {
         .collect();
     shop.write("a.csv", format!("customer_id,Tier\n{rows}"));
     let arguments = ["import", "a.csv", "--checkpoint", "c", "--rejects", "r.csv"];
-    let program = shop.program(&arguments);
-    let mut command = std::process::Command::new(program.get_program());
-    command
-        .args(program.get_args())
-        .current_dir(shop.folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut child = command.spawn().expect("the program");
+    let mut child = spawn(&shop, &arguments, Stdio::null());
     receiver.recv_timeout(TIME_LIMIT).expect("the row comes");
     child.kill().expect("a process");
     child.wait().expect("a process");
@@ -383,14 +388,7 @@ fn an_interrupted_import_goes_on_and_rejects_each_wrong_row_once() {
     let rows: String = (1..=20_000).map(row).collect();
     shop.write("a.csv", format!("customer_id,Tier\n{rows}"));
     let arguments = ["import", "a.csv", "--checkpoint", "c", "--rejects", "r.csv"];
-    let program = shop.program(&arguments);
-    let mut command = std::process::Command::new(program.get_program());
-    command
-        .args(program.get_args())
-        .current_dir(shop.folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let child = command.spawn().expect("the program");
+    let child = spawn(&shop, &arguments, Stdio::piped());
     receiver.recv_timeout(TIME_LIMIT).expect("the row comes");
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("an ID"));
     kill(pid, Signal::SIGINT).expect("a process");
